@@ -1,0 +1,106 @@
+"""The exception tree. Catch ``StylenormError`` to catch everything that the package raises on purpose.
+
+.. code-block:: text
+
+    StylenormError
+    ├── InputError (ValueError)          an argument or a file is not what was expected
+    │   ├── PictureError                 a file is no picture that can be read
+    │   ├── ShapeError                   a tensor or an array has the wrong shape, type or layout
+    │   ├── UnknownNameError             no such style, engine or recipe; the message lists those known
+    │   └── StyleMismatchError           a style belongs to another network
+    ├── OutputError (OSError)            an output exists already, or cannot be written
+    ├── MissingExtraError (ImportError)  an optional dependency is not installed; the message says which
+    ├── ExportError (RuntimeError)       an exported graph does not agree with its network
+    └── TrainingError (RuntimeError)     a training cannot go on (NaN, no readable photos, wrong checkpoint)
+
+Each message is one line: what was expected, what came, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ExportError",
+    "InputError",
+    "MissingExtraError",
+    "OutputError",
+    "PictureError",
+    "ShapeError",
+    "StyleMismatchError",
+    "StylenormError",
+    "TrainingError",
+    "UnknownNameError",
+]
+
+
+class StylenormError(Exception):
+    """Base of everything that stylenorm raises on purpose."""
+
+
+class InputError(StylenormError, ValueError):
+    """An argument or a file is not what was expected."""
+
+
+class PictureError(InputError):
+    """A file is no picture that can be read."""
+
+
+class ShapeError(InputError):
+    """A tensor or an array has the wrong shape, type or layout."""
+
+
+class UnknownNameError(InputError):
+    """A name is not in its registry.
+
+    Args:
+        kind: what was looked for, in the singular (``"style"``).
+        name: the name that came.
+        known: the names that exist.
+
+    Example:
+        >>> str(UnknownNameError("style", "scraem", ["great-wave", "scream"]))
+        "unknown style 'scraem': did you mean 'scream'? Known: great-wave, scream"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        nearest = difflib.get_close_matches(name, names, n=1)
+        hint = f" did you mean {nearest[0]!r}?" if nearest else ""
+        super().__init__(f"unknown {kind} {name!r}:{hint} Known: {', '.join(names) or 'none'}")
+        self.kind, self.name, self.known = kind, name, tuple(names)
+
+
+class StyleMismatchError(InputError):
+    """A style belongs to another network."""
+
+
+class OutputError(StylenormError, OSError):
+    """An output exists already, or cannot be written."""
+
+
+class MissingExtraError(StylenormError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        package: the package that could not be imported.
+        extra: the extra of stylenorm that installs it.
+        purpose: what it was needed for.
+
+    Example:
+        >>> str(MissingExtraError("torch", "torch", "training"))
+        "training needs torch: pip install 'stylenorm[torch]'"
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}: pip install 'stylenorm[{extra}]'")
+        self.package, self.extra = package, extra
+
+
+class ExportError(StylenormError, RuntimeError):
+    """An exported graph does not agree with its network."""
+
+
+class TrainingError(StylenormError, RuntimeError):
+    """A training cannot go on."""
