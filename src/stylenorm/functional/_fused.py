@@ -1,0 +1,362 @@
+"""Instance norm with its activation and residual in one call: forward, backward, and their vmap rules.
+
+This file is the seam for faster kernels: ``norm_forward`` and ``norm_backward`` work on plain tensors and may
+be replaced as a pair; everything above them (autograd, double backward, vmap) stays.
+
+How the numbers are kept, in plain torch operations:
+
+- A plane (one sample's one channel) is always read as one contiguous row, whatever the layout of the input,
+  and all arithmetic of a row depends on that row alone. No reduction is long enough to be split over
+  threads. So layout, batch companions and the number of threads cannot change a bit of the result.
+- A pivot is subtracted first: the row's first element, plus the mean of a sample of the row above it. Hence
+  constant rows become exactly zero, and a large mean costs no digits.
+- Rows are worked in blocks that fit the cache, so that the passes after the first cost little.
+- Rows whose variance overflows or vanishes in the computing type are done again in float64, scaled.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylenorm.functional._activations import ACTIVATIONS
+from stylenorm.functional._definition import compute_dtype, gradients, normalize, pad
+
+__all__ = ["norm_act", "norm_backward", "norm_forward"]
+
+BLOCK_BYTES = 2 << 20
+SAMPLE = 64  # a long row is sampled for its pivot in SAMPLE runs of SAMPLE elements
+
+Stats = tuple[Tensor, Tensor, Tensor]  # pivot, mean above the pivot, reciprocal deviation: each (N * C,)
+
+
+def row_pivot(rows: Tensor) -> Tensor:
+    """A value near the mean of each row (R, L), equal to the elements where they are all equal."""
+    first = rows[:, :1]
+    step = rows.shape[1] // SAMPLE
+    sample = rows
+    if step > SAMPLE:
+        sample = rows[:, : SAMPLE * step].view(-1, SAMPLE, step)[:, :, :SAMPLE].reshape(-1, SAMPLE * SAMPLE)
+    return first + (sample - first).mean(1, keepdim=True)
+
+
+def _blocks(rows: int, length: int, x: Tensor) -> range:
+    size = rows
+    if x.device.type == "cpu":
+        size = min(rows, max(1, BLOCK_BYTES // max(1, length * (8 if x.dtype == torch.float64 else 4))))
+    return range(0, rows, max(1, size))
+
+
+def _effective(eps: float, correction: int, length: int, dtype: torch.dtype) -> tuple[float, float]:
+    """The eps and the factor of the scale that turn the biased formula into the asked one.
+
+    ``1 / sqrt(v L/(L-1) + eps) = sqrt((L-1)/L) / sqrt(v + eps (L-1)/L)``, exactly.
+    """
+    ratio = (length - 1) / length if correction and length > 1 else 1.0
+    return max(eps * ratio, torch.finfo(dtype).tiny), math.sqrt(ratio)
+
+
+def _memory_format(x: Tensor) -> torch.memory_format:
+    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        return torch.contiguous_format if x.is_contiguous() else torch.channels_last
+    if x.dim() == 5 and x.is_contiguous(memory_format=torch.channels_last_3d):
+        return torch.contiguous_format if x.is_contiguous() else torch.channels_last_3d
+    return torch.contiguous_format
+
+
+def _flat(value: Tensor | None, dtype: torch.dtype, factor: float = 1.0) -> Tensor | None:
+    if value is None:
+        return None
+    flat = value.reshape(-1).to(dtype)
+    return flat if factor == 1.0 else flat * factor
+
+
+def _part(value: Tensor | None, start: int, stop: int) -> Tensor | None:
+    return None if value is None else value[start:stop]
+
+
+def _group_norm(
+    rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    r, length = rows.shape
+    y, mean, rstd = torch.native_group_norm(rows.view(1, r, length), weight, bias, 1, r, length, r, eps)
+    return y.view(r, length), mean.view(r), rstd.view(r)
+
+
+def _awkward(mean: Tensor, rstd: Tensor, eps: float) -> Tensor | None:
+    """The rows whose statistics left the range of the type (or hold a NaN); None when there are none."""
+    if rstd.numel() == 0 or (rstd.is_cuda and torch.cuda.is_current_stream_capturing()):
+        return None
+    high = 1e12 if eps == 0 else math.inf
+    low, top = torch.aminmax(rstd)
+    if float(low) > 0 and float(top) < high and math.isfinite(float(mean.sum())):
+        return None
+    bad = ~((rstd > 0) & (rstd < high) & mean.isfinite())
+    return bad.nonzero().view(-1) if bool(bad.any()) else None
+
+
+def _exact(rows: Tensor, eps: float, correction: int) -> tuple[Tensor, Tensor]:
+    """Normalized rows and reciprocal deviation in float64, scaled so that nothing overflows."""
+    top = rows.double().abs().amax(1, keepdim=True)
+    top = torch.where(top > 0, top, torch.ones_like(top))
+    x = rows.double() / top
+    shifted = x - x[:, :1]
+    centred = shifted - shifted.mean(1, keepdim=True)
+    var = centred.square().sum(1, keepdim=True) / max(rows.shape[1] - correction, 1)
+    spread = (var + eps / top / top).sqrt()
+    inverse = torch.where(spread == 0, torch.zeros_like(spread), 1 / spread)
+    return centred * inverse, inverse / top
+
+
+def norm_forward(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    eps: float,
+    correction: int,
+    act: str | None,
+    slope: float,
+) -> tuple[Tensor, Stats]:
+    """``act(norm(x) * weight + bias + residual)``; weight and bias (N, C), the rest (N, C, *S)."""
+    dtype = compute_dtype(x.dtype)
+    n, c = x.shape[0], x.shape[1]
+    count = n * c
+    length = x.numel() // count if count else 0
+    if x.numel() == 0:
+        empty = x.new_empty(count, dtype=dtype)
+        return torch.empty_like(x), (empty, empty.clone(), empty.clone())
+    layout = _memory_format(x)
+    rows = x.contiguous().view(count, length)
+    res = None if residual is None else residual.contiguous().view(count, length)
+    eps_, factor = _effective(eps, correction, length, dtype)
+    w, b = _flat(weight, dtype, factor), _flat(bias, dtype)
+    if w is None and factor != 1.0:
+        w = torch.full((count,), factor, dtype=dtype, device=x.device)
+    out = torch.empty_like(rows)
+    pivot, mean, rstd = (torch.empty(count, dtype=dtype, device=x.device) for _ in range(3))
+    blocks = _blocks(count, length, x)
+    for start in blocks:
+        stop = min(start + blocks.step, count)
+        block = rows[start:stop].to(dtype)
+        p = row_pivot(block)
+        y, m, r = _group_norm(block - p, _part(w, start, stop), _part(b, start, stop), eps_)
+        _finish(y, None if res is None else res[start:stop], act, slope, out[start:stop])
+        pivot[start:stop], mean[start:stop], rstd[start:stop] = p.view(-1), m, r
+    bad = _awkward(mean, rstd, eps)
+    if bad is not None:
+        y, _ = _exact(rows[bad], eps, correction)
+        y = y if weight is None else y * weight.reshape(-1)[bad].double()[:, None]
+        y = y if bias is None else y + bias.reshape(-1)[bad].double()[:, None]
+        fixed = torch.empty_like(y)
+        _finish(y, None if res is None else res[bad].double(), act, slope, fixed)
+        out[bad] = fixed.to(out.dtype)
+    return out.view(x.shape).contiguous(memory_format=layout), (pivot, mean, rstd)
+
+
+def _finish(y: Tensor, residual: Tensor | None, act: str | None, slope: float, out: Tensor) -> None:
+    """Residual and activation, written to ``out`` with one rounding."""
+    if residual is not None:
+        y = y.add_(residual)
+    if act is None:
+        out.copy_(y)
+    elif out.dtype == y.dtype:
+        ACTIVATIONS[act].into(y, slope, out)
+    else:
+        out.copy_(ACTIVATIONS[act].forward(y, slope))
+
+
+def norm_backward(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    stats: Stats,
+    eps: float,
+    correction: int,
+    act: str | None,
+    slope: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of x, weight (N, C), bias (N, C) and residual (empty where there is none).
+
+    Only ``x`` and a few numbers a row were kept: what the activation saw is computed again, block by block.
+    """
+    dtype = compute_dtype(x.dtype)
+    n, c = x.shape[0], x.shape[1]
+    count = n * c
+    length = x.numel() // count if count else 0
+    dw, db = (torch.zeros(count, dtype=dtype, device=x.device) for _ in range(2))
+    want = residual is not None
+    if x.numel() == 0:
+        return torch.empty_like(x), dw.view(n, c), db.view(n, c), torch.empty_like(x if want else dw[:0])
+    layout = _memory_format(x)
+    rows, grads = x.contiguous().view(count, length), grad.contiguous().view(count, length)
+    res = None if residual is None else residual.contiguous().view(count, length)
+    dx = torch.empty_like(rows)
+    dres = torch.empty_like(res) if res is not None else dw[:0]
+    pivot, mean, rstd = stats
+    _, factor = _effective(eps, correction, length, dtype)
+    w, b = _flat(weight, dtype, factor), _flat(bias, dtype)
+    if w is None:
+        w = torch.full((count,), factor, dtype=dtype, device=x.device)
+    scale = w * rstd
+    shift = -mean * scale if b is None else b - mean * scale
+    blocks = _blocks(count, length, x)
+    for start in blocks:
+        stop = min(start + blocks.step, count)
+        r = stop - start
+        centred = rows[start:stop].to(dtype) - pivot[start:stop, None]
+        g = grads[start:stop].to(dtype)
+        if act is not None:
+            seen = torch.addcmul(shift[start:stop, None], centred, scale[start:stop, None])
+            if res is not None:
+                seen.add_(res[start:stop])
+            g = ACTIVATIONS[act].backward(g, seen, slope)
+        if res is not None:
+            dres[start:stop] = g
+        g_x, g_w, g_b = torch.ops.aten.native_group_norm_backward(
+            g.view(1, r, length), centred.view(1, r, length), mean[start:stop].view(1, r),
+            rstd[start:stop].view(1, r), w[start:stop], 1, r, length, r, [True, True, True],
+        )  # fmt: skip
+        dx[start:stop], dw[start:stop], db[start:stop] = g_x.view(r, length), g_w, g_b
+    if factor != 1.0:
+        dw = dw * factor
+    bad = _awkward(mean, rstd, eps)
+    if bad is not None:
+        pick = [None if v is None else v.reshape(-1)[bad].double() for v in (weight, bias)]
+        y, inverse = _exact(rows[bad], eps, correction)
+        g = grads[bad].double()
+        if act is not None:
+            seen = y if pick[0] is None else y * pick[0][:, None]
+            seen = seen if pick[1] is None else seen + pick[1][:, None]
+            seen = seen if res is None else seen + res[bad]
+            g = ACTIVATIONS[act].backward(g, seen, slope)
+        if res is not None:
+            dres[bad] = g.to(dres.dtype)
+        dw[bad], db[bad] = (g * y).sum(1).to(dtype), g.sum(1).to(dtype)
+        inner = g - g.mean(1, keepdim=True) - y * (g * y).sum(1, keepdim=True) / max(length - correction, 1)
+        inner = inner * inverse if pick[0] is None else inner * inverse * pick[0][:, None]
+        dx[bad] = inner.to(dx.dtype)
+    dx = dx.view(x.shape).contiguous(memory_format=layout)
+    if want:
+        dres = dres.view(x.shape).contiguous(memory_format=layout)
+    return dx, dw.view(n, c), db.view(n, c), dres
+
+
+def _fold(value: Tensor | None, dim: int | None, size: int) -> Tensor | None:
+    """(B, N, ...) to (B * N, ...), so that a vmapped norm is a norm of a larger batch."""
+    if value is None:
+        return None
+    value = value.unsqueeze(0).expand(size, *value.shape) if dim is None else value.movedim(dim, 0)
+    return value.flatten(0, 1)
+
+
+class _Backward(torch.autograd.Function):
+    """``norm_backward`` with a vmap rule; it is reached only when nobody differentiates the gradient."""
+
+    @staticmethod
+    def forward(
+        grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
+        pivot: Tensor, mean: Tensor, rstd: Tensor, eps: float, correction: int, act: str | None, slope: float,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+        stats = (pivot.reshape(-1), mean.reshape(-1), rstd.reshape(-1))
+        return norm_backward(grad, x, weight, bias, residual, stats, eps, correction, act, slope)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
+        size = info.batch_size
+        folded = [_fold(a, d, size) for a, d in zip(args[:8], in_dims[:8], strict=True)]
+        dx, dw, db, dres = _Backward.apply(*folded, *args[8:])
+        unfold = [t.unflatten(0, (size, -1)) if t.numel() else t for t in (dx, dw, db)]
+        has = args[4] is not None
+        dres = dres.unflatten(0, (size, -1)) if has else dres
+        return (*unfold, dres), (0, 0, 0, 0 if has else None)
+
+
+class _Norm(torch.autograd.Function):
+    """The fused norm. Statistics are outputs too, (N, C) each, so that transforms can save them."""
+
+    @staticmethod
+    def forward(
+        x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
+        eps: float, correction: int, act: str | None, slope: float,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+        y, (pivot, mean, rstd) = norm_forward(x, weight, bias, residual, eps, correction, act, slope)
+        shape = x.shape[:2]
+        return y, pivot.view(shape), mean.view(shape), rstd.view(shape)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        x, weight, bias, residual, *ctx.options = inputs
+        act = ctx.options[2]
+        # Without an activation neither the shift nor the residual is needed again.
+        ctx.dtypes = tuple(None if v is None else v.dtype for v in (weight, bias, residual))
+        ctx.save_for_backward(x, weight, bias if act else None, residual if act else None, *output[1:])
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
+        none = (None,) * 4
+        if grad is None:
+            return (None, None, None, None, *none)
+        x, weight, bias, residual, *stats = ctx.saved_tensors
+        eps, correction, act, slope = ctx.options
+        needs = ctx.needs_input_grad
+        if torch.is_grad_enabled():
+            dtype = compute_dtype(x.dtype)
+            g, xf, w, b, res = (None if v is None else v.to(dtype) for v in (grad, x, weight, bias, residual))
+            if act is not None:
+                seen = normalize(
+                    xf, None if w is None else pad(w, xf), None if b is None else pad(b, xf), eps,
+                    correction=correction,
+                )  # fmt: skip
+                g = ACTIVATIONS[act].backward(g, seen if res is None else seen + res, slope)
+            dx, dw, db = gradients(g, xf, w, eps, correction)
+            dres = g
+        else:
+            dx, dw, db, dres = _Backward.apply(
+                grad, x, weight, bias, residual, *stats, eps, correction, act, slope
+            )
+            if residual is None:
+                dres = grad  # the residual's gradient is the output's where no activation is between
+        w_type, b_type, r_type = ctx.dtypes
+        return (
+            dx.to(x.dtype) if needs[0] else None,
+            dw.to(w_type) if needs[1] else None,
+            db.to(b_type) if needs[2] else None,
+            dres.to(r_type) if needs[3] else None,
+            *none,
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
+        size = info.batch_size
+        folded = [_fold(a, d, size) for a, d in zip(args[:4], in_dims[:4], strict=True)]
+        outputs = _Norm.apply(*folded, *args[4:])
+        return tuple(o.unflatten(0, (size, -1)) for o in outputs), (0, 0, 0, 0)
+
+
+def norm_act(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    eps: float,
+    correction: int,
+    act: str | None,
+    slope: float,
+) -> tuple[Tensor, Stats]:
+    """The differentiable fused norm; weight and bias (C,) or (N, C)."""
+    shape = x.shape[:2]
+    w, b = (None if v is None else v.expand(shape) for v in (weight, bias))
+    y, pivot, mean, rstd = _Norm.apply(x, w, b, residual, eps, correction, act, slope)
+    return y, (pivot, mean, rstd)

@@ -1,0 +1,256 @@
+"""Instance normalization: statistics of each sample and channel taken out, a scale and a shift put back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from stylenorm.errors import InputError, ShapeError
+from stylenorm.functional import _checks as checks
+from stylenorm.functional._activations import ACTIVATIONS, apply_activation
+from stylenorm.functional._definition import compute_dtype, moments, pad, reciprocal_deviation
+from stylenorm.functional._fused import norm_act
+from stylenorm.functional._modes import is_exporting, wants_definition
+
+__all__ = ["ACTIVATION_NAMES", "instance_norm"]
+
+ACTIVATION_NAMES = (*sorted(ACTIVATIONS), "prelu")
+
+
+def instance_norm(
+    input: Tensor,  # noqa: A002 - torch's own name
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    statistics: tuple[Tensor, Tensor] | None = None,
+    mask: Tensor | None = None,
+    residual: Tensor | None = None,
+    act: str | None = None,
+    negative_slope: float = 0.01,
+    alpha: float = 1.0,
+    act_weight: Tensor | None = None,
+    eps_mode: str = "inside",
+    correction: int = 0,
+    scale_offset: float = 0.0,
+) -> Tensor:
+    r"""Normalize each channel of each sample over its spatial axes.
+
+    .. math:: y = act\Big(\frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} (o + \gamma) + \beta + r\Big)
+
+    Statistics run over the spatial axes of each sample and channel, biased (``correction=0``), in float32 for
+    float16, bfloat16 and float32 and in float64 for float64, and the result is rounded once. The memory
+    format of ``input`` is kept. The first eight arguments are those of :func:`torch.nn.functional.instance_norm`.
+    Differs from it: a plane of one element is not refused but gives ``bias``, a constant plane gives exactly
+    ``bias``, and an empty batch leaves the running statistics alone.
+
+    Args:
+        input: features; any range.
+        running_mean: running mean, updated in place where ``use_input_stats``, else used.
+        running_var: running variance (unbiased, as torch keeps it), likewise.
+        weight: scale :math:`\gamma`, per channel, per sample and channel, or a map.
+        bias: shift :math:`\beta`, likewise.
+        use_input_stats: measure the statistics; else ``running_mean`` and ``running_var`` are used.
+        momentum: weight of the new running statistics.
+        eps: added to the variance (``eps_mode="inside"``) or to the deviation (``"outside"``); may be 0.
+        statistics: (mean, variance) to use instead of measuring, each (C,) or (N, C): frozen statistics.
+        mask: 1 where an element counts, 0 where it does not; where it does not, the result is still
+            normalized with the statistics of the others.
+        residual: added before the activation.
+        act: ``"relu"``, ``"leaky_relu"``, ``"prelu"``, ``"silu"``, ``"gelu"``, ``"elu"`` or None.
+        negative_slope: slope of ``leaky_relu``.
+        alpha: of ``elu``.
+        act_weight: the slopes of ``prelu``, (C,) or (1,).
+        eps_mode: ``"inside"`` or ``"outside"`` the square root.
+        correction: 0 divides the variance by L, 1 by L - 1.
+        scale_offset: added to ``weight``; 1 for the :math:`(1 + \gamma)` convention.
+
+    Shape:
+        - input: (N, C, \*S) with one to three spatial axes, or more
+        - weight, bias: (C,), (N, C) or (N, C, \*S); mask: broadcastable to input as (N, 1 or C, \*S)
+        - returns (N, C, \*S), dtype, device and memory format of input
+
+    Raises:
+        ShapeError: a tensor has the wrong shape or dtype; the message says expected and got.
+        InputError: an argument is out of its range, or arguments contradict each other.
+
+    Reference: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022.
+
+    Example:
+        >>> x = torch.arange(8.0).reshape(1, 2, 2, 2)
+        >>> instance_norm(x, eps=0.0).flatten()[:4]
+        tensor([-1.3416, -0.4472,  0.4472,  1.3416])
+        >>> instance_norm(x, bias=torch.tensor([0.0, 5.0]), act="relu").amin((2, 3))
+        tensor([[0.0000, 3.6584]])
+    """
+    x = input
+    checks.check_input(x)
+    checks.check_eps(eps)
+    checks.check_choice(eps_mode, "eps_mode", ("inside", "outside"))
+    checks.check_choice(correction, "correction", (0, 1))
+    checks.check_affine(weight, "weight", x)
+    checks.check_affine(bias, "bias", x)
+    _check_activation(act, act_weight, x)
+    if residual is not None:
+        checks.check_like(residual, "residual", x, tuple(x.shape))
+    for name, value in (("running_mean", running_mean), ("running_var", running_var)):
+        if value is not None:
+            checks.check_like(value, name, x, (x.shape[1],))
+    if (running_mean is None) != (running_var is None):
+        raise InputError("running_mean, running_var: expected both or neither, got one of them")
+    if not use_input_stats and statistics is None:
+        if running_mean is None or running_var is None:
+            raise InputError("use_input_stats=False: expected running_mean and running_var, got None")
+        statistics = (running_mean, running_var)
+    elif statistics is not None:
+        _check_statistics(statistics, x, mask)
+    if mask is not None:
+        mask = _check_mask(mask, x)
+    if scale_offset:
+        weight = None if weight is None else weight + scale_offset
+    slope = alpha if act == "elu" else negative_slope
+    track = running_mean if use_input_stats and statistics is None else None
+
+    plain = mask is None and statistics is None and eps_mode == "inside"
+    definition = wants_definition()
+    if is_exporting() and track is None and _exports(statistics, mask, eps_mode, correction):
+        y = _exported(x, weight, bias, statistics, eps)
+        return apply_activation(y if residual is None else y + residual, act, slope, act_weight)
+    if plain and not definition:
+        narrow = all(v is None or v.dim() <= 2 for v in (weight, bias))
+        if narrow and act != "prelu":
+            y, stats = norm_act(x, weight, bias, residual, eps, correction, act, slope)
+        else:
+            y, stats = norm_act(x.to(compute_dtype(x.dtype)), None, None, None, eps, correction, None, 0.0)
+            y = _put_back(y, weight, bias, residual, act, slope, act_weight).to(x.dtype)
+        if track is not None and running_var is not None:
+            pivot, above, rstd = (s.detach().double() for s in stats)
+            length = x[0, 0].numel() if x.shape[0] and x.shape[1] else 0
+            ratio = (length - 1) / length if correction and length > 1 else 1.0
+            var = (rstd.square().reciprocal() - eps * ratio).clamp_min(0)
+            _track(track, running_var, pivot + above, var, length, momentum)
+        return y
+
+    xf = x.to(compute_dtype(x.dtype))
+    if statistics is not None:
+        mean, var = (_spread(s, xf) for s in statistics)
+        centred = xf - mean
+    else:
+        dims = tuple(range(2, x.dim()))
+        mean, var, centred = moments(xf, dims, correction=correction, weights=mask)
+        if track is not None and running_var is not None:
+            biased = var if not correction else centred.square().mean(dims, keepdim=True)
+            length = x.shape[2:].numel()
+            _track(track, running_var, mean.detach().flatten(1), biased.detach().flatten(1), length, momentum)
+    y = centred * reciprocal_deviation(var, eps, eps_mode)
+    return _put_back(y, weight, bias, residual, act, slope, act_weight).to(x.dtype)
+
+
+def _spread(value: Tensor, x: Tensor) -> Tensor:
+    """A (C,), (N, C) or (N, C, *S) tensor, in the type of ``x`` and broadcastable against it."""
+    value = value.to(x.dtype)
+    if value.dim() == 1:
+        value = value.unsqueeze(0)
+    return pad(value, x) if value.dim() == 2 else value
+
+
+def _put_back(
+    y: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    act: str | None,
+    slope: float,
+    act_weight: Tensor | None,
+) -> Tensor:
+    """Scale, shift, residual and activation of a normalized tensor, differentiable."""
+    if weight is not None:
+        y = y * _spread(weight, y)
+    if bias is not None:
+        y = y + _spread(bias, y)
+    if residual is not None:
+        y = y + residual.to(y.dtype)
+    return apply_activation(y, act, slope, act_weight)
+
+
+@torch.no_grad()
+def _track(
+    running_mean: Tensor, running_var: Tensor, mean: Tensor, var: Tensor, length: int, momentum: float
+) -> None:
+    """Move the running statistics towards the batch's mean of (N, C) means and unbiased variances."""
+    if mean.shape[0] == 0 or length == 0:
+        return
+    unbiased = var * (length / (length - 1)) if length > 1 else var
+    for running, new in ((running_mean, mean), (running_var, unbiased)):
+        running.mul_(1 - momentum).add_(new.mean(0).to(running.dtype), alpha=momentum)
+
+
+def _exports(
+    statistics: tuple[Tensor, Tensor] | None,
+    mask: Tensor | None,
+    eps_mode: str,
+    correction: int,
+) -> bool:
+    """Whether the call is within what ``aten.instance_norm`` says, so that exporters know the operator."""
+    flat = statistics is None or all(s.dim() == 1 for s in statistics)
+    return flat and mask is None and eps_mode == "inside" and correction == 0
+
+
+def _exported(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    statistics: tuple[Tensor, Tensor] | None,
+    eps: float,
+) -> Tensor:
+    """``aten.instance_norm``, with everything inside it that it can hold.
+
+    Scale and shift go in as (C,), also when they come as (1, C) or, for a batch that is known to be 1, as
+    (N, C); otherwise they become a multiplication and an addition behind it.
+    """
+    one = isinstance(x.shape[0], int) and x.shape[0] == 1
+    inside = all(v is None or v.dim() == 1 or (v.dim() == 2 and one) for v in (weight, bias))
+    w, b = (None if v is None or not inside else v.reshape(-1).to(x.dtype) for v in (weight, bias))
+    mean, var = statistics if statistics is not None else (None, None)
+    y = torch.instance_norm(x, w, b, mean, var, statistics is None, 0.0, eps, False)
+    return y if inside else _put_back(y, weight, bias, None, None, 0.0, None)
+
+
+def _check_activation(act: str | None, act_weight: Tensor | None, x: Tensor) -> None:
+    if act is None or act != "prelu":
+        if act is not None:
+            checks.check_choice(act, "act", ACTIVATION_NAMES)
+        if act_weight is not None:
+            raise InputError(f"act_weight: expected None unless act='prelu', got a tensor with act={act!r}")
+        return
+    if act_weight is None:
+        raise InputError(f"act_weight: expected the slopes of prelu, shape (1,) or ({x.shape[1]},), got None")
+    if tuple(act_weight.shape) not in ((1,), (x.shape[1],)):
+        raise ShapeError(f"act_weight: expected shape (1,) or ({x.shape[1]},), got {tuple(act_weight.shape)}")
+    checks.check_device(act_weight, "act_weight", x)
+
+
+def _check_statistics(statistics: tuple[Tensor, Tensor], x: Tensor, mask: Tensor | None) -> None:
+    if not isinstance(statistics, (tuple, list)) or len(statistics) != 2:
+        raise InputError(f"statistics: expected a pair (mean, variance), got {type(statistics).__name__}")
+    checks.check_affine(statistics[0], "statistics[0] (mean)", x, maps=False)
+    checks.check_affine(statistics[1], "statistics[1] (variance)", x, maps=False)
+    if statistics[0] is None or statistics[1] is None:
+        raise InputError("statistics: expected a pair of tensors (mean, variance), got None in it")
+    if mask is not None:
+        raise InputError("mask: expected None where statistics are given, got a tensor")
+
+
+def _check_mask(mask: Tensor, x: Tensor) -> Tensor:
+    if not isinstance(mask, Tensor):
+        raise InputError(f"mask: expected a torch.Tensor, got {type(mask).__name__}")
+    fits = mask.dim() == x.dim() and mask.shape[0] in (1, x.shape[0]) and mask.shape[1] in (1, x.shape[1])
+    if not fits or mask.shape[2:] != x.shape[2:]:
+        wanted = f"({x.shape[0]}, 1 or {x.shape[1]}, *{tuple(x.shape[2:])})"
+        raise ShapeError(f"mask: expected shape {wanted}, got {tuple(mask.shape)}")
+    checks.check_device(mask, "mask", x)
+    return mask.to(compute_dtype(x.dtype)).expand(x.shape)
