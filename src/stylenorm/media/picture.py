@@ -1,0 +1,164 @@
+"""What a picture is here: pixels in sRGB, straight alpha, and what the file said about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stylenorm.errors import ShapeError
+
+__all__ = ["Frame", "Metadata", "Picture", "Pixels", "to_uint8"]
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says beside its pixels, already made fit for a painting of the same size.
+
+    Args:
+        exif: EXIF block that starts with ``Exif`` and two zeros; orientation, thumbnail, maker notes and tags
+            of the old file's structure are gone. Empty if none.
+        xmp: XMP packet, UTF-8; without orientation and embedded pictures. Empty if none.
+        dpi: horizontal and vertical resolution, or None.
+        comment: comment of a JPEG or GIF file.
+        text: keywords and texts of a PNG file.
+    """
+
+    exif: bytes = b""
+    xmp: bytes = b""
+    dpi: tuple[float, float] | None = None
+    comment: str = ""
+    text: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A still picture.
+
+    Args:
+        pixels: (H, W, 3) uint8 or uint16, RGB in sRGB, full range.
+        alpha: (H, W) of the same type, straight (not premultiplied), 0 is transparent; None if opaque.
+        metadata: what is written beside the pixels.
+        source_format: Pillow's name of the format it was read from, or None.
+        grey: whether the source had no colours; such a picture is written as grey again.
+        notes: one line for each thing that reading had to change, ignore or assume.
+
+    Raises:
+        ShapeError: pixels or alpha have another shape or type.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    source_format: str | None = None
+    grey: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(self.pixels, self.alpha)
+
+    @property
+    def height(self) -> int:
+        """H, in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """W, in pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def bit_depth(self) -> int:
+        """Bits of each channel: 8 or 16."""
+        return self.pixels.dtype.itemsize * 8
+
+    def repainted(self, pixels: Pixels) -> Picture:
+        """The same picture with other pixels, in colour: what a stylizer returns.
+
+        Args:
+            pixels: (H, W, 3) uint8 or uint16 of the same height and width; alpha follows its type.
+
+        Raises:
+            ShapeError: the size is not this picture's, or the type is another.
+        """
+        if pixels.shape != self.pixels.shape:
+            raise ShapeError(
+                f"expected pixels of shape {self.pixels.shape}, got {pixels.shape}: paint at full size"
+            )
+        return replace(self, pixels=pixels, alpha=_as_type(self.alpha, pixels.dtype), grey=False)
+
+    def to_image(self) -> Image.Image:
+        """A Pillow image, RGB or RGBA; 16 bits are rounded to 8, which is all that Pillow holds in colour."""
+        return image_of(to_uint8(self.pixels), None if self.alpha is None else to_uint8(self.alpha))
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame of an animation, composed to full size.
+
+    Args:
+        pixels: (H, W, 3) uint8, sRGB.
+        alpha: (H, W) uint8, straight; None if opaque.
+        duration_ms: how long it is shown.
+
+    Raises:
+        ShapeError: pixels or alpha have another shape or type.
+    """
+
+    pixels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+    duration_ms: float
+
+    def __post_init__(self) -> None:
+        _check(self.pixels, self.alpha)
+        if self.pixels.dtype != np.uint8:
+            raise ShapeError(f"expected a frame in uint8, got {self.pixels.dtype}")
+
+    def repainted(self, pixels: NDArray[np.uint8]) -> Frame:
+        """The same frame with other pixels, (H, W, 3) uint8 of the same size."""
+        if pixels.shape != self.pixels.shape:
+            raise ShapeError(
+                f"expected pixels of shape {self.pixels.shape}, got {pixels.shape}: paint at full size"
+            )
+        return replace(self, pixels=pixels)
+
+
+def to_uint8(values: Pixels) -> NDArray[np.uint8]:
+    """Channels in 8 bits, rounded to the nearest: 16-bit full range to 8-bit full range."""
+    if values.dtype == np.uint8:
+        return values.astype(np.uint8, copy=False)
+    return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def image_of(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> Image.Image:
+    """Pillow's RGB or RGBA image of (H, W, 3) and (H, W) arrays; a copy."""
+    if alpha is None:
+        return Image.fromarray(np.ascontiguousarray(pixels))
+    return Image.fromarray(np.dstack((pixels, alpha)))
+
+
+def _as_type(alpha: Pixels | None, dtype: np.dtype[Any]) -> Pixels | None:
+    if alpha is None or alpha.dtype == dtype:
+        return alpha
+    return to_uint8(alpha) if dtype == np.uint8 else alpha.astype(np.uint16) * np.uint16(257)
+
+
+def _check(pixels: Any, alpha: Any) -> None:
+    if not isinstance(pixels, np.ndarray) or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise ShapeError(f"expected pixels (H, W, 3), got {_described(pixels)}")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ShapeError(f"expected pixels in uint8 or uint16, got {pixels.dtype}")
+    if alpha is None:
+        return
+    if not isinstance(alpha, np.ndarray) or alpha.shape != pixels.shape[:2] or alpha.dtype != pixels.dtype:
+        wanted = f"{pixels.dtype} {pixels.shape[:2]}"
+        raise ShapeError(f"expected alpha {wanted} as the pixels, got {_described(alpha)}")
+
+
+def _described(value: Any) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
