@@ -1,1 +1,5 @@
-"""."""
+"""A trained network -> ONNX, with a numeric parity check."""
+
+from stylenorm.export.stylizer import export_stylizer, load_network, network_identity, stylizer_to_onnx
+
+__all__ = ["export_stylizer", "load_network", "network_identity", "stylizer_to_onnx"]

@@ -1,1 +1,26 @@
-"""."""
+"""Frozen feature extractors and the losses on them."""
+
+from stylenorm.perceptual.darknet import DARKNETS, Darknet, DarknetSpec, load_darknet
+from stylenorm.perceptual.losses import (
+    PerceptualLoss,
+    PerceptualTerms,
+    StyleTarget,
+    content_loss,
+    gram_matrix,
+    style_loss,
+    total_variation,
+)
+
+__all__ = [
+    "DARKNETS",
+    "Darknet",
+    "DarknetSpec",
+    "PerceptualLoss",
+    "PerceptualTerms",
+    "StyleTarget",
+    "content_loss",
+    "gram_matrix",
+    "load_darknet",
+    "style_loss",
+    "total_variation",
+]

@@ -1,1 +1,1 @@
-"""."""
+"""Training: one recipe, one file; one loop."""

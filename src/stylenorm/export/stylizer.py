@@ -1,0 +1,179 @@
+"""A trained stylizer network -> a *network folder*: what engines run, and what the zoo ships.
+
+.. code-block:: text
+
+    network.onnx             photo (N, 3, H, W) and style (L,) -> painting (N, 3, H, W); float32, 0..1, any size
+    network.safetensors      the same weights for PyTorch: the torch engine, and training that goes on from them
+    network.json             format, identity, norm sizes, configuration, training record
+    styles/NAME.safetensors  one `stylenorm.Style` each; "identity" gives the photo back
+
+One graph paints every style, mixture and strength, since the style is an input. Before anything is written,
+the graph is run beside PyTorch on odd sizes and a batch; a difference is an error, never a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stylenorm.errors import ExportError, InputError
+from stylenorm.media import atomic_write
+from stylenorm.networks import NetworkConfig, StylizerNetwork, build_network
+from stylenorm.style import Style
+
+__all__ = ["export_stylizer", "load_network", "network_identity", "stylizer_to_onnx"]
+
+_FORMAT = "stylenorm-network-1"
+_OPSET = 18  # the first with Pad "edge" on chosen axes, and old enough for every engine in use
+_PARITY_SIZES = ((1, 64, 72), (2, 33, 47), (1, 5, 3), (1, 1, 1))
+# Measured difference of OpenVINO and ONNX Runtime to PyTorch is below 1e-5 before the sigmoid has saturated;
+# half a grey level of 8 bits is 2e-3.
+_PARITY_ATOL = 1e-4
+
+
+def network_identity(network: StylizerNetwork) -> str:
+    """Return 16 hexadecimal digits that change with the network's layers and weights."""
+    digest = hashlib.sha256(json.dumps(network.config.to_dict(), sort_keys=True).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def stylizer_to_onnx(network: StylizerNetwork) -> bytes:
+    """Return the network as one ONNX graph, checked against PyTorch.
+
+    Raises:
+        ExportError: the graph's numbers differ from PyTorch's.
+    """
+    network = network.eval()
+    example = (torch.rand(1, 3, 64, 72), _random_style(network))
+    dims = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
+    exporter_log = logging.getLogger("torch.onnx._internal.exporter")
+    level = exporter_log.level
+    exporter_log.setLevel(logging.ERROR)  # it reports that torchvision, which is not needed, is not there
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations inside torch's own exporter
+            program = torch.onnx.export(
+                network,
+                example,
+                dynamo=True,
+                input_names=["photo", "style"],
+                output_names=["painting"],
+                dynamic_shapes={"photo": dims, "style": None},
+                opset_version=_OPSET,
+                verbose=False,
+            )
+    finally:
+        exporter_log.setLevel(level)
+    if program is None:
+        raise ExportError("torch.onnx.export gave no graph: expected a program; check the versions of torch and onnx")
+    buffer = io.BytesIO()
+    program.save(buffer)
+    graph = buffer.getvalue()
+    _check_parity(network, graph)
+    return graph
+
+
+def export_stylizer(
+    network: StylizerNetwork,
+    styles: Mapping[str, NDArray[np.float32]],
+    out: Path,
+    *,
+    about: Mapping[str, Mapping[str, str]],
+    record: Mapping[str, str],
+) -> None:
+    """Write a network folder; see the module's docstring.
+
+    Args:
+        network: the trained network.
+        styles: style vectors (L,) by name; one of them is ``"identity"``.
+        out: the folder; made if it does not exist.
+        about: artist, title, year and licence by name of the style.
+        record: how network and styles were trained.
+
+    Raises:
+        ExportError: the graph's numbers differ from PyTorch's; nothing is written.
+    """
+    from safetensors.torch import save
+
+    graph = stylizer_to_onnx(network)
+    identity = network_identity(network)
+    with atomic_write(out / "network.onnx", overwrite=True) as file:
+        file.write(graph)
+    with atomic_write(out / "network.safetensors", overwrite=True) as file:
+        file.write(save({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}))
+    for name, vector in styles.items():
+        texts = {**about.get(name, {}), "name": name, "network": identity}
+        style = Style.from_vector(vector, network.norm_sizes, record=record, **texts)
+        with atomic_write(out / "styles" / f"{name}.safetensors", overwrite=True) as file:
+            file.write(style.to_bytes())
+    description = {
+        "format": _FORMAT,
+        "identity": identity,
+        "norm_sizes": network.norm_sizes,
+        "config": network.config.to_dict(),
+        "record": dict(record),
+    }
+    with atomic_write(out / "network.json", overwrite=True) as file:
+        file.write((json.dumps(description, indent=2) + "\n").encode())
+
+
+def load_network(folder: Path) -> StylizerNetwork:
+    """Build the PyTorch network of a network folder, with its weights.
+
+    Raises:
+        InputError: the folder is no network folder.
+        ExportError: the weights are not those that ``network.json`` names.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        description = json.loads((folder / "network.json").read_text())
+        weights = load_file(folder / "network.safetensors")
+        network = build_network(NetworkConfig(**description["config"]))
+        network.load_state_dict(weights)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{folder}: expected a network folder, cannot load it: {error}") from error
+    if network_identity(network) != description.get("identity"):
+        raise ExportError(
+            f"{folder}: expected network {description.get('identity')}, got {network_identity(network)}: "
+            "network.safetensors and network.json are not of one export"
+        )
+    return network.eval()
+
+
+def _random_style(network: StylizerNetwork) -> torch.Tensor:
+    """A style that keeps activations of unit size, with all the parts that a real one has."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(network.style_length, generator=generator) * 0.5 + 0.5
+
+
+def _check_parity(network: StylizerNetwork, graph: bytes) -> None:
+    import openvino
+
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(io.BytesIO(graph)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    style = _random_style(network)
+    generator = torch.Generator().manual_seed(1)
+    for n, height, width in _PARITY_SIZES:
+        photo = torch.rand(n, 3, height, width, generator=generator)
+        with torch.no_grad():
+            expected = network(photo, style).numpy()
+        actual = compiled({"photo": photo.numpy(), "style": style.numpy()})[0]
+        difference = float(np.abs(actual - expected).max()) if actual.shape == expected.shape else float("inf")
+        if not difference <= _PARITY_ATOL:
+            raise ExportError(
+                f"the exported graph differs from PyTorch by {difference:g} on a {width} x {height} picture "
+                f"(allowed: {_PARITY_ATOL:g}): nothing was written"
+            )

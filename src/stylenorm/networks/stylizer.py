@@ -1,0 +1,178 @@
+"""What the stylizer networks share: the style vector, the conditional norms, the way photos go in and out.
+
+Dumoulin, Shlens, Kudlur, "A Learned Representation For Artistic Style", ICLR 2017 (arXiv:1610.07629): one
+network for many styles, in which only the gamma and beta of its instance norms depend on the style.
+
+Differs from the paper: the output has no norm (a norm there would fix the brightness and contrast of every
+painting), and the style vector ends with one number more, the *photo gate* g: the output is
+``g * photo + (1 - g) * painted``. Instance norm takes the photo's own brightness and contrast out, so no
+gamma and beta can return the photo; with the gate, style 0 (the identity, g = 1) returns it exactly, and a
+mixture with the identity weakens a style evenly down to nothing.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylenorm.errors import ShapeError
+
+__all__ = ["NetworkConfig", "StylizerNetwork"]
+
+_EPS = 1e-5
+_GRID = 4  # both families work on a quarter of the picture's grid
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Which stylizer network: enough to build it again.
+
+    Attributes:
+        family: ``"quarter"`` or ``"johnson"``.
+        width: channels of the trunk (quarter) or of the first convolution (Johnson).
+        num_blocks: residual blocks.
+    """
+
+    family: str = "quarter"
+    width: int = 48
+    num_blocks: int = 5
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return the fields, for a file's metadata."""
+        return asdict(self)
+
+
+class StyledConv2d(nn.Module):
+    """Convolution (no bias: the norm would remove it), then instance norm with the style's gamma and beta.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out of the convolution.
+        kernel_size: odd, or for stride 4 even.
+        stride: 1, 2 or 4; the output has 1 / stride of the grid.
+        upscale: 1, or 2 for depth-to-space by 2 before the norm (which then sees ``out_channels / 4``).
+        nearest: enlarge the input by 2 (nearest neighbour) before the convolution.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        *,
+        stride: int = 1,
+        upscale: int = 1,
+        nearest: bool = False,
+    ) -> None:
+        super().__init__()
+        self.stride, self.upscale, self.nearest = stride, upscale, nearest
+        self.num_features = out_channels // upscale**2
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        if self.nearest:
+            x = conv2d_on_doubled(x, self.weight)
+        else:
+            pad = (self.weight.shape[2] - self.stride + 1) // 2
+            x = F.conv2d(F.pad(x, (pad, pad, pad, pad), mode="replicate"), self.weight, stride=self.stride)
+        if self.upscale > 1:
+            x = F.pixel_shuffle(x, self.upscale)
+        return styled_norm(x, gamma, beta)
+
+
+class StyledResidual(nn.Module):
+    """Two styled 3 x 3 convolutions and a skip; no ReLU after the sum (Johnson's supplement, after Gross)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = StyledConv2d(channels, channels)
+        self.second = StyledConv2d(channels, channels)
+
+    def forward(self, x: Tensor, style: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        y = F.relu(self.first(x, *style[0]))
+        return x + self.second(y, *style[1])
+
+
+class StylizerNetwork(nn.Module):
+    """Base of the two families. A subclass defines ``paint`` and lists its norms in ``norm_sizes``.
+
+    Shape:
+        - ``photo``: (N, 3, H, W), RGB, 0..1, any H and W from 1.
+        - ``style``: (L,) for all samples, or (N, L), one a sample; L = ``style_length``. Its layout is gamma
+          and beta of each norm in turn, then the photo gate.
+        - returns (N, 3, H, W), RGB, 0..1.
+    """
+
+    def __init__(self, config: NetworkConfig, norm_sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.config = config
+        self.norm_sizes = tuple(norm_sizes)
+
+    @property
+    def style_length(self) -> int:
+        """Numbers in a style vector."""
+        return 2 * sum(self.norm_sizes) + 1
+
+    def forward(self, photo: Tensor, style: Tensor) -> Tensor:
+        if style.shape[-1] != self.style_length:
+            raise ShapeError(
+                f"style: expected (N, {self.style_length}) or ({self.style_length},), got {tuple(style.shape)}"
+            )
+        height, width = photo.shape[-2:]
+        padded = F.pad(photo, (0, -width % _GRID, 0, -height % _GRID), mode="replicate")
+        *norms, gate = self._split(style)
+        painted = self.paint(padded, norms)
+        gate = gate[0].reshape(-1, 1, 1, 1)
+        return (painted + gate * (padded - painted))[..., :height, :width]
+
+    @abstractmethod
+    def paint(self, photo: Tensor, style: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Paint photos whose sides are multiples of 4, given (gamma, beta) of each norm."""
+
+    def _split(self, style: Tensor) -> list[tuple[Tensor, Tensor]]:
+        sizes = [size for channels in self.norm_sizes for size in (channels, channels)]
+        parts = torch.split(style, [*sizes, 1], dim=-1)
+        return [*zip(parts[0:-1:2], parts[1::2], strict=True), (parts[-1], parts[-1])]
+
+
+def styled_norm(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+    """Instance norm of (N, C, H, W); gamma and beta (C,), or (N, C), one style a sample."""
+    if gamma.dim() == 1 and torch.compiler.is_exporting():
+        return F.instance_norm(x, weight=gamma, bias=beta, eps=_EPS)
+    if gamma.dim() == 1:
+        gamma, beta = gamma.expand(len(x), -1), beta.expand(len(x), -1)
+    # One group a sample and channel: the same numbers, and several times faster on the CPU.
+    n, c, h, w = x.shape
+    flat = torch.group_norm(x.reshape(1, n * c, h, w), n * c, gamma.reshape(-1), beta.reshape(-1), _EPS)
+    return flat.reshape(n, c, h, w)
+
+
+def conv2d_on_doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Enlarge ``x`` by 2 (nearest neighbour) and convolve 3 x 3, without ever making the enlarged tensor.
+
+    Each of the four phases of the output sees only a 2 x 2 neighbourhood of ``x``, so the 3 x 3 kernel folds
+    into one 3 x 3 kernel a phase, and depth-to-space puts the phases together. Exactly the same sums as
+    ``conv2d(interpolate(x, scale_factor=2), weight)``, borders replicated, with a quarter of the memory.
+    (Odena, Dumoulin, Olah, "Deconvolution and Checkerboard Artifacts", Distill 2016, for why resize first.)
+
+    Shape: x (N, C, H, W), weight (O, C, 3, 3), bias (O,); returns (N, O, 2H, 2W).
+    """
+    # Row r of an even (odd) output row's fold says which of the three kernel rows fall on input row r.
+    fold = x.new_tensor(
+        [
+            [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0]],
+            [[0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        ]
+    )
+    out_channels, in_channels = weight.shape[:2]
+    phases = torch.einsum("pik,qjl,ockl->opqcij", fold, fold, weight)
+    phases = phases.reshape(out_channels * 4, in_channels, 3, 3)
+    phase_bias = None if bias is None else bias.repeat_interleave(4)
+    y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), phases, phase_bias)
+    return F.pixel_shuffle(y, 2)

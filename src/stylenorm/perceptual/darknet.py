@@ -1,0 +1,141 @@
+"""Darknet's small ImageNet classifiers as frozen feature extractors.
+
+Redmon's Tiny Darknet and the Darknet reference model (https://pjreddie.com/darknet/), cut after the last
+convolution that carries style. Both see RGB in 0..1 without mean subtraction; every convolution is followed
+by a batch norm (folded into it here: the network is frozen) and a leaky ReLU of slope 0.1.
+
+Differs from the classifiers: pooling is **average** by default. Max pooling passes the gradient of a style
+loss to one pixel in four, and a generator learns to answer with isolated bright pixels; with averages the
+style loss on a network that took no part was lower in every trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylenorm.errors import InputError, UnknownNameError
+
+__all__ = ["DARKNETS", "Darknet", "DarknetSpec", "load_darknet"]
+
+_BATCH_NORM_EPS = 1e-3
+_LEAK = 0.1
+
+
+@dataclass(frozen=True)
+class DarknetSpec:
+    """Which convolutions a Darknet has, and which of them the losses look at.
+
+    Attributes:
+        num_convs: convolutions kept, named ``conv1`` to ``conv<num_convs>``.
+        pools_after: 2 x 2 pooling follows these convolutions.
+        content_tap: the convolution whose activations are compared for content.
+        style_taps: the convolutions whose Gram matrices are compared for style.
+    """
+
+    num_convs: int
+    pools_after: frozenset[int]
+    content_tap: str
+    style_taps: tuple[str, ...]
+
+
+DARKNETS: Mapping[str, DarknetSpec] = {
+    "tiny-darknet": DarknetSpec(
+        num_convs=12,
+        pools_after=frozenset({1, 2, 6, 10}),
+        content_tap="conv8",
+        style_taps=("conv1", "conv2", "conv4", "conv6", "conv8", "conv10", "conv12"),
+    ),
+    "darknet-reference": DarknetSpec(
+        num_convs=5,
+        pools_after=frozenset({1, 2, 3, 4}),
+        content_tap="conv4",
+        style_taps=("conv1", "conv2", "conv3", "conv4", "conv5"),
+    ),
+}
+
+
+class Darknet(nn.Module):
+    """A frozen Darknet with named taps.
+
+    Args:
+        spec: which convolutions and taps.
+        tensors: the published tensors (``conv3.weight``, ``bn3.running_mean``, ...).
+        pool: ``"average"`` (default, see the module's docstring) or ``"max"`` as the classifiers had it.
+
+    Shape:
+        - ``x``: (N, 3, H, W), RGB, 0..1, H and W at least 16.
+        - returns a dict from tap name to (N, C, H / 2^p, W / 2^p), after the leaky ReLU and before pooling.
+    """
+
+    def __init__(
+        self,
+        spec: DarknetSpec,
+        tensors: Mapping[str, Tensor],
+        *,
+        pool: Literal["average", "max"] = "average",
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.pool = pool
+        self.convs = nn.ModuleList(_folded_conv(tensors, i) for i in range(1, spec.num_convs + 1))
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, x: Tensor, taps: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Return the activations at ``taps`` (by default the spec's content and style taps)."""
+        wanted = set(taps) if taps is not None else {self.spec.content_tap, *self.spec.style_taps}
+        found: dict[str, Tensor] = {}
+        for number, conv in enumerate(self.convs, start=1):
+            x = F.leaky_relu(conv(x), _LEAK)
+            if f"conv{number}" in wanted:
+                found[f"conv{number}"] = x
+                if len(found) == len(wanted):
+                    break
+            if number in self.spec.pools_after:
+                x = F.avg_pool2d(x, 2) if self.pool == "average" else F.max_pool2d(x, 2)
+        if missing := wanted - set(found):
+            raise UnknownNameError("tap", min(missing), [f"conv{i}" for i in range(1, len(self.convs) + 1)])
+        return found
+
+
+def load_darknet(name: str, folder: Path, *, pool: Literal["average", "max"] = "average") -> Darknet:
+    """Load one of `DARKNETS` from the safetensors file in ``folder`` whose name starts with ``name``.
+
+    Raises:
+        UnknownNameError: no such network.
+        InputError: the folder has no such file, or the file is another network's.
+    """
+    from safetensors.torch import load_file
+
+    if name not in DARKNETS:
+        raise UnknownNameError("feature network", name, DARKNETS)
+    files = sorted(folder.glob(f"{name}*.safetensors"))
+    if not files:
+        raise InputError(
+            f"no feature network {name!r} in {folder}: expected a file {name}*.safetensors there; "
+            "name the folder that has it with --features"
+        )
+    try:
+        return Darknet(DARKNETS[name], load_file(files[0]), pool=pool)
+    except KeyError as error:
+        raise InputError(f"{files[0]} is not the weights of {name}: it has no tensor {error}") from error
+
+
+def _folded_conv(tensors: Mapping[str, Tensor], number: int) -> nn.Conv2d:
+    """Convolution ``number`` with its batch norm folded in."""
+    weight = tensors[f"conv{number}.weight"].double()
+    scale = tensors[f"bn{number}.weight"].double() / torch.sqrt(
+        tensors[f"bn{number}.running_var"].double() + _BATCH_NORM_EPS
+    )
+    bias = tensors[f"bn{number}.bias"].double() - tensors[f"bn{number}.running_mean"].double() * scale
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2], padding=weight.shape[2] // 2)
+    conv.weight.data = (weight * scale[:, None, None, None]).float()
+    conv.bias = nn.Parameter(bias.float())
+    return conv

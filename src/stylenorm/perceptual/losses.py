@@ -1,0 +1,170 @@
+"""The losses of style transfer: content, style (Gram matrices) and total variation.
+
+Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016, and Johnson,
+Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer", ECCV 2016 (arXiv:1603.08155).
+
+Differs from both: every term is divided by its own size (content by the mean square of the photo's features,
+style by the squared norm of the painting's Gram matrix), so that layers, networks and paintings count alike
+and one weight serves every painting. Every function returns one number a sample, not a mean over the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylenorm.errors import ShapeError
+from stylenorm.perceptual.darknet import Darknet
+
+__all__ = [
+    "PerceptualLoss",
+    "PerceptualTerms",
+    "StyleTarget",
+    "content_loss",
+    "gram_matrix",
+    "style_loss",
+    "total_variation",
+]
+
+_TINY = 1e-8  # keeps a black photo's or a flat painting's normalization finite
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    r"""Return the channel products of ``features``, averaged over positions.
+
+    .. math:: G_{ij} = \frac{1}{HW} \sum_p F_{ip} F_{jp}
+
+    Differs from Gatys and Johnson, who also divide by the number of channels: here the loss is relative, and
+    such a factor drops out.
+
+    Shape:
+        - ``features``: (N, C, H, W); returns (N, C, C), float32 or better.
+
+    Example:
+        >>> gram_matrix(torch.ones(1, 2, 4, 4))
+        tensor([[[1., 1.],
+                 [1., 1.]]])
+    """
+    if features.dim() != 4:
+        raise ShapeError(f"features: expected (N, C, H, W), got {tuple(features.shape)}")
+    if features.dtype in (torch.float16, torch.bfloat16):
+        features = features.float()
+    flat = features.flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    r"""Return :math:`\|F - F_{photo}\|^2 / \|F_{photo}\|^2` of each sample; shapes (N, C, H, W) to (N,)."""
+    difference = (features - target).square().mean(dim=(1, 2, 3))
+    return difference / (target.square().mean(dim=(1, 2, 3)) + _TINY)
+
+
+def style_loss(gram: Tensor, target: Tensor) -> Tensor:
+    r"""Return :math:`\|G - G_{painting}\|^2 / \|G_{painting}\|^2` of each sample; (N, C, C) to (N,)."""
+    difference = (gram - target).square().sum(dim=(1, 2))
+    return difference / (target.square().sum(dim=(1, 2)) + _TINY)
+
+
+def total_variation(x: Tensor) -> Tensor:
+    """Return the mean absolute difference of neighbouring pixels, both directions added; (N, C, H, W) to (N,).
+
+    Example:
+        >>> board = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).reshape(1, 1, 2, 2)
+        >>> total_variation(board)
+        tensor([2.])
+    """
+    down = (x[:, :, 1:] - x[:, :, :-1]).abs().mean(dim=(1, 2, 3))
+    right = (x[..., 1:] - x[..., :-1]).abs().mean(dim=(1, 2, 3))
+    return down + right
+
+
+@dataclass(frozen=True)
+class StyleTarget:
+    """The Gram matrices of paintings: ``grams[network, scale][tap]`` is (S, C, C)."""
+
+    grams: Mapping[tuple[int, int], Mapping[str, Tensor]]
+
+    @classmethod
+    def stack(cls, targets: Sequence[StyleTarget]) -> StyleTarget:
+        """Put several paintings' targets into one, in order."""
+        first = targets[0].grams
+        return cls(
+            {
+                key: {tap: torch.cat([t.grams[key][tap] for t in targets]) for tap in taps}
+                for key, taps in first.items()
+            }
+        )
+
+    def select(self, index: Tensor) -> StyleTarget:
+        """Pick one painting a sample; ``index`` (N,) of integers."""
+        return StyleTarget(
+            {key: {tap: gram[index] for tap, gram in taps.items()} for key, taps in self.grams.items()}
+        )
+
+
+@dataclass(frozen=True)
+class PerceptualTerms:
+    """Content and style loss of each sample, (N,) each, means over networks, scales and taps."""
+
+    content: Tensor
+    style: Tensor
+
+
+class PerceptualLoss:
+    """Content and style losses over several feature networks at several scales.
+
+    Several small networks together are harder to fool than one: what pleases a single small network need not
+    look like the painting, or lower the style loss on a network that took no part.
+
+    Args:
+        networks: frozen feature networks.
+        num_scales: style is compared at the full picture and at ``num_scales - 1`` halvings of it (the
+            coarser ones ask for larger strokes); content at the full picture only.
+    """
+
+    def __init__(self, networks: Sequence[Darknet], num_scales: int = 2) -> None:
+        self.networks = list(networks)
+        self.num_scales = num_scales
+
+    @torch.no_grad()
+    def style_target(self, painting: Tensor) -> StyleTarget:
+        """Measure a painting; (1, 3, H, W), RGB 0..1, at the size whose strokes are wanted."""
+        grams: dict[tuple[int, int], dict[str, Tensor]] = {}
+        for scale, x in enumerate(self._scales(painting)):
+            for number, network in enumerate(self.networks):
+                features = network(x, network.spec.style_taps)
+                grams[number, scale] = {tap: gram_matrix(f) for tap, f in features.items()}
+        return StyleTarget(grams)
+
+    @torch.no_grad()
+    def content_target(self, photo: Tensor) -> list[Tensor]:
+        """Measure photos; (N, 3, H, W), RGB 0..1. One tensor a network."""
+        return [
+            network(photo, [network.spec.content_tap])[network.spec.content_tap] for network in self.networks
+        ]
+
+    def __call__(self, x: Tensor, content: Sequence[Tensor], style: StyleTarget) -> PerceptualTerms:
+        """Compare ``x`` (N, 3, H, W) with the photos' content and the paintings' style."""
+        content_terms: list[Tensor] = []
+        style_terms: list[Tensor] = []
+        for scale, scaled in enumerate(self._scales(x)):
+            for number, network in enumerate(self.networks):
+                features = network(scaled, None if scale == 0 else network.spec.style_taps)
+                if scale == 0:
+                    content_terms.append(content_loss(features[network.spec.content_tap], content[number]))
+                per_tap = [
+                    style_loss(gram_matrix(features[tap]), style.grams[number, scale][tap])
+                    for tap in network.spec.style_taps
+                ]
+                style_terms.append(torch.stack(per_tap).mean(dim=0))
+        return PerceptualTerms(torch.stack(content_terms).mean(dim=0), torch.stack(style_terms).mean(dim=0))
+
+    def _scales(self, x: Tensor) -> list[Tensor]:
+        scales = [x]
+        for _ in range(self.num_scales - 1):
+            scales.append(F.avg_pool2d(scales[-1], 2))
+        return scales

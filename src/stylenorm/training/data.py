@@ -1,0 +1,123 @@
+"""Photos and paintings for training.
+
+Every batch is a pure function of (seed, step): which photos, which crops, which flips. So a resumed training
+sees exactly what an uninterrupted one would have seen, with no sampler to save.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from stylenorm.errors import PictureError, TrainingError
+from stylenorm.media import find_pictures, read_picture
+
+__all__ = ["Photos", "read_painting"]
+
+_MOST_UNREADABLE = 100  # in a row: then it is the folder that is wrong, not a picture
+
+
+class Photos:
+    """Random crops of the photos in a folder, sub-folders included.
+
+    Args:
+        folder: where the photos are.
+        crop_px: side of the square crops.
+        batch_size: crops a step.
+        seed: what the choice of photos, crops and flips is drawn from.
+        num_held_out: the first so many photos (by name) are kept out of training; `held_out` gives them.
+
+    Attributes:
+        unreadable: photos that could not be read, with the reason; they are skipped.
+
+    Raises:
+        TrainingError: the folder has too few pictures.
+    """
+
+    def __init__(
+        self, folder: Path, *, crop_px: int, batch_size: int, seed: int, num_held_out: int = 4
+    ) -> None:
+        self.paths = find_pictures(folder)
+        if len(self.paths) <= num_held_out:
+            raise TrainingError(
+                f"{folder}: expected more than {num_held_out} photos, got {len(self.paths)}; "
+                "name a folder with photos by --photos"
+            )
+        self.crop_px, self.batch_size, self.seed, self.num_held_out = crop_px, batch_size, seed, num_held_out
+        self.unreadable: dict[Path, str] = {}
+
+    def batch(self, step: int) -> Tensor:
+        """Return the crops of ``step``: (batch_size, 3, crop_px, crop_px), RGB, 0..1."""
+        trained_on = self.paths[self.num_held_out :]
+        rng = np.random.default_rng([self.seed, 1, step])
+        crops = []
+        for i in range(step * self.batch_size, (step + 1) * self.batch_size):
+            epoch, position = divmod(i, len(trained_on))
+            order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(trained_on))
+            index = int(order[position])
+            for _ in range(_MOST_UNREADABLE):
+                crop = self._crop(trained_on[index], rng)
+                if crop is not None:
+                    break
+                index = int(rng.integers(len(trained_on)))
+            else:
+                path, reason = next(iter(self.unreadable.items()))
+                raise TrainingError(
+                    f"{len(self.unreadable)} photos could not be read; the first: {path}: {reason}"
+                )
+            crops.append(crop)
+        return _to_tensor(np.stack(crops))
+
+    def held_out(self) -> Tensor:
+        """Return centre crops of the held-out photos: (num_held_out, 3, crop_px, crop_px)."""
+        crops = [_centre_crop(read_picture(path).pixels, self.crop_px) for path in self.paths[: self.num_held_out]]
+        return _to_tensor(np.stack(crops))
+
+    def _crop(self, path: Path, rng: np.random.Generator) -> NDArray[np.uint8] | None:
+        zoom, left, top, flip = rng.uniform(1.0, 1.35), rng.uniform(), rng.uniform(), rng.uniform() < 0.5
+        if path in self.unreadable:
+            return None
+        try:
+            pixels = _as_uint8(read_picture(path).pixels)
+        except PictureError as error:
+            self.unreadable[path] = str(error)
+            return None
+        image = _resize_shorter(Image.fromarray(pixels), round(self.crop_px * zoom))
+        x = round(left * (image.width - self.crop_px))
+        y = round(top * (image.height - self.crop_px))
+        crop = np.asarray(image.crop((x, y, x + self.crop_px, y + self.crop_px)))
+        return crop[:, ::-1] if flip else crop
+
+
+def read_painting(path: Path, shorter_px: int) -> Tensor:
+    """Return a whole painting, (1, 3, H, W), RGB, 0..1, its shorter side scaled to ``shorter_px``.
+
+    The size sets the size of the strokes: they come out as large, in pixels, as they are here.
+    """
+    image = _resize_shorter(Image.fromarray(_as_uint8(read_picture(path).pixels)), shorter_px)
+    return _to_tensor(np.asarray(image)[None])
+
+
+def _resize_shorter(image: Image.Image, shorter_px: int) -> Image.Image:
+    scale = shorter_px / min(image.size)
+    size = (max(shorter_px, round(image.width * scale)), max(shorter_px, round(image.height * scale)))
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _centre_crop(pixels: NDArray[np.uint8 | np.uint16], size_px: int) -> NDArray[np.uint8]:
+    image = _resize_shorter(Image.fromarray(_as_uint8(pixels)), size_px)
+    x, y = (image.width - size_px) // 2, (image.height - size_px) // 2
+    return np.asarray(image.crop((x, y, x + size_px, y + size_px)))
+
+
+def _as_uint8(pixels: NDArray[np.uint8 | np.uint16]) -> NDArray[np.uint8]:
+    return pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8)  # type: ignore[return-value]
+
+
+def _to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255

@@ -1,0 +1,232 @@
+"""Many styles in one network: trunk, identity style and N styles learned together.
+
+Dumoulin, Shlens, Kudlur, "A Learned Representation For Artistic Style", ICLR 2017 (arXiv:1610.07629).
+
+Differs from the paper:
+
+- Style 0 is the identity: for its samples the network is trained to return the photo, so that a mixture with
+  it weakens a style (the photo gate, see `stylenorm.networks.stylizer`, restores what the norms took out).
+- Each painting's style weight is found while training: it rises while the photo is more recognisable than
+  asked for, and falls while it is less (``content_target``). So a painting whose texture is hard to match
+  does not swallow the photo, and none needs tuning by hand.
+- Before the losses, photo and painting are cropped by the same random 0 to 7 pixels: the feature networks
+  pool by 2 again and again, and a fixed phase lets the generator hide a lattice where they do not look.
+- Losses are relative (`stylenorm.perceptual.losses`), on small Darknets with average pooling.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stylenorm.errors import InputError, TrainingError
+from stylenorm.export import export_stylizer
+from stylenorm.networks import NetworkConfig, build_network
+from stylenorm.perceptual import DARKNETS, PerceptualLoss, StyleTarget, load_darknet, total_variation
+from stylenorm.training.data import Photos, read_painting
+from stylenorm.training.loop import Recipe
+
+__all__ = ["Multistyle", "MultistyleConfig", "Painting"]
+
+_LARGEST_SHIFT_PX = 7
+_BALANCE_RATE = 0.02
+_STYLE_WEIGHT_RANGE = (0.2, 5.0)  # times the weight asked for
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A painting and what is known of it.
+
+    Attributes:
+        path: picture file.
+        name: kebab-case name of the style.
+        artist, title, year, licence: for the style file.
+    """
+
+    path: Path
+    name: str
+    artist: str = ""
+    title: str = ""
+    year: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class MultistyleConfig:
+    """What `Multistyle` learns from, and how hard it tries.
+
+    Attributes:
+        photos: folder of photos.
+        features: folder with the feature networks' weights.
+        network: which stylizer network.
+        crop_px: side of the training crops.
+        batch_size: crops a step.
+        painting_px: shorter side of the paintings when they are measured; sets the size of the strokes.
+        num_scales: scales at which style is compared.
+        style_weight: style weight to start from; each painting's own is found from there.
+        content_target: relative content loss (1 = as large as the photo's features) that the balance aims at.
+        tv_weight: weight of the total variation.
+        identity_weight: weight of the identity's squared error.
+        identity_share: share of the samples that are trained as the identity.
+        seed: what the choice of photos, styles and shifts is drawn from.
+    """
+
+    photos: Path
+    features: Path
+    network: NetworkConfig = NetworkConfig()
+    crop_px: int = 256
+    batch_size: int = 4
+    painting_px: int = 512
+    num_scales: int = 2
+    style_weight: float = 20.0
+    content_target: float = 1.0
+    tv_weight: float = 1.0
+    identity_weight: float = 20.0
+    identity_share: float = 0.1
+    seed: int = 0
+
+
+class _Model(nn.Module):
+    """Network and styles; row 0 of ``styles`` is the identity."""
+
+    log_weights: Tensor
+
+    def __init__(self, config: NetworkConfig, num_styles: int, style_weight: float) -> None:
+        super().__init__()
+        self.network = build_network(config)
+        gammas_and_betas = [part for c in self.network.norm_sizes for part in (torch.ones(c), torch.zeros(c))]
+        self.styles = nn.Parameter(torch.cat(gammas_and_betas).repeat(num_styles + 1, 1))
+        self.register_buffer("log_weights", torch.full((num_styles + 1,), style_weight).log())
+
+    def style_vectors(self, index: Tensor, gate: float = 0.0) -> Tensor:
+        """Return the network's style input for rows ``index`` (N,): (N, L)."""
+        rows = self.styles[index]
+        return torch.cat([rows, rows.new_full((len(index), 1), gate)], dim=1)
+
+
+class Multistyle(Recipe):
+    """The recipe; see the module's docstring.
+
+    Args:
+        config: what to learn from.
+        paintings: one style each.
+        out: folder for the results: ``network.onnx``, ``styles/*.safetensors``, ``record.json``.
+        command: the command that started the training, for the record.
+    """
+
+    name = "multistyle"
+    model: _Model
+
+    def __init__(
+        self, config: MultistyleConfig, paintings: Sequence[Painting], out: Path, command: str = ""
+    ) -> None:
+        if not paintings:
+            raise InputError("paintings: expected at least one, got none; name a folder by --paintings")
+        self.settings, self.paintings, self.out, self.command = config, list(paintings), out, command
+        self.photos = Photos(
+            config.photos, crop_px=config.crop_px, batch_size=config.batch_size, seed=config.seed
+        )
+        self.loss = PerceptualLoss(
+            [load_darknet(name, config.features) for name in DARKNETS], config.num_scales
+        )
+        self.target = StyleTarget.stack(
+            [self.loss.style_target(read_painting(p.path, config.painting_px)) for p in self.paintings]
+        )
+        torch.manual_seed(config.seed)
+        self.model = _Model(config.network, len(self.paintings), config.style_weight)
+
+    def config(self) -> Mapping[str, Any]:
+        """Return what must be the same when a checkpoint is resumed."""
+        numbers = {k: v for k, v in vars(self.settings).items() if isinstance(v, int | float)}
+        return {**numbers, **self.settings.network.to_dict(), "styles": [p.name for p in self.paintings]}
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the named, weighted losses of a step."""
+        settings, model = self.settings, self.model
+        photo = self.photos.batch(step)
+        index = self._draw_styles(len(photo), generator)
+        painted = model.network(photo, model.style_vectors(index))
+        is_identity = index == 0
+        error = (painted - photo).square().mean(dim=(1, 2, 3))
+        dy, dx = torch.randint(_LARGEST_SHIFT_PX + 1, (2,), generator=generator).tolist()
+        painted, photo = painted[..., dy:, dx:], photo[..., dy:, dx:]
+
+        styled = ~is_identity
+        zero = error.new_zeros(())
+        losses = {
+            "content": zero,
+            "style": zero,
+            "variation": zero,
+            "identity": settings.identity_weight * (error * is_identity).sum() / len(index),
+        }
+        if styled.any():
+            painted, photo, rows = painted[styled], photo[styled], index[styled]
+            terms = self.loss(painted, self.loss.content_target(photo), self.target.select(rows - 1))
+            weights = model.log_weights[rows].exp()
+            losses["content"] = terms.content.sum() / len(index)
+            losses["style"] = (weights * terms.style).sum() / len(index)
+            losses["variation"] = settings.tv_weight * total_variation(painted).sum() / len(index)
+            self._balance(rows, terms.content.detach())
+        return losses
+
+    @torch.no_grad()
+    def sample(self, model: nn.Module) -> NDArray[np.uint8]:
+        """Return a grid: a row a held-out photo; photo, identity without the gate, then every style."""
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        photo = self.photos.held_out()
+        columns = [photo]
+        for row in range(len(self.paintings) + 1):
+            index = torch.full((len(photo),), row)
+            columns.append(model.network(photo, model.style_vectors(index)))
+        grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
+        return (grid * 255).round().byte().permute(1, 2, 0).numpy()
+
+    def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
+        """Export the network, checked against PyTorch, and write the style files and the record."""
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        whole_record = {
+            **record,
+            "command": self.command,
+            "photos": f"{len(self.photos.paths)} ({self.settings.photos.name})",
+            "unreadable_photos": str(len(self.photos.unreadable)),
+            "features": ", ".join(DARKNETS),
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        }
+        export_stylizer(
+            model.network,
+            {
+                "identity": model.style_vectors(torch.tensor([0]), gate=1.0)[0].numpy(force=True),
+                **{
+                    painting.name: model.style_vectors(torch.tensor([row]))[0].numpy(force=True)
+                    for row, painting in enumerate(self.paintings, start=1)
+                },
+            },
+            self.out,
+            about={p.name: _about(p) for p in self.paintings},
+            record=whole_record,
+        )
+        weights = {p.name: float(w) for p, w in zip(self.paintings, model.log_weights[1:].exp(), strict=True)}
+        details = {**whole_record, **self.config(), "final_style_weights": weights}
+        (self.out / "record.json").write_text(json.dumps(details, indent=2) + "\n")
+
+    def _draw_styles(self, count: int, generator: torch.Generator) -> Tensor:
+        index = torch.randint(1, len(self.paintings) + 1, (count,), generator=generator)
+        is_identity = torch.rand(count, generator=generator) < self.settings.identity_share
+        return torch.where(is_identity, 0, index)
+
+    @torch.no_grad()
+    def _balance(self, rows: Tensor, content: Tensor) -> None:
+        start = np.log(self.settings.style_weight)
+        low, high = (start + float(np.log(factor)) for factor in _STYLE_WEIGHT_RANGE)
+        change = _BALANCE_RATE * (self.settings.content_target - content)
+        self.model.log_weights.index_add_(0, rows, change).clamp_(low, high)
