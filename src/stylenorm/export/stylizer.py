@@ -34,10 +34,10 @@ __all__ = ["export_stylizer", "load_network", "network_identity", "stylizer_to_o
 
 _FORMAT = "stylenorm-network-1"
 _OPSET = 18  # the first with Pad "edge" on chosen axes, and old enough for every engine in use
-_PARITY_SIZES = ((1, 64, 72), (2, 33, 47), (1, 5, 3), (1, 1, 1))
-# Measured difference of OpenVINO and ONNX Runtime to PyTorch is below 1e-5 before the sigmoid has saturated;
-# half a grey level of 8 bits is 2e-3.
-_PARITY_ATOL = 1e-4
+# (batch, height, width): allowed difference. Measured: below 1e-5 for OpenVINO and ONNX Runtime; half a grey
+# level of 8 bits is 2e-3. One pixel makes planes that are constant but for rounding, which instance norm
+# amplifies by 1 / sqrt(eps) = 316 in each layer: there engines agree to 6e-3.
+_PARITY_CASES = {(1, 64, 72): 1e-4, (2, 33, 47): 1e-4, (1, 5, 3): 1e-4, (1, 1, 1): 2e-2}
 
 
 def network_identity(network: StylizerNetwork) -> str:
@@ -166,14 +166,14 @@ def _check_parity(network: StylizerNetwork, graph: bytes) -> None:
     compiled = core.compile_model(core.read_model(io.BytesIO(graph)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     style = _random_style(network)
     generator = torch.Generator().manual_seed(1)
-    for n, height, width in _PARITY_SIZES:
+    for (n, height, width), allowed in _PARITY_CASES.items():
         photo = torch.rand(n, 3, height, width, generator=generator)
         with torch.no_grad():
             expected = network(photo, style).numpy()
         actual = compiled({"photo": photo.numpy(), "style": style.numpy()})[0]
         difference = float(np.abs(actual - expected).max()) if actual.shape == expected.shape else float("inf")
-        if not difference <= _PARITY_ATOL:
+        if not difference <= allowed:
             raise ExportError(
                 f"the exported graph differs from PyTorch by {difference:g} on a {width} x {height} picture "
-                f"(allowed: {_PARITY_ATOL:g}): nothing was written"
+                f"(allowed: {allowed:g}): nothing was written"
             )

@@ -43,11 +43,12 @@ def row_pivot(rows: Tensor) -> Tensor:
     return first + (sample - first).mean(1, keepdim=True)
 
 
-def _blocks(rows: int, length: int, x: Tensor) -> range:
+def _blocks(rows: int, length: int, x: Tensor) -> list[tuple[int, int]]:
+    """Where each block of rows starts and stops; on an accelerator, one block."""
     size = rows
     if x.device.type == "cpu":
-        size = min(rows, max(1, BLOCK_BYTES // max(1, length * (8 if x.dtype == torch.float64 else 4))))
-    return range(0, rows, max(1, size))
+        size = max(1, BLOCK_BYTES // (length * (8 if x.dtype == torch.float64 else 4)))
+    return [(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
 def _effective(eps: float, correction: int, length: int, dtype: torch.dtype) -> tuple[float, float]:
@@ -59,12 +60,36 @@ def _effective(eps: float, correction: int, length: int, dtype: torch.dtype) -> 
     return max(eps * ratio, torch.finfo(dtype).tiny), math.sqrt(ratio)
 
 
-def _memory_format(x: Tensor) -> torch.memory_format:
-    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
-        return torch.contiguous_format if x.is_contiguous() else torch.channels_last
-    if x.dim() == 5 and x.is_contiguous(memory_format=torch.channels_last_3d):
-        return torch.contiguous_format if x.is_contiguous() else torch.channels_last_3d
-    return torch.contiguous_format
+def _is_channels_last(x: Tensor) -> bool:
+    if x.is_contiguous():
+        return False
+    return (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)) or (
+        x.dim() == 5 and x.is_contiguous(memory_format=torch.channels_last_3d)
+    )
+
+
+def _rows(x: Tensor, channels_last: bool) -> Tensor:
+    """``x`` as contiguous rows (N * C, L): a view where it can be, else a copy."""
+    n, c = x.shape[:2]
+    length = x.numel() // (n * c)
+    if not (channels_last and _is_channels_last(x)):
+        return x.contiguous().view(n * c, length)
+    rows = torch.empty(n * c, length, dtype=x.dtype, device=x.device)
+    for sample, out in zip(x, rows.view(n, c, length), strict=True):
+        out.copy_(sample.movedim(0, -1).view(length, c).t())  # torch transposes matrices in tiles
+    return rows
+
+
+def _unrows(rows: Tensor, shape: torch.Size, channels_last: bool) -> Tensor:
+    """Rows (N * C, L) as (N, C, *S), in the memory format asked for."""
+    if not channels_last:
+        return rows.view(shape)
+    n, c = shape[:2]
+    spatial = shape[2:]
+    out = torch.empty(n, *spatial, c, dtype=rows.dtype, device=rows.device)
+    for sample, mine in zip(out.view(n, -1, c), rows.view(n, c, -1), strict=True):
+        sample.copy_(mine.t())
+    return out.movedim(-1, 1)
 
 
 def _flat(value: Tensor | None, dtype: torch.dtype, factor: float = 1.0) -> Tensor | None:
@@ -123,38 +148,47 @@ def norm_forward(
 ) -> tuple[Tensor, Stats]:
     """``act(norm(x) * weight + bias + residual)``; weight and bias (N, C), the rest (N, C, *S)."""
     dtype = compute_dtype(x.dtype)
-    n, c = x.shape[0], x.shape[1]
-    count = n * c
-    length = x.numel() // count if count else 0
+    count = x.shape[0] * x.shape[1]
     if x.numel() == 0:
         empty = x.new_empty(count, dtype=dtype)
         return torch.empty_like(x), (empty, empty.clone(), empty.clone())
-    layout = _memory_format(x)
-    rows = x.contiguous().view(count, length)
-    res = None if residual is None else residual.contiguous().view(count, length)
-    eps_, factor = _effective(eps, correction, length, dtype)
+    length = x.numel() // count
+    channels_last = _is_channels_last(x)
+    rows = _rows(x, channels_last)
+    res = None if residual is None else _rows(residual, channels_last)
+    inner_eps, factor = _effective(eps, correction, length, dtype)
     w, b = _flat(weight, dtype, factor), _flat(bias, dtype)
     if w is None and factor != 1.0:
         w = torch.full((count,), factor, dtype=dtype, device=x.device)
     out = torch.empty_like(rows)
-    pivot, mean, rstd = (torch.empty(count, dtype=dtype, device=x.device) for _ in range(3))
-    blocks = _blocks(count, length, x)
-    for start in blocks:
-        stop = min(start + blocks.step, count)
+    parts: list[Stats] = []
+    for start, stop in _blocks(count, length, x):
         block = rows[start:stop].to(dtype)
         p = row_pivot(block)
-        y, m, r = _group_norm(block - p, _part(w, start, stop), _part(b, start, stop), eps_)
-        _finish(y, None if res is None else res[start:stop], act, slope, out[start:stop])
-        pivot[start:stop], mean[start:stop], rstd[start:stop] = p.view(-1), m, r
-    bad = _awkward(mean, rstd, eps)
+        y, m, r = _group_norm(block - p, _part(w, start, stop), _part(b, start, stop), inner_eps)
+        _finish(y, _part(res, start, stop), act, slope, out[start:stop])
+        parts.append((p.view(-1), m, r))
+    stats = parts[0] if len(parts) == 1 else _join(parts)
+    bad = _awkward(stats[1], stats[2], eps)
     if bad is not None:
         y, _ = _exact(rows[bad], eps, correction)
-        y = y if weight is None else y * weight.reshape(-1)[bad].double()[:, None]
-        y = y if bias is None else y + bias.reshape(-1)[bad].double()[:, None]
+        y = _scaled(y, weight, bias, bad)
         fixed = torch.empty_like(y)
         _finish(y, None if res is None else res[bad].double(), act, slope, fixed)
         out[bad] = fixed.to(out.dtype)
-    return out.view(x.shape).contiguous(memory_format=layout), (pivot, mean, rstd)
+    return _unrows(out, x.shape, channels_last), stats
+
+
+def _join(parts: list[Stats]) -> Stats:
+    pivot, mean, rstd = (torch.cat(p) for p in zip(*parts, strict=True))
+    return pivot, mean, rstd
+
+
+def _scaled(y: Tensor, weight: Tensor | None, bias: Tensor | None, pick: Tensor) -> Tensor:
+    """Scale and shift the picked rows."""
+    if weight is not None:
+        y = y * weight.reshape(-1)[pick].double()[:, None]
+    return y if bias is None else y + bias.reshape(-1)[pick].double()[:, None]
 
 
 def _finish(y: Tensor, residual: Tensor | None, act: str | None, slope: float, out: Tensor) -> None:
@@ -181,23 +215,22 @@ def norm_backward(
     act: str | None,
     slope: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, weight (N, C), bias (N, C) and residual (empty where there is none).
+    """Gradients of x, weight (N, C), bias (N, C) and residual (meaningless where there is none).
 
     Only ``x`` and a few numbers a row were kept: what the activation saw is computed again, block by block.
     """
     dtype = compute_dtype(x.dtype)
-    n, c = x.shape[0], x.shape[1]
+    n, c = x.shape[:2]
     count = n * c
-    length = x.numel() // count if count else 0
     dw, db = (torch.zeros(count, dtype=dtype, device=x.device) for _ in range(2))
-    want = residual is not None
     if x.numel() == 0:
-        return torch.empty_like(x), dw.view(n, c), db.view(n, c), torch.empty_like(x if want else dw[:0])
-    layout = _memory_format(x)
-    rows, grads = x.contiguous().view(count, length), grad.contiguous().view(count, length)
-    res = None if residual is None else residual.contiguous().view(count, length)
+        return torch.empty_like(x), dw.view(n, c), db.view(n, c), torch.empty_like(x)
+    length = x.numel() // count
+    channels_last = _is_channels_last(x)
+    rows, grads = _rows(x, channels_last), _rows(grad, channels_last)
+    res = None if residual is None else _rows(residual, channels_last)
     dx = torch.empty_like(rows)
-    dres = torch.empty_like(res) if res is not None else dw[:0]
+    dres = None if res is None else torch.empty_like(res)
     pivot, mean, rstd = stats
     _, factor = _effective(eps, correction, length, dtype)
     w, b = _flat(weight, dtype, factor), _flat(bias, dtype)
@@ -205,9 +238,7 @@ def norm_backward(
         w = torch.full((count,), factor, dtype=dtype, device=x.device)
     scale = w * rstd
     shift = -mean * scale if b is None else b - mean * scale
-    blocks = _blocks(count, length, x)
-    for start in blocks:
-        stop = min(start + blocks.step, count)
+    for start, stop in _blocks(count, length, x):
         r = stop - start
         centred = rows[start:stop].to(dtype) - pivot[start:stop, None]
         g = grads[start:stop].to(dtype)
@@ -216,7 +247,7 @@ def norm_backward(
             if res is not None:
                 seen.add_(res[start:stop])
             g = ACTIVATIONS[act].backward(g, seen, slope)
-        if res is not None:
+        if dres is not None:
             dres[start:stop] = g
         g_x, g_w, g_b = torch.ops.aten.native_group_norm_backward(
             g.view(1, r, length), centred.view(1, r, length), mean[start:stop].view(1, r),
@@ -227,24 +258,18 @@ def norm_backward(
         dw = dw * factor
     bad = _awkward(mean, rstd, eps)
     if bad is not None:
-        pick = [None if v is None else v.reshape(-1)[bad].double() for v in (weight, bias)]
         y, inverse = _exact(rows[bad], eps, correction)
         g = grads[bad].double()
         if act is not None:
-            seen = y if pick[0] is None else y * pick[0][:, None]
-            seen = seen if pick[1] is None else seen + pick[1][:, None]
-            seen = seen if res is None else seen + res[bad]
-            g = ACTIVATIONS[act].backward(g, seen, slope)
-        if res is not None:
+            seen = _scaled(y, weight, bias, bad)
+            g = ACTIVATIONS[act].backward(g, seen if res is None else seen + res[bad], slope)
+        if dres is not None:
             dres[bad] = g.to(dres.dtype)
         dw[bad], db[bad] = (g * y).sum(1).to(dtype), g.sum(1).to(dtype)
         inner = g - g.mean(1, keepdim=True) - y * (g * y).sum(1, keepdim=True) / max(length - correction, 1)
-        inner = inner * inverse if pick[0] is None else inner * inverse * pick[0][:, None]
-        dx[bad] = inner.to(dx.dtype)
-    dx = dx.view(x.shape).contiguous(memory_format=layout)
-    if want:
-        dres = dres.view(x.shape).contiguous(memory_format=layout)
-    return dx, dw.view(n, c), db.view(n, c), dres
+        dx[bad] = (_scaled(inner, weight, None, bad) * inverse).to(dx.dtype)
+    dx = _unrows(dx, x.shape, channels_last)
+    return dx, dw.view(n, c), db.view(n, c), dx if dres is None else _unrows(dres, x.shape, channels_last)
 
 
 def _fold(value: Tensor | None, dim: int | None, size: int) -> Tensor | None:
@@ -255,16 +280,16 @@ def _fold(value: Tensor | None, dim: int | None, size: int) -> Tensor | None:
     return value.flatten(0, 1)
 
 
+def _unfold(value: Tensor, size: int) -> Tensor:
+    return value.view(size, value.shape[0] // max(size, 1), *value.shape[1:])
+
+
 class _Backward(torch.autograd.Function):
     """``norm_backward`` with a vmap rule; it is reached only when nobody differentiates the gradient."""
 
     @staticmethod
-    def forward(
-        grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
-        pivot: Tensor, mean: Tensor, rstd: Tensor, eps: float, correction: int, act: str | None, slope: float,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-        stats = (pivot.reshape(-1), mean.reshape(-1), rstd.reshape(-1))
-        return norm_backward(grad, x, weight, bias, residual, stats, eps, correction, act, slope)
+    def forward(*args: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return _plain_backward(*args)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -274,75 +299,109 @@ class _Backward(torch.autograd.Function):
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
         size = info.batch_size
         folded = [_fold(a, d, size) for a, d in zip(args[:8], in_dims[:8], strict=True)]
-        dx, dw, db, dres = _Backward.apply(*folded, *args[8:])
-        unfold = [t.unflatten(0, (size, -1)) if t.numel() else t for t in (dx, dw, db)]
-        has = args[4] is not None
-        dres = dres.unflatten(0, (size, -1)) if has else dres
-        return (*unfold, dres), (0, 0, 0, 0 if has else None)
+        outputs = _backward_transformed(*folded, *args[8:])
+        return tuple(_unfold(t, size) for t in outputs), (0, 0, 0, 0)
 
 
-class _Norm(torch.autograd.Function):
-    """The fused norm. Statistics are outputs too, (N, C) each, so that transforms can save them."""
+class _Eager(torch.autograd.Function):
+    """The fused norm for plain eager mode. Statistics are outputs too, (N, C) each."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
+        eps: float, correction: int, act: str | None, slope: float,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+        inputs = (x, weight, bias, residual, eps, correction, act, slope)
+        y, stats = norm_forward(*inputs)
+        output = (y, *(s.view(x.shape[:2]) for s in stats))
+        _remember(ctx, inputs, output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
+        return _gradients(ctx, grad)
+
+
+class _Transformed(torch.autograd.Function):
+    """The same in the form that ``torch.func`` can transform; binding its arguments costs 0.1 ms a call."""
 
     @staticmethod
     def forward(
         x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
         eps: float, correction: int, act: str | None, slope: float,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-        y, (pivot, mean, rstd) = norm_forward(x, weight, bias, residual, eps, correction, act, slope)
-        shape = x.shape[:2]
-        return y, pivot.view(shape), mean.view(shape), rstd.view(shape)
+        y, stats = norm_forward(x, weight, bias, residual, eps, correction, act, slope)
+        pivot, mean, rstd = (s.view(x.shape[:2]) for s in stats)
+        return y, pivot, mean, rstd
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        x, weight, bias, residual, *ctx.options = inputs
-        act = ctx.options[2]
-        # Without an activation neither the shift nor the residual is needed again.
-        ctx.dtypes = tuple(None if v is None else v.dtype for v in (weight, bias, residual))
-        ctx.save_for_backward(x, weight, bias if act else None, residual if act else None, *output[1:])
-        ctx.mark_non_differentiable(*output[1:])
-        ctx.set_materialize_grads(False)
+        _remember(ctx, inputs, output)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
-        none = (None,) * 4
-        if grad is None:
-            return (None, None, None, None, *none)
-        x, weight, bias, residual, *stats = ctx.saved_tensors
-        eps, correction, act, slope = ctx.options
-        needs = ctx.needs_input_grad
-        if torch.is_grad_enabled():
-            dtype = compute_dtype(x.dtype)
-            g, xf, w, b, res = (None if v is None else v.to(dtype) for v in (grad, x, weight, bias, residual))
-            if act is not None:
-                seen = normalize(
-                    xf, None if w is None else pad(w, xf), None if b is None else pad(b, xf), eps,
-                    correction=correction,
-                )  # fmt: skip
-                g = ACTIVATIONS[act].backward(g, seen if res is None else seen + res, slope)
-            dx, dw, db = gradients(g, xf, w, eps, correction)
-            dres = g
-        else:
-            dx, dw, db, dres = _Backward.apply(
-                grad, x, weight, bias, residual, *stats, eps, correction, act, slope
-            )
-            if residual is None:
-                dres = grad  # the residual's gradient is the output's where no activation is between
-        w_type, b_type, r_type = ctx.dtypes
-        return (
-            dx.to(x.dtype) if needs[0] else None,
-            dw.to(w_type) if needs[1] else None,
-            db.to(b_type) if needs[2] else None,
-            dres.to(r_type) if needs[3] else None,
-            *none,
-        )
+        return _gradients(ctx, grad)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
         size = info.batch_size
         folded = [_fold(a, d, size) for a, d in zip(args[:4], in_dims[:4], strict=True)]
-        outputs = _Norm.apply(*folded, *args[4:])
-        return tuple(o.unflatten(0, (size, -1)) for o in outputs), (0, 0, 0, 0)
+        outputs = _forward_transformed(*folded, *args[4:])
+        return tuple(_unfold(o, size) for o in outputs), (0, 0, 0, 0)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    """Keep ``x`` and the statistics; shift and residual too where an activation needs them again."""
+    x, weight, bias, residual, *ctx.options = inputs
+    act = ctx.options[2]
+    ctx.dtypes = tuple(None if v is None else v.dtype for v in (weight, bias, residual))
+    ctx.save_for_backward(x, weight, bias if act else None, residual if act else None, *output[1:])
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)
+
+
+def _gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
+    """Gradients by blocks, or, where they will be differentiated themselves, by differentiable operations."""
+    none = (None,) * 4
+    if grad is None:
+        return (*none, *none)
+    x, weight, bias, residual, *stats = ctx.saved_tensors
+    eps, correction, act, slope = ctx.options
+    if torch.is_grad_enabled():
+        dtype = compute_dtype(x.dtype)
+        g, xf = grad.to(dtype), x.to(dtype)
+        w, b, res = (None if v is None else v.to(dtype) for v in (weight, bias, residual))
+        if act is not None:
+            wide_w, wide_b = (None if v is None else pad(v, xf) for v in (w, b))
+            seen = normalize(xf, wide_w, wide_b, eps, correction=correction)
+            g = ACTIVATIONS[act].backward(g, seen if res is None else seen + res, slope)
+        dx, dw, db = gradients(g, xf, w, eps, correction)
+        dres = g
+    else:
+        run = _backward_transformed if torch._C._are_functorch_transforms_active() else _plain_backward
+        dx, dw, db, dres = run(grad, x, weight, bias, residual, *stats, eps, correction, act, slope)
+        if residual is None:
+            dres = grad  # the residual's gradient is the output's where no activation is between
+    return (
+        *(
+            d.to(dtype) if need else None
+            for d, dtype, need in zip(
+                (dx, dw, db, dres), (x.dtype, *ctx.dtypes), ctx.needs_input_grad[:4], strict=True
+            )
+        ),
+        *none,
+    )
+
+
+def _plain_backward(grad: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x, weight, bias, residual, pivot, mean, rstd, *options = args
+    stats = (pivot.reshape(-1), mean.reshape(-1), rstd.reshape(-1))
+    return norm_backward(grad, x, weight, bias, residual, stats, *options)
+
+
+_forward_eager: Any = _Eager.apply
+_forward_transformed: Any = _Transformed.apply
+_backward_transformed: Any = _Backward.apply
 
 
 def norm_act(
@@ -355,8 +414,15 @@ def norm_act(
     act: str | None,
     slope: float,
 ) -> tuple[Tensor, Stats]:
-    """The differentiable fused norm; weight and bias (C,) or (N, C)."""
+    """The differentiable fused norm; weight and bias (C,), (1, C) or (N, C)."""
     shape = x.shape[:2]
     w, b = (None if v is None else v.expand(shape) for v in (weight, bias))
-    y, pivot, mean, rstd = _Norm.apply(x, w, b, residual, eps, correction, act, slope)
-    return y, (pivot, mean, rstd)
+    args = (x, w, b, residual, eps, correction, act, slope)
+    if torch._C._are_functorch_transforms_active():
+        y, *stats = _forward_transformed(*args)
+    elif torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in args[:4]):
+        y, *stats = _forward_eager(*args)
+    else:
+        y, stats = norm_forward(*args)
+        stats = [s.view(shape) for s in stats]
+    return y, (stats[0], stats[1], stats[2])

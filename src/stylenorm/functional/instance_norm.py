@@ -44,9 +44,9 @@ def instance_norm(
 
     Statistics run over the spatial axes of each sample and channel, biased (``correction=0``), in float32 for
     float16, bfloat16 and float32 and in float64 for float64, and the result is rounded once. The memory
-    format of ``input`` is kept. The first eight arguments are those of :func:`torch.nn.functional.instance_norm`.
-    Differs from it: a plane of one element is not refused but gives ``bias``, a constant plane gives exactly
-    ``bias``, and an empty batch leaves the running statistics alone.
+    format of ``input`` is kept. The first eight arguments are torch's own, in their order.
+    Differs from torch: a plane of one element is not refused but gives ``bias``, a constant plane gives
+    exactly ``bias``, and an empty batch leaves the running statistics alone.
 
     Args:
         input: features; any range.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from stylenorm.media.color import cms_to_srgb, curves_to_srgb, table_to_srgb
+from stylenorm.media.opening import UnreadKindError
 from stylenorm.media.picture import Pixels, to_uint8
 
 __all__ = ["Reopen", "decode", "decode8", "upright"]
@@ -96,6 +97,10 @@ def _deep_channels(image: Image.Image, reopen: Reopen) -> NDArray[np.uint16] | N
     if image.mode.startswith("I;16"):
         image.load()
         return _as_tiff_means(np.asarray(image).astype(np.uint16), image)[..., None]
+    if _tag(image, 284) == 2 and _tag(image, 258) == 16:
+        raise UnreadKindError(
+            "a 16-bit TIFF of separate planes, which is not read; save it with interleaved channels"
+        )
     if not isinstance(image, ImageFile.ImageFile) or not image.tile or image.format not in ("PNG", "TIFF"):
         return None
     rawmode = _rawmode(image.tile[0].args)
@@ -119,11 +124,15 @@ def _deep_channels(image: Image.Image, reopen: Reopen) -> NDArray[np.uint16] | N
 
 def _as_tiff_means(values: NDArray[np.uint16], image: Image.Image) -> NDArray[np.uint16]:
     """Two things that Pillow leaves to the caller: 12 bits in 16, and white as zero."""
-    tags = getattr(image, "tag_v2", {})
-    bits, photometric = tags.get(258, 16), tags.get(262, 1)
-    if bits in (12, (12,)):
+    if _tag(image, 258) == 12:
         values = (values << 4 | values >> 8).astype(np.uint16)
-    return (65535 - values).astype(np.uint16) if photometric == 0 else values
+    return (65535 - values).astype(np.uint16) if _tag(image, 262) == 0 else values
+
+
+def _tag(image: Image.Image, number: int) -> Any:
+    """A TIFF tag's (first) value; None if the image is no TIFF, or does not say."""
+    value = getattr(image, "tag_v2", {}).get(number)
+    return value[0] if isinstance(value, tuple) and value else value
 
 
 def _rawmode(args: Any) -> str:

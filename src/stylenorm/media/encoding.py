@@ -62,6 +62,8 @@ def encode(picture: Picture, target: PictureFormat, *, quality: int, strip: bool
     channels = _stacked(pixels, alpha, grey)
     if pixels.dtype == np.uint16 and target.name == "TIFF":
         try:
+            if channels.shape[2] == 2:  # allowed, but Pillow and others read no 16-bit grey with alpha
+                channels = channels[..., [0, 0, 0, 1]]
             return encode_tiff16(channels.astype(np.uint16, copy=False), metadata, icc), notes
         except ValueError as error:
             raise OutputError(f"TIFF: {error}") from None

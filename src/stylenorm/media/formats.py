@@ -44,8 +44,8 @@ FORMATS: dict[str, PictureFormat] = {
     )
 }
 
-# Pillow reads many more; these are pictures that people have (MPO is read as JPEG). Left out on purpose: EPS
-# (starts Ghostscript), PSD (a working file beside the picture that was made from it), icons, scientific stubs.
+# Pillow reads many more; these are pictures that people have (MPO is read as JPEG). Left out on purpose:
+# EPS (starts Ghostscript), PSD (a working file beside the picture made from it), icons, scientific stubs.
 # The first five come with Pillow's core; asking for another one loads all of its plugins, 45 ms.
 READ_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "QOI", "PCX")
 

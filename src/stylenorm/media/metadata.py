@@ -187,4 +187,4 @@ def _dpi(value: Any) -> tuple[float, float] | None:
         x, y = (float(each) for each in value)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
+    return (round(x, 2), round(y, 2)) if 0 < x < 1e6 and 0 < y < 1e6 else None

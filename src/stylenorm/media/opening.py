@@ -18,7 +18,7 @@ from stylenorm.errors import PictureError
 from stylenorm.media.formats import READ_FORMATS
 from stylenorm.media.quiet import quiet_pillow
 
-__all__ = ["MAX_MEGAPIXELS", "PictureSource", "Source", "check_size", "decoding", "opened"]
+__all__ = ["MAX_MEGAPIXELS", "PictureSource", "Source", "UnreadKindError", "check_size", "decoding", "opened"]
 
 PictureSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
@@ -42,7 +42,20 @@ _DECODER_ERRORS = (
 )
 
 _EXPECTED = "expected a picture (JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, ...)"
+_MAGIC = {
+    b"\xff\xd8": "JPEG",
+    b"\x89PNG": "PNG",
+    b"GIF8": "GIF",
+    b"RIFF": "WebP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"BM": "BMP",
+}
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
+
+
+class UnreadKindError(ValueError):
+    """A picture of a kind that would be decoded to rubbish; says what came and what to do."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +141,8 @@ def decoding(name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Iterator[None
             raise PictureError(f"{name}: {_too_large('', max_megapixels)}") from None
         except MemoryError:
             raise PictureError(f"{name}: does not fit in memory; make it smaller first") from None
+        except UnreadKindError as error:
+            raise PictureError(f"{name}: {_EXPECTED}, got {error}") from None
         except (FileNotFoundError, IsADirectoryError, PermissionError):
             raise
         except _DECODER_ERRORS as error:
@@ -202,6 +217,9 @@ def _one_line(text: str) -> str:
 
 
 def _looks_like(head: bytes) -> str:
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return f"a {name} that is damaged, or of a kind that is not read; save it anew, as RGB in 8 or 16 bits"
     if head[4:8] == b"ftyp":
         if head[8:12] in _HEIC_BRANDS:
             return "HEIC, which is not read; save it as JPEG first"
