@@ -76,3 +76,15 @@ def check_affine(value: Tensor | None, name: str, x: Tensor, *, maps: bool = Tru
     if value.dtype not in FLOATS:
         raise ShapeError(f"{name}: expected a floating dtype, got {value.dtype}")
     check_device(value, name, x)
+
+
+def check_mask(mask: Tensor, x: Tensor, name: str = "mask") -> Tensor:
+    """A mask that fits ``x``, in the type that statistics are computed in and expanded to its shape."""
+    if not isinstance(mask, Tensor):
+        raise InputError(f"{name}: expected a torch.Tensor, got {type(mask).__name__}")
+    fits = mask.dim() == x.dim() and mask.shape[0] in (1, x.shape[0]) and mask.shape[1] in (1, x.shape[1])
+    if not fits or mask.shape[2:] != x.shape[2:]:
+        wanted = f"({x.shape[0]}, 1 or {x.shape[1]}, *{tuple(x.shape[2:])})"
+        raise ShapeError(f"{name}: expected shape {wanted}, got {tuple(mask.shape)}")
+    check_device(mask, name, x)
+    return mask.to(torch.float64 if x.dtype == torch.float64 else torch.float32).expand(x.shape)

@@ -36,11 +36,12 @@ def centre(x: Tensor, dims: tuple[int, ...], weights: Tensor | None = None) -> t
         mean = shifted.mean(dims, keepdim=True)
         return pivot, mean, shifted - mean
     total = weights.sum(dims, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-    # A masked plane's first element may be outside the mask: shift by the masked mean, twice.
-    pivot = ((x.detach() * weights).sum(dims, keepdim=True) / total).detach()
-    shifted = (x - pivot) * weights
-    mean = shifted.sum(dims, keepdim=True) / total
-    return pivot, mean, x - pivot - mean
+    # A masked plane's first element may be outside the mask; its largest one inside is an element too.
+    inside = torch.where(weights > 0, x.detach(), torch.full_like(x, -torch.inf)).amax(dims, keepdim=True)
+    pivot = torch.where(inside.isinf(), torch.zeros_like(inside), inside)
+    shifted = x - pivot
+    mean = (shifted * weights).sum(dims, keepdim=True) / total
+    return pivot, mean, shifted - mean
 
 
 def moments(

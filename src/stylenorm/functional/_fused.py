@@ -80,16 +80,18 @@ def _rows(x: Tensor, channels_last: bool) -> Tensor:
     return rows
 
 
-def _unrows(rows: Tensor, shape: torch.Size, channels_last: bool) -> Tensor:
-    """Rows (N * C, L) as (N, C, *S), in the memory format asked for."""
-    if not channels_last:
-        return rows.view(shape)
-    n, c = shape[:2]
-    spatial = shape[2:]
-    out = torch.empty(n, *spatial, c, dtype=rows.dtype, device=rows.device)
-    for sample, mine in zip(out.view(n, -1, c), rows.view(n, c, -1), strict=True):
-        sample.copy_(mine.t())
-    return out.movedim(-1, 1)
+def _fresh(x: Tensor, channels_last: bool) -> Tensor:
+    """An empty tensor like ``x``: channels last or contiguous."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return torch.empty_like(x, memory_format=formats[x.dim()] if channels_last else torch.contiguous_format)
+
+
+def _unrows(rows: Tensor, out: Tensor) -> Tensor:
+    """Write rows (N * C, L) into a channels-last tensor (N, C, *S)."""
+    n, c = out.shape[:2]
+    for sample, mine in zip(out, rows.view(n, c, -1), strict=True):
+        sample.movedim(0, -1).view(-1, c).copy_(mine.t())
+    return out
 
 
 def _flat(value: Tensor | None, dtype: torch.dtype, factor: float = 1.0) -> Tensor | None:
@@ -160,7 +162,8 @@ def norm_forward(
     w, b = _flat(weight, dtype, factor), _flat(bias, dtype)
     if w is None and factor != 1.0:
         w = torch.full((count,), factor, dtype=dtype, device=x.device)
-    out = torch.empty_like(rows)
+    result = _fresh(x, channels_last)  # not a view: callers may write to it in place
+    out = torch.empty_like(rows) if channels_last else result.view(count, length)
     parts: list[Stats] = []
     for start, stop in _blocks(count, length, x):
         block = rows[start:stop].to(dtype)
@@ -176,7 +179,7 @@ def norm_forward(
         fixed = torch.empty_like(y)
         _finish(y, None if res is None else res[bad].double(), act, slope, fixed)
         out[bad] = fixed.to(out.dtype)
-    return _unrows(out, x.shape, channels_last), stats
+    return _unrows(out, result) if channels_last else result, stats
 
 
 def _join(parts: list[Stats]) -> Stats:
@@ -229,7 +232,8 @@ def norm_backward(
     channels_last = _is_channels_last(x)
     rows, grads = _rows(x, channels_last), _rows(grad, channels_last)
     res = None if residual is None else _rows(residual, channels_last)
-    dx = torch.empty_like(rows)
+    result = _fresh(x, channels_last)
+    dx = torch.empty_like(rows) if channels_last else result.view(count, length)
     dres = None if res is None else torch.empty_like(res)
     pivot, mean, rstd = stats
     _, factor = _effective(eps, correction, length, dtype)
@@ -268,8 +272,10 @@ def norm_backward(
         dw[bad], db[bad] = (g * y).sum(1).to(dtype), g.sum(1).to(dtype)
         inner = g - g.mean(1, keepdim=True) - y * (g * y).sum(1, keepdim=True) / max(length - correction, 1)
         dx[bad] = (_scaled(inner, weight, None, bad) * inverse).to(dx.dtype)
-    dx = _unrows(dx, x.shape, channels_last)
-    return dx, dw.view(n, c), db.view(n, c), dx if dres is None else _unrows(dres, x.shape, channels_last)
+    result = _unrows(dx, result) if channels_last else result
+    if dres is not None:
+        dres = _unrows(dres, _fresh(x, True)) if channels_last else dres.view(x.shape)
+    return result, dw.view(n, c), db.view(n, c), result if dres is None else dres
 
 
 def _fold(value: Tensor | None, dim: int | None, size: int) -> Tensor | None:
@@ -300,7 +306,7 @@ class _Backward(torch.autograd.Function):
         size = info.batch_size
         folded = [_fold(a, d, size) for a, d in zip(args[:8], in_dims[:8], strict=True)]
         outputs = _backward_transformed(*folded, *args[8:])
-        return tuple(_unfold(t, size) for t in outputs), (0, 0, 0, 0)
+        return tuple(_unfold(o, size) for o in outputs), (0, 0, 0, 0)
 
 
 class _Eager(torch.autograd.Function):
@@ -313,7 +319,8 @@ class _Eager(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         inputs = (x, weight, bias, residual, eps, correction, act, slope)
         y, stats = norm_forward(*inputs)
-        output = (y, *(s.view(x.shape[:2]) for s in stats))
+        pivot, mean, rstd = (s.view(x.shape[:2]) for s in stats)
+        output = (y, pivot, mean, rstd)
         _remember(ctx, inputs, output)
         return output
 

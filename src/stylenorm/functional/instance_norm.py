@@ -109,7 +109,7 @@ def instance_norm(
     elif statistics is not None:
         _check_statistics(statistics, x, mask)
     if mask is not None:
-        mask = _check_mask(mask, x)
+        mask = checks.check_mask(mask, x)
     if scale_offset:
         weight = None if weight is None else weight + scale_offset
     slope = alpha if act == "elu" else negative_slope
@@ -243,14 +243,3 @@ def _check_statistics(statistics: tuple[Tensor, Tensor], x: Tensor, mask: Tensor
         raise InputError("statistics: expected a pair of tensors (mean, variance), got None in it")
     if mask is not None:
         raise InputError("mask: expected None where statistics are given, got a tensor")
-
-
-def _check_mask(mask: Tensor, x: Tensor) -> Tensor:
-    if not isinstance(mask, Tensor):
-        raise InputError(f"mask: expected a torch.Tensor, got {type(mask).__name__}")
-    fits = mask.dim() == x.dim() and mask.shape[0] in (1, x.shape[0]) and mask.shape[1] in (1, x.shape[1])
-    if not fits or mask.shape[2:] != x.shape[2:]:
-        wanted = f"({x.shape[0]}, 1 or {x.shape[1]}, *{tuple(x.shape[2:])})"
-        raise ShapeError(f"mask: expected shape {wanted}, got {tuple(mask.shape)}")
-    checks.check_device(mask, "mask", x)
-    return mask.to(compute_dtype(x.dtype)).expand(x.shape)
