@@ -103,7 +103,7 @@ def merge_statistics(first: ChannelStatistics, *others: ChannelStatistics) -> Ch
     for other in others:
         if merged.mean.shape != other.mean.shape:
             raise ShapeError(
-                f"statistics: expected parts of shape {tuple(first.mean.shape)}, got {tuple(other.mean.shape)}"
+                f"statistics: expected parts {tuple(first.mean.shape)}, got {tuple(other.mean.shape)}"
             )
         count = merged.count + other.count
         share = other.count / count.clamp_min(1e-300)
