@@ -13,8 +13,8 @@ from stylenorm.errors import PictureError
 from stylenorm.media.decoding import decode8
 from stylenorm.media.metadata import read_metadata
 from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource, Source, decoding, opened
-from stylenorm.media.picture import Frame, Metadata, Picture
-from stylenorm.media.reading import ANIMATED_FORMATS, read_picture
+from stylenorm.media.picture import Frame, Metadata, Picture, to_uint8
+from stylenorm.media.reading import ANIMATED_FORMATS, read_source
 from stylenorm.media.transparency import fill_transparent
 
 __all__ = ["MAX_ANIMATION_MEGAPIXELS", "Animation", "read_animation", "read_media"]
@@ -81,12 +81,9 @@ def read_media(
         PictureError: as ``read_picture`` and ``read_animation`` do.
     """
     origin = Source.of(source, max_megapixels)
-    place = origin.place
-    with opened(origin, max_megapixels) as image, decoding(origin.name, max_megapixels):
-        moves = image.format in ANIMATED_FORMATS and getattr(image, "n_frames", 1) > 1
-    if moves:
+    if _moves(origin, max_megapixels):
         return _animation(origin, max_megapixels, MAX_ANIMATION_MEGAPIXELS, keep_gps)
-    return read_picture(place, max_megapixels=max_megapixels, keep_gps=keep_gps)
+    return read_source(origin, max_megapixels, keep_gps)
 
 
 def read_animation(
@@ -111,13 +108,32 @@ def read_animation(
         PictureError: no picture, a broken or too large one, or a file that cannot be read. A frame that is
             broken raises it when its turn comes.
     """
-    return _animation(Source.of(source, max_megapixels), max_megapixels, max_total_megapixels, keep_gps)
+    origin = Source.of(source, max_megapixels)
+    if _moves(origin, max_megapixels):
+        return _animation(origin, max_megapixels, max_total_megapixels, keep_gps)
+    picture = read_source(origin, max_megapixels, keep_gps)
+    alpha = None if picture.alpha is None else to_uint8(picture.alpha)
+    frame = Frame(to_uint8(picture.pixels), alpha, 0.0)
+    return Animation(
+        lambda: iter([frame]),
+        picture.width,
+        picture.height,
+        num_frames=1,
+        metadata=picture.metadata,
+        source_format=picture.source_format,
+        notes=picture.notes,
+    )
+
+
+def _moves(origin: Source, max_megapixels: float) -> bool:
+    with opened(origin, max_megapixels) as image, decoding(origin.name, max_megapixels):
+        return image.format in ANIMATED_FORMATS and getattr(image, "n_frames", 1) > 1
 
 
 def _animation(origin: Source, max_megapixels: float, max_total: float, keep_gps: bool) -> Animation:
     with opened(origin, max_megapixels) as image, decoding(origin.name, max_megapixels):
         skip = 1 if getattr(image, "default_image", False) else 0
-        num_frames = getattr(image, "n_frames", 1) - skip if image.format in ANIMATED_FORMATS else 1
+        num_frames = getattr(image, "n_frames", 1) - skip
         width, height = image.size
         if num_frames > _MAX_FRAMES or num_frames * width * height > max_total * 1e6:
             raise PictureError(

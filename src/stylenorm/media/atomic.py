@@ -75,7 +75,10 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
             raised in the block, KeyboardInterrupt among them, pass through; nothing stays behind.
     """
     check_output(path, overwrite=overwrite)
-    target = Path(os.path.realpath(path))
+    try:
+        target = Path(os.path.realpath(path))
+    except ValueError as error:  # a zero in the name
+        raise OutputError(f"{path}: {_reason(error)}") from None
     made: list[Path] = []
     part = target.parent / f".stylenorm-{secrets.token_hex(8)}.part"
     done = False

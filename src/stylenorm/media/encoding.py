@@ -16,7 +16,7 @@ from stylenorm.media.formats import PictureFormat
 from stylenorm.media.picture import Metadata, Picture, Pixels, to_uint8
 from stylenorm.media.png import encode_png16
 from stylenorm.media.quiet import quiet_pillow
-from stylenorm.media.tiff import encode_tiff16
+from stylenorm.media.tiff import encode_tiff
 
 __all__ = [
     "check_quality",
@@ -60,11 +60,12 @@ def encode(picture: Picture, target: PictureFormat, *, quality: int, strip: bool
     # a profile of RGB may not stand in a grey file; grey without one is read with sRGB's curve
     icc = None if grey else srgb_profile()
     channels = _stacked(pixels, alpha, grey)
-    if pixels.dtype == np.uint16 and target.name == "TIFF":
+    if target.name == "TIFF":
         try:
-            if channels.shape[2] == 2:  # allowed, but Pillow and others read no 16-bit grey with alpha
+            if channels.shape[2] == 2 and pixels.dtype == np.uint16:
+                # allowed, but Pillow and others read no 16-bit grey with alpha
                 channels = channels[..., [0, 0, 0, 1]]
-            return encode_tiff16(channels.astype(np.uint16, copy=False), metadata, icc), notes
+            return encode_tiff(channels, metadata, icc), notes
         except ValueError as error:
             raise OutputError(f"TIFF: {error}") from None
     options = {**pixel_options(target, quality), **metadata_options(target, metadata, icc)}
@@ -95,7 +96,6 @@ def pixel_options(target: PictureFormat, quality: int) -> dict[str, Any]:
         "JPEG": {"quality": quality, "subsampling": 0, "optimize": True},
         "WEBP": {"quality": quality, "method": 2},
         "AVIF": {"quality": quality, "subsampling": "4:4:4", "speed": 8},
-        "TIFF": {"compression": "tiff_adobe_deflate", "tiffinfo": {317: 2}},
     }
     return options.get(target.name, {})
 
@@ -105,15 +105,15 @@ def metadata_options(target: PictureFormat, metadata: Metadata, icc: bytes | Non
     options: dict[str, Any] = {}
     if icc and target.name not in ("GIF", "BMP"):
         options["icc_profile"] = icc
-    if metadata.exif and target.name in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF"):
+    if metadata.exif and target.name in ("JPEG", "PNG", "WEBP", "AVIF"):
         options["exif"] = metadata.exif
     # a JPEG segment holds 64 kB less its head
-    if metadata.xmp and target.name in ("JPEG", "WEBP", "AVIF", "TIFF") and len(metadata.xmp) < 65000:
+    if metadata.xmp and target.name in ("JPEG", "WEBP", "AVIF") and len(metadata.xmp) < 65000:
         options["xmp"] = metadata.xmp
-    if metadata.dpi and target.name in ("JPEG", "PNG", "TIFF", "BMP"):
+    if metadata.dpi and target.name in ("JPEG", "PNG", "BMP"):
         options["dpi"] = metadata.dpi
     if metadata.comment and target.name in ("JPEG", "GIF"):
-        options["comment"] = metadata.comment.encode()[:65000]
+        options["comment"] = metadata.comment.encode()[:32000]  # Pillow's buffer holds 64 kB of all
     if target.name == "PNG" and (metadata.text or metadata.xmp or metadata.comment):
         options["pnginfo"] = _png_texts(metadata)
     if target.name == "JPEG" and len(metadata.exif) > 65000:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from typing import Any
-from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
 from PIL import ExifTags, Image
@@ -139,6 +138,8 @@ def clean_xmp(packet: bytes, *, keep_gps: bool) -> bytes:
     Raises:
         ExpatError, ValueError: it is no XML, or declares entities, which no XMP needs and bombs are made of.
     """
+    from xml.dom import minidom  # few pictures need it, and each start would pay for it
+
     packet = packet.strip(b"\0 \r\n\t")
     if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
         raise ValueError("an XMP packet may not declare entities")

@@ -219,7 +219,7 @@ def _one_line(text: str) -> str:
 def _looks_like(head: bytes) -> str:
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
-            return f"a {name} that is damaged, or of a kind that is not read; save it anew, as RGB in 8 or 16 bits"
+            return f"a {name} that is damaged or of a kind that is not read; save it anew, as RGB in 8 bits"
     if head[4:8] == b"ftyp":
         if head[8:12] in _HEIC_BRANDS:
             return "HEIC, which is not read; save it as JPEG first"

@@ -15,7 +15,7 @@ from stylenorm.media.picture import Picture
 from stylenorm.media.quiet import quiet_libtiff
 from stylenorm.media.transparency import fill_transparent
 
-__all__ = ["ANIMATED_FORMATS", "picture_from_image", "read_picture"]
+__all__ = ["ANIMATED_FORMATS", "picture_from_image", "read_picture", "read_source"]
 
 _ORIENTATION = 0x0112
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
@@ -43,7 +43,11 @@ def read_picture(
     Raises:
         PictureError: no picture, a broken, truncated or too large one, or a file that cannot be read.
     """
-    origin = Source.of(source, max_megapixels)
+    return read_source(Source.of(source, max_megapixels), max_megapixels, keep_gps)
+
+
+def read_source(origin: Source, max_megapixels: float, keep_gps: bool) -> Picture:
+    """What ``read_picture`` does, from a source that is at hand already."""
     with ExitStack() as stack:
         image = stack.enter_context(opened(origin, max_megapixels))
         stack.enter_context(decoding(origin.name, max_megapixels))

@@ -1,4 +1,8 @@
-"""TIFF beyond what Pillow writes: 16 bits in colour. Pillow lays out the directory of tags (TIFF 6.0)."""
+"""TIFF with all that a picture has (TIFF 6.0).
+
+Pillow's writer holds no 16-bit colours, and loses EXIF details and XMP when it compresses. It does lay out
+directories of tags, sub-directories included; the pixels are put behind one.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,24 @@ import struct
 import zlib
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from stylenorm.media.picture import Metadata
 
-__all__ = ["encode_tiff16"]
+__all__ = ["encode_tiff"]
 
 _STRIP_BYTES = 2**18
 _ADOBE_DEFLATE = 8
 _DIFFERENCES = 2
 
 
-def encode_tiff16(channels: NDArray[np.uint16], metadata: Metadata, icc: bytes | None) -> bytes:
-    """Encode a 16-bit TIFF, little-endian, deflated strips of horizontal differences.
+def encode_tiff(channels: NDArray[Any], metadata: Metadata, icc: bytes | None) -> bytes:
+    """Encode a TIFF, little-endian, deflated strips of horizontal differences.
 
     Args:
-        channels: (H, W, C): 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; straight alpha.
+        channels: (H, W, C) uint8 or uint16: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; straight alpha.
         metadata: what is written beside the pixels.
         icc: the colour profile.
 
@@ -36,11 +39,11 @@ def encode_tiff16(channels: NDArray[np.uint16], metadata: Metadata, icc: bytes |
         ValueError: the file would pass the 4 GB that a TIFF can hold.
     """
     height, width, count = channels.shape
-    rows_per_strip = max(1, min(height, _STRIP_BYTES // (width * count * 2)))
+    rows_per_strip = max(1, min(height, _STRIP_BYTES // (width * count * channels.itemsize)))
     strips = []
     for first in range(0, height, rows_per_strip):
         strip = channels[first : first + rows_per_strip]
-        differences = strip.astype("<u2")  # a copy
+        differences = strip.astype(strip.dtype.newbyteorder("<"))  # a copy
         differences[:, 1:] -= strip[:, :-1]
         strips.append(zlib.compress(differences.tobytes(), 1))
     lengths = [len(strip) for strip in strips]
@@ -52,7 +55,7 @@ def encode_tiff16(channels: NDArray[np.uint16], metadata: Metadata, icc: bytes |
     for tag, value in {
         256: width,
         257: height,
-        258: (16,) * count,
+        258: (channels.itemsize * 8,) * count,
         259: _ADOBE_DEFLATE,
         262: 2 if count >= 3 else 1,
         # from the end of the directory, to which Pillow adds where that is

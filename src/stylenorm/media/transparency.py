@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
-from stylenorm.media.picture import Pixels
+from stylenorm.media.picture import Pixels, to_uint8
 
 __all__ = ["fill_transparent"]
 
@@ -18,7 +18,7 @@ def fill_transparent(pixels: Pixels, alpha: Pixels) -> Pixels:
 
     The visible colours are averaged over squares of 2, 4, 8, ... pixels, and each hidden pixel takes the
     colour of the smallest square around it that holds a visible one (the push and pull of Gortler et al.,
-    The Lumigraph, 1996, without its smoothing: nobody sees these pixels).
+    The Lumigraph, 1996, without its smoothing, and in 8 bits: nobody sees these pixels).
 
     Args:
         pixels: (H, W, 3) uint8 or uint16.
@@ -27,26 +27,25 @@ def fill_transparent(pixels: Pixels, alpha: Pixels) -> Pixels:
     Returns:
         The same shape and type; the same array if nothing is hidden, or everything is.
     """
-    visible = alpha > 0
-    if visible.all() or not visible.any():
+    hidden = alpha == 0
+    if hidden.all() or not hidden.any():
         return pixels
-    filled = _filled(pixels.astype(np.float32), visible)
-    return np.where(visible[..., None], pixels, np.round(filled).astype(pixels.dtype))
+    mask = Image.fromarray(np.where(hidden, np.uint8(0), np.uint8(255)))
+    colors = np.asarray(_filled(Image.fromarray(to_uint8(pixels)), mask))[hidden]
+    filled = pixels.copy()
+    filled[hidden] = colors if pixels.dtype == np.uint8 else colors.astype(np.uint16) * 257
+    return filled
 
 
-def _filled(color: NDArray[np.float32], visible: NDArray[np.bool_]) -> NDArray[np.float32]:
-    if visible.all():
+def _filled(color: Image.Image, visible: Image.Image) -> Image.Image:
+    """Fill where ``visible`` is 0; it is 255 elsewhere, at least in one place."""
+    if visible.getextrema()[0] == 255:
         return color
-    height, width = visible.shape
-    odd = (height % 2, width % 2)
-    weight = np.pad(visible, ((0, odd[0]), (0, odd[1]))).astype(np.float32)[..., None]
-    color_sum = _square_sums(np.pad(color, ((0, odd[0]), (0, odd[1]), (0, 0))) * weight)
-    weight_sum = _square_sums(weight)
-    mean = (color_sum / np.maximum(weight_sum, 1.0)).astype(np.float32)
-    coarse = _filled(mean, weight_sum[..., 0] > 0)
-    below = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    return np.where(visible[..., None], color, below)
-
-
-def _square_sums(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2]
+    masked = color.copy()
+    masked.putalpha(visible)
+    # premultiplied, so that hidden pixels have no weight in the mean of each 2 x 2
+    halved = masked.convert("RGBa").reduce(2).convert("RGBA")
+    seen = halved.getchannel("A").point([0] + [255] * 255)
+    below = _filled(halved.convert("RGB"), seen)
+    enlarged = below.resize((below.width * 2, below.height * 2), Image.Resampling.NEAREST)
+    return Image.composite(color, enlarged.crop((0, 0, *color.size)), visible)
