@@ -31,10 +31,10 @@ def fill_transparent(pixels: Pixels, alpha: Pixels) -> Pixels:
     if hidden.all() or not hidden.any():
         return pixels
     mask = Image.fromarray(np.where(hidden, np.uint8(0), np.uint8(255)))
-    colors = np.asarray(_filled(Image.fromarray(to_uint8(pixels)), mask))[hidden]
-    filled = pixels.copy()
-    filled[hidden] = colors if pixels.dtype == np.uint8 else colors.astype(np.uint16) * 257
-    return filled
+    filled = np.array(_filled(Image.fromarray(to_uint8(pixels)), mask))
+    if pixels.dtype == np.uint8:
+        return filled
+    return np.where(hidden[..., None], filled * np.uint16(257), pixels).astype(np.uint16, copy=False)
 
 
 def _filled(color: Image.Image, visible: Image.Image) -> Image.Image:
