@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import PIL
 from odd_profiles import cmyk_profile, grey_profile, rgb_profile
 from PIL import Image
 
-__all__ = ["ODD_PICTURES", "OddPicture", "photo", "png_file", "raw_tiff"]
+__all__ = ["ODD_PICTURES", "YCBCR", "OddPicture", "photo", "png_file", "raw_tiff"]
+
+
+# Pillow before 13 refuses the uncompressed YCbCr TIFF that it writes itself
+YCBCR = ["YCbCr"] if int(PIL.__version__.split(".")[0]) >= 13 else []
 
 
 @dataclass(frozen=True)
@@ -278,7 +283,7 @@ def _cases() -> list[OddPicture]:
         "jpeg exif of rubbish", ".jpg", lambda: saved(image("RGB"), "JPEG", exif=b"Exif\0\0" + b"\xa5" * 90)
     )
 
-    for mode in ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "YCbCr"]:
+    for mode in ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", *YCBCR]:
         build = functools.partial(lambda m: saved(image(m), "TIFF"), mode)
         picture(f"tiff mode {mode}", ".tiff", build, alpha=mode in ("LA", "RGBA"))
     for mode in ["I;16", "I", "F"]:
