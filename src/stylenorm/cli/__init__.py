@@ -1,1 +1,102 @@
-"""."""
+"""The command line: parse, build a configuration, call one function, print.
+
+Each command is one module with ``HELP``, ``add_arguments(parser)`` and ``run(options) -> int``; it imports
+what it needs inside ``run``, since start-up is part of the product. Exit codes: 0 done, 1 something failed,
+2 the command was not understood, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import stylenorm
+from stylenorm.cli.usage import UsageError, one_line
+from stylenorm.errors import StylenormError
+
+__all__ = ["COMMANDS", "build_parser", "main"]
+
+COMMANDS = ("stylize", "styles", "doctor")
+
+_DESCRIPTION = "Paint photos in the style of a painting, offline, on a CPU."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        argv: the arguments; None takes those of the process, and then also handles its SIGTERM.
+    """
+    if argv is None:
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        options = build_parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has said why
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        code = _run(options)
+        sys.stdout.flush()  # while a broken pipe can still be caught
+    except BrokenPipeError:
+        return _reader_left()
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands. Loads neither numpy nor an engine."""
+    parser = argparse.ArgumentParser(prog="stylenorm", description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"stylenorm {stylenorm.__version__}")
+    parser.set_defaults(command=None, debug=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name in COMMANDS:
+        module = importlib.import_module(f"stylenorm.cli.{name}")
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP,
+            epilog=getattr(module, "EPILOG", None),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(command)
+        command.add_argument(
+            "--debug", action="store_true", help="show where in the program an error came from"
+        )
+        command.set_defaults(command=module.run)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command is None:
+        print("stylenorm: expected a command; 'stylenorm --help' lists them", file=sys.stderr)
+        return 2
+    try:
+        return int(options.command(options))
+    except KeyboardInterrupt:
+        print("stylenorm: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        raise
+    except (StylenormError, OSError, MemoryError) as error:
+        if options.debug:
+            raise
+        if isinstance(error.__context__, BrokenPipeError):
+            return _reader_left()
+        print(f"stylenorm: {one_line(error)}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+
+
+def _reader_left() -> int:
+    """Whoever read our output has had enough: nothing to report, nothing more to write."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + 13
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 (a signal handler's arguments)
+    """Leave through every ``finally``, so that SIGTERM leaves no half-written file either."""
+    raise SystemExit(128 + number)

@@ -1,1 +1,15 @@
-"""."""
+"""Run an exported network: OpenVINO, ONNX Runtime, torch; one protocol, one registry, one fake for tests."""
+
+from stylenorm.engines.engine import PRECISIONS, Engine
+from stylenorm.engines.fake_engine import FakeEngine
+from stylenorm.engines.registry import DEFAULT_ENGINE, ENGINES, EngineKind, open_engine
+
+__all__ = [
+    "DEFAULT_ENGINE",
+    "ENGINES",
+    "PRECISIONS",
+    "Engine",
+    "EngineKind",
+    "FakeEngine",
+    "open_engine",
+]

@@ -1,0 +1,92 @@
+"""A progress bar that keeps out of the way: none for what takes a second, none outside a terminal."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+__all__ = ["Progress"]
+
+_DELAY_S = 1.0
+_TICK_S = 0.25
+
+
+class Progress:
+    """Counts steps on stderr.
+
+    The bar appears after a second, and its clock goes on while a step takes long; tqdm is imported no
+    earlier than that.
+
+    Args:
+        total: how many steps.
+        unit: what a step is.
+        enabled: whether to show anything; stderr must be a terminal too.
+    """
+
+    def __init__(self, total: int, unit: str, *, enabled: bool = True) -> None:
+        self._total, self._unit, self._done, self._text = total, unit, 0, ""
+        self._started = time.monotonic()
+        self._bar: Any = None
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._ticker: threading.Thread | None = None
+        if enabled and sys.stderr.isatty():
+            self._ticker = threading.Thread(target=self._tick, daemon=True)
+            self._ticker.start()
+
+    def show(self, text: str) -> None:
+        """Say what is being worked on."""
+        with self._lock:
+            self._text = text
+            if self._bar is not None:
+                self._bar.set_description_str(text, refresh=False)
+
+    def add_steps(self, count: int) -> None:
+        """There turned out to be more to do: the frames of an animation."""
+        with self._lock:
+            self._total += count
+            if self._bar is not None:
+                self._bar.total = self._total
+
+    def step(self) -> None:
+        """One step is done."""
+        with self._lock:
+            self._done += 1
+            if self._bar is not None:
+                self._bar.update()
+
+    def print(self, line: str) -> None:
+        """Print a line on stderr, above the bar."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.clear()
+            print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        if self._ticker is not None:
+            self._ticker.join()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _tick(self) -> None:
+        if self._stopped.wait(_DELAY_S):
+            return
+        from tqdm import tqdm
+
+        with self._lock:
+            self._bar = tqdm(
+                total=self._total, initial=self._done, unit=self._unit, desc=self._text, leave=False, delay=0
+            )
+            self._bar.start_t -= time.monotonic() - self._started
+        while not self._stopped.wait(_TICK_S):
+            with self._lock:
+                self._bar.refresh()

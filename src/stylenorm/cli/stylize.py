@@ -1,0 +1,244 @@
+"""``stylenorm stylize``: photos, folders and animations in; paintings out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stylenorm.cli.progress import Progress
+from stylenorm.cli.usage import UsageError, add_engine_arguments, as_usage, number_from, one_line
+from stylenorm.errors import OutputError, StylenormError
+
+if TYPE_CHECKING:
+    from stylenorm.media import Animation, Job, Picture
+    from stylenorm.stylizer import Stylizer
+
+__all__ = ["HELP", "StylizeOptions", "add_arguments", "run"]
+
+HELP = "paint photos, folders of photos, animations"
+EPILOG = """examples:
+  stylenorm stylize photo.jpg --style starry-night -o painting.png
+  stylenorm stylize photo.jpg --style starry-night:0.6,great-wave:0.4 --strength 0.7
+  stylenorm stylize holiday/ --style scream -o painted/
+  stylenorm stylize a.jpg b.png --style all -o out/
+  cat photo.jpg | stylenorm stylize - --style great-wave -o - > out.png"""
+
+
+@dataclass(frozen=True)
+class StylizeOptions:
+    """What is painted, how, and where it goes; the fields are the command's arguments."""
+
+    inputs: tuple[str, ...]
+    style: tuple[str, ...]
+    output: str | None
+    strength: float
+    keep_colors: bool
+    format: str | None
+    quality: int
+    strip: bool
+    keep_gps: bool
+    overwrite: bool
+    max_megapixels: float | None
+    network: str | None
+    engine: str
+    precision: str
+    threads: int | None
+    quiet: bool
+
+    @classmethod
+    def from_namespace(cls, options: argparse.Namespace) -> StylizeOptions:
+        """Take the fields from parsed arguments."""
+        values = {field.name: getattr(options, field.name) for field in fields(cls)}
+        return cls(**{**values, "inputs": tuple(values["inputs"]), "style": tuple(values["style"])})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("inputs", nargs="+", metavar="PHOTO", help="files, folders, or - for standard input")
+    parser.add_argument(
+        "--style",
+        required=True,
+        action="append",
+        metavar="STYLE",
+        help="a name ('stylenorm styles' lists them), a style file, a mixture as scream:0.6,great-wave:0.4, "
+        "or all; may be given several times",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="a file, a folder, or - for standard output; default: beside the photo, photo.STYLE.jpg",
+    )
+    parser.add_argument(
+        "--strength", type=_share, default=1.0, metavar="0..1", help="0: the photo; 1: the painting (default)"
+    )
+    parser.add_argument("--keep-colors", action="store_true", help="keep the photo's colours")
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--format", metavar="NAME", help="png, jpeg, webp, tiff, gif, avif or bmp; default: by suffix"
+    )
+    files.add_argument(
+        "--quality",
+        type=number_from(1, 100),
+        default=95,
+        metavar="1..100",
+        help="of JPEG, WebP and AVIF (default: %(default)s)",
+    )
+    files.add_argument("--strip", action="store_true", help="write no metadata")
+    files.add_argument(
+        "--keep-gps", action="store_true", help="keep where the photo was taken; otherwise removed"
+    )
+    files.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    files.add_argument(
+        "--max-megapixels", type=_positive, metavar="N", help="refuse larger pictures; guards against bombs"
+    )
+    add_engine_arguments(parser)
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no progress and no notes; errors are shown"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the command out."""
+    return stylize(StylizeOptions.from_namespace(options))
+
+
+def stylize(options: StylizeOptions) -> int:
+    """Plan, then paint one picture after the other; a failure is reported and the rest goes on.
+
+    Returns:
+        0, or 1 if a picture failed.
+
+    Raises:
+        UsageError: the plan cannot be made: an unknown style, an output that does not fit.
+        MissingExtraError: the engine is not installed.
+    """
+    from stylenorm.media import plan_outputs
+    from stylenorm.stylizer import Stylizer
+    from stylenorm.zoo import ALL, NetworkFolder, shipped_network
+
+    with as_usage():
+        network = NetworkFolder.open(options.network) if options.network else shipped_network()
+        names = [
+            name for text in options.style for name in (network.style_names() if text == ALL else (text,))
+        ]
+        names = list(dict.fromkeys(names))  # once each
+        if not names:
+            raise UsageError(f"style 'all': {network.path} has no styles; name a style file")
+        jobs = plan_outputs(options.inputs, options.output, styles=names, format=options.format)
+        if any(job.target is None for job in jobs) and sys.stdout.isatty():
+            raise UsageError(
+                "standard output is a terminal: write to a file (-o painting.png) or into a pipe"
+            )
+        first = Stylizer(
+            names[0],
+            network=network,
+            engine=options.engine,
+            precision=options.precision,
+            threads=options.threads,
+        )
+        stylizers = {name: first.with_style(name) for name in names}
+    with first, Progress(len(jobs), "picture", enabled=not options.quiet) as progress:
+        run = _Run(options, stylizers, progress)
+        num_failed = sum(not run.try_job(job) for job in jobs)
+    if num_failed and len(jobs) > 1:
+        print(f"stylenorm: {num_failed} of {len(jobs)} failed", file=sys.stderr)
+    return 1 if num_failed else 0
+
+
+class _Run:
+    """One run over all jobs; keeps the photo that was read last, for its next style."""
+
+    def __init__(self, options: StylizeOptions, stylizers: dict[str, Stylizer], progress: Progress) -> None:
+        self.options, self.stylizers, self.progress = options, stylizers, progress
+        self._last: tuple[Path | None, Picture | Animation] | None = None
+
+    def try_job(self, job: Job) -> bool:
+        """Paint one picture; report what goes wrong with it, and say whether it went well."""
+        name = "standard input" if job.source is None else str(job.source)
+        self.progress.show(Path(name).name)
+        try:
+            self._paint(job, name)
+        except (StylenormError, OSError, MemoryError) as error:
+            if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+                raise
+            reason = one_line(error)
+            if isinstance(error, OutputError) and "exists already" in reason:
+                reason += " (--overwrite)"
+            about = str(job.target) if isinstance(error, OutputError) else name
+            self.progress.print(f"stylenorm: {reason if about in reason else f'{about}: {reason}'}")
+            return False
+        finally:
+            self.progress.step()
+        return True
+
+    def _paint(self, job: Job, name: str) -> None:
+        from stylenorm.media import Picture, check_output, write_animation, write_picture
+
+        options, stylizer = self.options, self.stylizers[job.style]
+        if job.target is not None:
+            check_output(job.target, overwrite=options.overwrite)
+        media = self._read(job.source, name)
+
+        def paint(pixels: Any) -> Any:
+            return stylizer(pixels, options.strength, options.keep_colors)
+
+        target = sys.stdout.buffer if job.target is None else job.target
+        how: dict[str, Any] = {
+            "format": job.format,
+            "quality": options.quality,
+            "strip": options.strip,
+            "overwrite": options.overwrite,
+        }
+        if isinstance(media, Picture):
+            notes = write_picture(media.repainted(paint(media.pixels)), target, **how)
+        else:
+            self.progress.add_steps(media.num_frames)
+            notes = write_animation(media.repainted(self._counted(paint)), target, **how)
+        for note in notes:
+            self._note(f"{job.target or 'standard output'}: {note}")
+
+    def _read(self, source: Path | None, name: str) -> Picture | Animation:
+        from stylenorm.media import MAX_MEGAPIXELS, read_media
+
+        if self._last is None or self._last[0] != source:
+            self._last = None  # two photos at once would be one too many
+            media = read_media(
+                sys.stdin.buffer if source is None else source,
+                max_megapixels=self.options.max_megapixels or MAX_MEGAPIXELS,
+                keep_gps=self.options.keep_gps,
+            )
+            for note in media.notes:
+                self._note(f"{name}: {note}")
+            self._last = (source, media)
+        return self._last[1]
+
+    def _counted(self, paint: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def painted(pixels: Any) -> Any:
+            result = paint(pixels)
+            self.progress.step()
+            return result
+
+        return painted
+
+    def _note(self, text: str) -> None:
+        if not self.options.quiet:
+            self.progress.print(f"stylenorm: note: {text}")
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"expected 0 (the photo) to 1 (the painting), got {text}")
+    return number
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"expected more than 0, got {text}")
+    return number

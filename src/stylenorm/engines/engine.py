@@ -1,0 +1,142 @@
+"""What an engine is: something that runs a stylizer network's exported graph."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylenorm.errors import InputError, ShapeError, UnknownNameError
+
+__all__ = ["PRECISIONS", "Engine", "FloatArray", "Pixels", "check_options", "num_cores"]
+
+PRECISIONS = ("auto", "f32", "bf16")
+
+FloatArray = NDArray[np.float32]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class Engine(ABC):
+    """Runs one network. Use it as a context manager, or call `close`.
+
+    A subclass defines `_paint`; one whose backend can convert integers itself also overrides `_paint_image`.
+
+    Attributes:
+        name: the engine's name in the registry.
+        precision: ``"f32"`` or ``"bf16"``: what convolutions compute in; ``"auto"`` has been resolved. The
+            statistics of the norms are float32 sums either way.
+        threads: how many threads it computes with.
+        device: where it computes, for people to read.
+    """
+
+    name: ClassVar[str]
+    precision: str
+    threads: int
+    device: str = "CPU"
+
+    def paint(self, photo: FloatArray, style: FloatArray, *, exact: bool = False) -> FloatArray:
+        """Paint photos.
+
+        Args:
+            photo: (N, 3, H, W) float32, RGB, 0..1; any H and W from 1.
+            style: (L,) float32, see `stylenorm.Style.vector`.
+            exact: compute in float32 even where ``auto`` chose bfloat16.
+
+        Returns:
+            (N, 3, H, W) float32, RGB, 0..1; the caller's own.
+
+        Raises:
+            ShapeError: the photo or the style has another shape or type.
+            MemoryError: the photo does not fit into memory.
+        """
+        if (
+            not isinstance(photo, np.ndarray)
+            or photo.ndim != 4
+            or photo.shape[1] != 3
+            or 0 in photo.shape
+            or photo.dtype != np.float32
+        ):
+            raise ShapeError(f"photo: expected float32 (N, 3, H, W), got {_described(photo)}")
+        return self._paint(np.ascontiguousarray(photo), _checked_style(style), exact)
+
+    def paint_image(self, image: Pixels, style: FloatArray) -> Pixels:
+        """Paint one image of integers: the same as `paint`, without a detour for engines that need none.
+
+        Args:
+            image: (H, W, 3) uint8 or uint16, RGB, full range. Under ``auto``, uint16 is computed in float32:
+                bfloat16 holds 8 bits.
+            style: (L,) float32.
+
+        Returns:
+            (H, W, 3) of the same type; rounded to the nearest, ties to even.
+
+        Raises:
+            ShapeError: the image or the style has another shape or type.
+            MemoryError: the image does not fit into memory.
+        """
+        if (
+            not isinstance(image, np.ndarray)
+            or image.ndim != 3
+            or image.shape[2] != 3
+            or 0 in image.shape
+            or image.dtype not in (np.uint8, np.uint16)
+        ):
+            raise ShapeError(f"image: expected uint8 or uint16 (H, W, 3), got {_described(image)}")
+        pixels: Pixels = np.ascontiguousarray(image)  # type: ignore[assignment]  # checked above
+        return self._paint_image(pixels, _checked_style(style))
+
+    @abstractmethod
+    def _paint(self, photo: FloatArray, style: FloatArray, exact: bool) -> FloatArray: ...
+
+    def _paint_image(self, image: Pixels, style: FloatArray) -> Pixels:
+        highest = np.float32(np.iinfo(image.dtype).max)
+        photo = image.transpose(2, 0, 1)[None].astype(np.float32, order="C")  # (1, 3, H, W)
+        photo /= highest
+        painting = self._paint(photo, style, image.dtype == np.uint16)[0]
+        painting *= highest
+        np.rint(painting, out=painting)
+        painting.clip(0, highest, out=painting)
+        return np.ascontiguousarray(painting.transpose(1, 2, 0).astype(image.dtype))
+
+    def close(self) -> None:  # noqa: B027 (most engines hold nothing that garbage collection would not free)
+        """Free what the engine holds. It cannot paint afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_options(precision: str, threads: int | None) -> None:
+    """Refuse what no engine understands.
+
+    Raises:
+        UnknownNameError: no such precision.
+        InputError: ``threads`` is less than 1.
+    """
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise InputError(f"threads: expected a whole number from 1, or None for all cores, got {threads!r}")
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _checked_style(style: FloatArray) -> FloatArray:
+    if not isinstance(style, np.ndarray) or style.ndim != 1 or style.dtype != np.float32:
+        raise ShapeError(f"style: expected a float32 vector (L,), got {_described(style)}")
+    return np.ascontiguousarray(style)
+
+
+def _described(value: Any) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,0 +1,215 @@
+"""The default engine: OpenVINO on the CPU.
+
+What was measured, and therefore done (quarter network of width 48, two AVX2 cores; benchmarks/engines.py):
+
+- A graph that is reshaped to the picture before it is compiled runs 10 to 25 % faster than one of any size,
+  but each compilation costs 0.1 s. So the first picture, large ones, and sizes that come again get a graph of
+  their own, the last few of which are kept; small pictures of ever new sizes share one of any size.
+- 8- and 16-bit pictures go in and out as they are; conversion and layout are part of the graph. At
+  12 megapixels this saves half a second and 290 MB.
+- OpenVINO's cache of compiled models would save 0.06 s when a size comes again in another process, and costs
+  1.2 MB on disk for every size that ever comes: not used (benchmarks/startup.py).
+- Without bfloat16 instructions OpenVINO takes the bfloat16 hint and computes in float32, silently; here that
+  is an error. With them, its MVN (instance norm) reads bfloat16 and sums in float32.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylenorm.engines.engine import Engine, FloatArray, Pixels, check_options, num_cores
+from stylenorm.errors import InputError, ShapeError
+
+__all__ = ["OpenVinoEngine", "import_openvino"]
+
+# Compiled graphs keep their activations: of how many pixels together they are kept, and of how many graphs.
+_KEPT_PIXELS = 6_000_000
+_KEPT_GRAPHS = 4
+_LARGE_PIXELS = 1_000_000  # from here on a compilation (0.1 s) is soon won back
+_POLL_MS = 100  # how long Ctrl-C may have to wait
+
+_Key = tuple[str, tuple[int, ...], str]  # type of the pixels, shape of the input, precision
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry.
+
+    Importing ``openvino`` reports the import to a statistics service over the network, unless the user has
+    opted out, and writes files to the home folder. With ``openvino_telemetry`` out of reach, as if it were
+    not installed, OpenVINO uses its own stub of it. Once imported without, it stays so in this process.
+
+    Raises:
+        ImportError: OpenVINO is not installed, or cannot be loaded.
+    """
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    blocked = "openvino_telemetry"
+    before = sys.modules.get(blocked)
+    sys.modules[blocked] = None  # type: ignore[assignment]  # documented: makes the import fail
+    try:
+        import openvino
+    finally:
+        if before is None:
+            sys.modules.pop(blocked, None)
+        else:
+            sys.modules[blocked] = before
+    return openvino
+
+
+class OpenVinoEngine(Engine):
+    """Runs ``network.onnx`` by OpenVINO; see the module's docstring. Safe to call from several threads.
+
+    Args:
+        graph: path of ``network.onnx``.
+        precision: see `stylenorm.engines.open_engine`.
+        threads: how many; None for all cores.
+
+    Raises:
+        InputError: the graph cannot be read, or the CPU has no bfloat16 and it was asked for.
+    """
+
+    name = "openvino"
+
+    def __init__(self, graph: Path, *, precision: str = "auto", threads: int | None = None) -> None:
+        check_options(precision, threads)
+        self._ov = import_openvino()
+        self._core = self._ov.Core()
+        has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and not has_bf16:
+            raise InputError(
+                "precision 'bf16': expected a CPU with bfloat16 instructions (AVX512_BF16 or AMX), "
+                "this one has none; use 'f32', or 'auto' for whatever is fast"
+            )
+        self.precision = "bf16" if has_bf16 and precision != "f32" else "f32"
+        self._always_bf16 = precision == "bf16"
+        self._graph = graph
+        self._settings = {"PERFORMANCE_HINT": "LATENCY"}
+        if threads is not None:
+            self._settings["INFERENCE_NUM_THREADS"] = str(threads)
+        self._read()  # a broken file fails here, not at the first picture
+        self.threads = threads or int(self._core.get_property("CPU", "INFERENCE_NUM_THREADS")) or num_cores()
+        self._requests: OrderedDict[_Key, Any] = OrderedDict()
+        self._seen: set[_Key] = set()
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Free the compiled graphs; the next picture compiles anew."""
+        with self._lock:
+            self._requests.clear()
+            self._seen.clear()
+
+    def _paint(self, photo: FloatArray, style: FloatArray, exact: bool) -> FloatArray:
+        return self._run(photo, style, exact)
+
+    def _paint_image(self, image: Pixels, style: FloatArray) -> Pixels:
+        painting: Pixels = self._run(image[None], style, image.dtype == np.uint16)[0]
+        return painting
+
+    def _run(self, photo: NDArray[Any], style: FloatArray, exact: bool) -> NDArray[Any]:
+        precision = "f32" if exact and not self._always_bf16 else self.precision
+        with self._lock, _clear_errors(photo.shape):
+            request = self._request((photo.dtype.name, photo.shape, precision))
+            if style.shape != tuple(request.get_input_tensor(1).shape):
+                raise ShapeError(
+                    f"style: expected {tuple(request.get_input_tensor(1).shape)} for this network, "
+                    f"got {style.shape}"
+                )
+            inputs = (self._tensor(photo), self._tensor(style))  # alive until the request is done
+            for index, tensor in enumerate(inputs):
+                request.set_input_tensor(index, tensor)
+            request.start_async()
+            try:
+                while not request.wait_for(_POLL_MS):
+                    pass  # so that Ctrl-C is heard
+            except BaseException:
+                request.cancel()
+                with suppress(RuntimeError):
+                    request.wait()
+                raise
+            painting: NDArray[Any] = request.get_output_tensor(0).data.copy()  # the tensor is the request's
+            return painting
+
+    def _tensor(self, array: NDArray[Any]) -> Any:
+        # OpenVINO shares only arrays that it could write to, though it does not write to inputs
+        return self._ov.Tensor(array if array.flags.writeable else array.copy(), shared_memory=True)
+
+    def _request(self, key: _Key) -> Any:
+        if key in self._requests:
+            self._requests.move_to_end(key)
+            return self._requests[key]
+        any_size = (key[0], (), key[2])
+        is_new = key not in self._seen
+        self._seen.add(key)
+        if self._requests and is_new and _pixels(key) < _LARGE_PIXELS:
+            if any_size not in self._requests:
+                self._requests[any_size] = self._compile(any_size)
+            self._requests.move_to_end(any_size)
+            return self._requests[any_size]
+        room = max(0, _KEPT_PIXELS - _pixels(key))
+        while self._requests and (
+            len(self._requests) >= _KEPT_GRAPHS or sum(map(_pixels, self._requests)) > room
+        ):
+            self._requests.popitem(last=False)
+        self._requests[key] = self._compile(key)
+        return self._requests[key]
+
+    def _compile(self, key: _Key) -> Any:
+        dtype, shape, precision = key
+        model = self._read()
+        if dtype != "float32":
+            model = self._with_integers(model, dtype)
+        if shape:
+            model.reshape({"photo": list(shape)})
+        settings = {**self._settings, "INFERENCE_PRECISION_HINT": precision}
+        return self._core.compile_model(model, "CPU", settings).create_infer_request()
+
+    def _read(self) -> Any:
+        try:
+            return self._core.read_model(self._graph)
+        except RuntimeError as error:
+            raise InputError(f"{self._graph}: expected an exported network (ONNX), cannot read it") from error
+
+    def _with_integers(self, model: Any, dtype: str) -> Any:
+        """Let photo and painting be (N, H, W, 3) integers, converted and laid out inside the graph."""
+        ov, highest = self._ov, float(np.iinfo(dtype).max)
+        kind = {"uint8": ov.Type.u8, "uint16": ov.Type.u16}[dtype]
+        steps = ov.preprocess.PrePostProcessor(model)
+        photo, painting = steps.input("photo"), steps.output("painting")
+        photo.tensor().set_element_type(kind).set_layout(ov.Layout("NHWC"))
+        photo.model().set_layout(ov.Layout("NCHW"))
+        photo.preprocess().convert_element_type(ov.Type.f32).scale(highest)
+        painting.model().set_layout(ov.Layout("NCHW"))
+
+        @ov.utils.decorators.custom_preprocess_function  # type: ignore[untyped-decorator]
+        def quantized(output: Any) -> Any:
+            op = ov.opset13
+            scaled = op.multiply(output, op.constant(np.float32(highest)))
+            return op.round(op.clamp(scaled, 0.0, highest), "half_to_even")
+
+        painting.postprocess().custom(quantized)
+        painting.tensor().set_layout(ov.Layout("NHWC")).set_element_type(kind)
+        return steps.build()
+
+
+def _pixels(key: _Key) -> int:
+    shape = key[1]
+    return int(np.prod(shape, dtype=np.int64)) // 3 if shape else _LARGE_PIXELS
+
+
+@contextmanager
+def _clear_errors(shape: tuple[int, ...]) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if "bad_alloc" in str(error) or "allocat" in str(error).lower():
+            raise MemoryError(f"OpenVINO has no memory left for a picture of shape {shape}") from error
+        raise

@@ -1,0 +1,96 @@
+"""The engines by name. Nothing of a backend is imported before its engine is opened."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stylenorm.engines.engine import Engine, check_options
+from stylenorm.engines.fake_engine import FakeEngine
+from stylenorm.errors import InputError, MissingExtraError, UnknownNameError
+
+__all__ = ["DEFAULT_ENGINE", "ENGINES", "EngineKind", "open_engine"]
+
+DEFAULT_ENGINE = "openvino"
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """What is known of an engine before its backend is imported.
+
+    Attributes:
+        package: the backend's package; empty if it needs none.
+        extra: the extra of stylenorm that installs it; empty if the base install has it.
+        summary: one line for people.
+    """
+
+    package: str
+    extra: str
+    summary: str
+
+    def is_installed(self) -> bool:
+        """Say whether the backend's package can be found; imports nothing."""
+        return not self.package or importlib.util.find_spec(self.package) is not None
+
+
+ENGINES: Mapping[str, EngineKind] = {
+    "openvino": EngineKind("openvino", "", "the default: fastest on CPUs, bfloat16 where they have it"),
+    "onnxruntime": EngineKind("onnxruntime", "onnxruntime", "CPU, float32"),
+    "torch": EngineKind("torch", "torch", "CPU, CUDA or MPS, whichever there is"),
+    "fake": EngineKind("", "", "paints the negative; for tests"),
+}
+
+
+def open_engine(
+    name: str,
+    graph: Path,
+    *,
+    precision: str = "auto",
+    threads: int | None = None,
+    load_module: Callable[[], Any] | None = None,
+) -> Engine:
+    """Open an engine.
+
+    Args:
+        name: one of `ENGINES`.
+        graph: ``network.onnx`` of a network folder.
+        precision: ``"f32"``; ``"bf16"``, refused by engines and machines that have none; or ``"auto"``,
+            bfloat16 where it is fast.
+        threads: how many; None for all cores.
+        load_module: gives the same network as a ``torch.nn.Module``; only the torch engine asks for it, since
+            the networks themselves live above this area.
+
+    Raises:
+        UnknownNameError: no such engine or precision.
+        MissingExtraError: its backend is not installed.
+        InputError: the graph cannot be read, or the machine has no such precision.
+    """
+    if name not in ENGINES:
+        raise UnknownNameError("engine", name, ENGINES)
+    check_options(precision, threads)
+    if name == "fake":
+        return FakeEngine()
+    kind = ENGINES[name]
+    if not kind.is_installed():
+        raise MissingExtraError(kind.package, kind.extra or "openvino", f"engine {name!r}")
+    if name == "torch":
+        from stylenorm.engines.torch_engine import TorchEngine
+
+        if load_module is None:
+            raise InputError(
+                "engine 'torch': expected load_module, a function that gives the network as a torch module; "
+                "stylenorm.Stylizer passes one"
+            )
+        return TorchEngine(load_module(), precision=precision, threads=threads)
+    if not graph.is_file():
+        raise InputError(f"{graph}: expected an exported network, found no such file; name a network folder")
+    if name == "onnxruntime":
+        from stylenorm.engines.onnxruntime_engine import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(graph, precision=precision, threads=threads)
+    from stylenorm.engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(graph, precision=precision, threads=threads)

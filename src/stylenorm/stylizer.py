@@ -1,0 +1,271 @@
+"""Picture in, picture out: the interface that most users need.
+
+>>> import numpy as np
+>>> from stylenorm import Stylizer
+>>> stylizer = Stylizer("starry-night", engine="fake")  # doctest: +SKIP
+>>> stylizer(np.zeros((4, 6, 3), np.uint8)).shape  # doctest: +SKIP
+(4, 6, 3)
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
+from stylenorm.errors import InputError, ShapeError, UnknownNameError
+from stylenorm.media import picture_from_image
+from stylenorm.media.transparency import fill_transparent
+from stylenorm.style import Style
+from stylenorm.zoo import IDENTITY, NetworkFolder, parse_style, shipped_network
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["COLOR_METHODS", "Stylizer", "keep_luminance"]
+
+FloatArray = NDArray[np.float32]
+ImageT = TypeVar("ImageT", NDArray[Any], "Image")
+
+_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)  # Rec. 709, whose primaries are those of sRGB
+_ROWS_AT_ONCE = 256
+
+
+class Stylizer:
+    """Paints images in one style.
+
+    Args:
+        style: a name (``"scream"``), the path of a style file, a mixture as text
+            (``"scream:0.6,great-wave:0.4"``), or a `Style` (so also ``0.6 * a + 0.4 * b``).
+        network: a network folder, or None for the network that ships.
+        engine: one of `stylenorm.engines.ENGINES`, or an engine that is open already.
+        precision: ``"auto"``, ``"f32"`` or ``"bf16"``; see `stylenorm.engines.open_engine`.
+        threads: how many to compute with; None for all cores.
+
+    Raises:
+        UnknownNameError: no such style, engine or precision.
+        StyleMismatchError: the style belongs to another network.
+        InputError: network or style cannot be read.
+        MissingExtraError: the engine's backend is not installed.
+
+    Example:
+        >>> painted = Stylizer("starry-night")(image, strength=0.7)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        style: str | Path | Style,
+        *,
+        network: str | Path | NetworkFolder | None = None,
+        engine: str | Engine = DEFAULT_ENGINE,
+        precision: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        if network is None:
+            self.network = shipped_network()
+        else:
+            self.network = network if isinstance(network, NetworkFolder) else NetworkFolder.open(network)
+        self.style = self._resolved(style)
+        if isinstance(engine, Engine):
+            self.engine = engine
+        else:
+            self.engine = open_engine(
+                engine,
+                self.network.graph,
+                precision=precision,
+                threads=threads,
+                load_module=lambda: _load_module(self.network.path),
+            )
+
+    def with_style(self, style: str | Path | Style) -> Stylizer:
+        """Return a stylizer for another style, which shares network and engine with this one."""
+        other = copy.copy(self)
+        other.style = other._resolved(style)
+        return other
+
+    def __call__(self, image: ImageT, strength: float = 1.0, keep_colors: bool | str = False) -> ImageT:
+        """Paint an image.
+
+        Args:
+            image: one of
+
+                - uint8 or uint16 (H, W, 3) or (H, W, 4), sRGB, full range, straight alpha;
+                - float32 or float64 of the same shapes, sRGB, 0..1;
+                - a Pillow image of any mode; an embedded profile is converted to sRGB, and the EXIF
+                  orientation applied.
+            strength: 0 gives the photo back, exactly; 1 is the painting; between, the style is mixed with
+                the network's identity style.
+            keep_colors: take only the painting's light and dark, and the photo's colours (see
+                `keep_luminance`); or the name of another of `COLOR_METHODS`.
+
+        Returns:
+            The same kind as ``image``: an array of its shape and type, or a Pillow image, RGB or RGBA. Alpha
+            is the image's. The image is not changed.
+
+        Raises:
+            ShapeError: an array of another shape or type.
+            InputError: ``strength`` is not in 0..1, or a float image goes beyond 0..1.
+            UnknownNameError: no such way of keeping colours.
+            PictureError: a Pillow image that cannot be decoded.
+            MemoryError: the image does not fit into memory.
+        """
+        if not isinstance(image, np.ndarray):
+            return self._paint_pillow(image, strength, keep_colors)
+        _check_image(image)
+        _check_strength(strength)
+        method = _color_method(keep_colors)
+        if strength == 0 or self.style.photo_gate == 1:
+            return image.copy()
+        colors, alpha = image[..., :3], image[..., 3:]
+        if alpha.size:
+            colors = _filled(colors, alpha)
+        painting = self._paint(colors, self._vector(strength), method)
+        return np.concatenate((painting, alpha), axis=2) if alpha.size else painting
+
+    def close(self) -> None:
+        """Close the engine, also for the stylizers that share it."""
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _resolved(self, style: str | Path | Style) -> Style:
+        if isinstance(style, str):
+            return parse_style(style, self.network)
+        if isinstance(style, Path):
+            return self.network.style_file(style)
+        if not isinstance(style, Style):
+            raise InputError(f"style: expected a name, a path or a Style, got {type(style).__name__}")
+        style.check_network(self.network.identity, self.network.norm_sizes)
+        style.vector()  # a mixture that does not add up fails here, not at the first picture
+        return style
+
+    def _vector(self, strength: float) -> FloatArray:
+        if strength == 1:
+            return self.style.vector()
+        return self.style.weaken(strength, self.network.style(IDENTITY)).vector()
+
+    def _paint(self, image: NDArray[Any], vector: FloatArray, method: ColorMethod | None) -> NDArray[Any]:
+        if method is None and image.dtype in (np.uint8, np.uint16):
+            return self.engine.paint_image(image, vector)
+        photo = _to_float(image)
+        exact = image.dtype != np.uint8  # bfloat16 holds 8 bits
+        painting = self.engine.paint(photo.transpose(2, 0, 1)[None], vector, exact=exact)[0].transpose(
+            1, 2, 0
+        )
+        if method is not None:
+            painting = method(painting, photo)
+        return _from_float(painting, image.dtype)
+
+    def _paint_pillow(self, image: Any, strength: float, keep_colors: bool | str) -> Image:
+        from PIL.Image import Image
+
+        if not isinstance(image, Image):
+            raise ShapeError(f"image: expected an array or a Pillow image, got {type(image).__name__}")
+        picture = picture_from_image(image)
+        return picture.repainted(self(picture.pixels, strength, keep_colors)).to_image()
+
+
+ColorMethod = Callable[[FloatArray, FloatArray], FloatArray]
+
+
+def keep_luminance(painting: FloatArray, photo: FloatArray) -> FloatArray:
+    """Give a painting the colours of the photo: luma of the one, chroma of the other.
+
+    After Gatys et al., "Preserving Color in Neural Artistic Style Transfer" (2016, arXiv:1606.05897),
+    section 4, who transfer luminance alone, in YIQ. Here: ``Y' + s (photo - Y)``, with Rec. 709 luma Y of
+    the encoded (not linear) values. Reasons for this space: the difference to grey is additive, so noise in
+    the photo's shadows is not blown up where the painting is bright, as ratios in linear light would; the
+    grey axis lies inside the gamut, so a colour that would leave 0..1 is moved towards the grey of the same
+    luma, by the largest s of at most 1 that fits. Nothing is clipped: luma is exactly the painting's, hue the
+    photo's, and only saturation gives way. (In Lab there is no such closed form.)
+
+    Args:
+        painting: (H, W, 3) float32, RGB, 0..1.
+        photo: the same.
+
+    Returns:
+        (H, W, 3) float32, RGB, 0..1.
+    """
+    result = np.empty(painting.shape, dtype=np.float32)
+    for top in range(0, len(painting), _ROWS_AT_ONCE):  # in strips, to save memory
+        rows = slice(top, top + _ROWS_AT_ONCE)
+        luma = (painting[rows] @ _LUMA).clip(0, 1)[..., None]  # (h, W, 1)
+        chroma = photo[rows] - (photo[rows] @ _LUMA)[..., None]  # (h, W, 3)
+        highest = chroma.max(axis=2, keepdims=True)
+        lowest = chroma.min(axis=2, keepdims=True)
+        # the largest s with luma + s * highest <= 1 and luma + s * lowest >= 0; grey needs none
+        tiny = np.float32(1e-6)
+        fit = np.minimum((1 - luma) / np.maximum(highest, tiny), luma / np.maximum(-lowest, tiny))
+        result[rows] = (luma + np.minimum(fit, 1) * chroma).clip(0, 1)  # clips rounding alone
+    return result
+
+
+COLOR_METHODS: Mapping[str, ColorMethod] = {"luminance": keep_luminance}
+"""Ways to keep the photo's colours: from painting and photo, both (H, W, 3) float32 0..1, to the result."""
+
+
+def _color_method(keep_colors: bool | str) -> ColorMethod | None:
+    if isinstance(keep_colors, str):
+        if keep_colors not in COLOR_METHODS:
+            raise UnknownNameError("way of keeping colours", keep_colors, COLOR_METHODS)
+        return COLOR_METHODS[keep_colors]
+    return keep_luminance if keep_colors else None
+
+
+def _check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:  # also refuses NaN
+        raise InputError(f"strength: expected 0 (the photo) to 1 (the painting), got {strength:g}")
+
+
+def _check_image(image: NDArray[Any]) -> None:
+    if image.ndim != 3 or image.shape[2] not in (3, 4) or 0 in image.shape:
+        hint = "; make grey images (H, W, 3) by np.stack([grey] * 3, axis=2)" if image.ndim == 2 else ""
+        raise ShapeError(f"image: expected (H, W, 3) or (H, W, 4), got {image.shape}{hint}")
+    if image.dtype in (np.uint8, np.uint16):
+        return
+    if image.dtype not in (np.float32, np.float64):
+        raise ShapeError(f"image: expected uint8, uint16, or float32 or float64 in 0..1, got {image.dtype}")
+    lowest, highest = image.min(), image.max()
+    if not (lowest >= 0 and highest <= 1):  # NaN fails too
+        raise InputError(
+            f"image: expected floats in 0..1, got {lowest:g} to {highest:g}; divide by 255, or pass uint8"
+        )
+
+
+def _filled(colors: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Give hidden pixels visible colours: nobody sees them, but the norms' statistics would."""
+    if colors.dtype in (np.uint8, np.uint16):
+        return np.asarray(fill_transparent(np.ascontiguousarray(colors), np.ascontiguousarray(alpha[..., 0])))
+    return np.where(alpha > 0, colors, colors[alpha[..., 0] > 0].mean(axis=0) if alpha.any() else 0.5)
+
+
+def _to_float(image: NDArray[Any]) -> FloatArray:
+    photo = image.astype(np.float32)
+    if image.dtype in (np.uint8, np.uint16):
+        photo /= np.float32(np.iinfo(image.dtype).max)
+    return photo
+
+
+def _from_float(painting: FloatArray, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype not in (np.uint8, np.uint16):
+        return painting.astype(dtype)
+    highest = np.float32(np.iinfo(dtype).max)
+    return np.asarray(np.rint(painting * highest).clip(0, highest), dtype=dtype)
+
+
+def _load_module(folder: Path) -> Any:
+    from stylenorm.export import load_network
+
+    return load_network(folder)

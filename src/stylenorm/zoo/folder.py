@@ -1,0 +1,149 @@
+"""A network folder: what ``stylenorm train`` writes, and what ships in the wheel.
+
+.. code-block:: text
+
+    network.onnx             the graph, for the engines
+    network.json             format, identity, norm sizes, configuration, training record
+    styles/NAME.safetensors  one style each; "identity" gives the photo back
+    thumbnails/NAME.jpg      what a style looks like; not needed to paint
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stylenorm.errors import InputError, UnknownNameError
+from stylenorm.style import Style
+
+__all__ = ["IDENTITY", "NetworkFolder", "shipped_network"]
+
+IDENTITY = "identity"
+"""Name of the style that gives the photo back; every network has it, and lists leave it out."""
+
+_FORMAT = "stylenorm-network-1"
+_SHIPPED = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True)
+class NetworkFolder:
+    """A network on disk and the styles that belong to it. Make one by `NetworkFolder.open`.
+
+    Attributes:
+        path: the folder.
+        identity: 16 hexadecimal digits that change with layers and weights.
+        norm_sizes: channels of each norm.
+        config: family, width and blocks, as `stylenorm.networks.NetworkConfig` has them.
+        record: how it was trained.
+    """
+
+    path: Path
+    identity: str
+    norm_sizes: tuple[int, ...]
+    config: Mapping[str, str | int]
+    record: Mapping[str, str]
+
+    @classmethod
+    def open(cls, path: str | Path) -> NetworkFolder:
+        """Read a folder's ``network.json``; the graph is left to the engines.
+
+        Raises:
+            InputError: it is no network folder.
+        """
+        path = Path(path)
+        description_path = path / "network.json"
+        try:
+            description: Any = json.loads(description_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            what = "a folder without it" if path.is_dir() else "no such folder"
+            raise InputError(
+                f"{path}: expected a network folder (with network.json), got {what}; "
+                "'stylenorm train' writes one"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{description_path}: cannot be read ({error}); export the network again"
+            ) from error
+        try:
+            if description["format"] != _FORMAT:
+                raise InputError(
+                    f"{description_path}: expected format {_FORMAT}, got {description['format']!r}; "
+                    "use a version of stylenorm that knows it, or export the network again"
+                )
+            return cls(
+                path,
+                str(description["identity"]),
+                tuple(int(size) for size in description["norm_sizes"]),
+                dict(description["config"]),
+                dict(description.get("record", {})),
+            )
+        except (LookupError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{description_path}: expected identity, norm_sizes and config, got {error!r}; "
+                "export the network again"
+            ) from error
+
+    @property
+    def graph(self) -> Path:
+        """Path of ``network.onnx``."""
+        return self.path / "network.onnx"
+
+    @property
+    def style_length(self) -> int:
+        """Numbers in a style vector."""
+        return 2 * sum(self.norm_sizes) + 1
+
+    def style_names(self) -> tuple[str, ...]:
+        """Return the names of the styles, sorted, without the identity."""
+        stems = {file.stem for file in (self.path / "styles").glob("*.safetensors")}
+        return tuple(sorted(stem for stem in stems if stem != IDENTITY and not stem.startswith(".")))
+
+    def style(self, name: str) -> Style:
+        """Load a style by its name; ``"identity"`` is one.
+
+        Raises:
+            UnknownNameError: the network has no such style.
+            InputError: its file is broken.
+            StyleMismatchError: it was made for another network.
+        """
+        file = self.path / "styles" / f"{name}.safetensors"
+        if name not in (*self.style_names(), IDENTITY) or not file.is_file():
+            raise UnknownNameError("style", name, self.style_names())
+        return self._fitting(Style.load(file))
+
+    def style_file(self, path: str | Path) -> Style:
+        """Load a style from a file of one's own.
+
+        Raises:
+            InputError: the file cannot be read, or is no style.
+            StyleMismatchError: it was made for another network.
+        """
+        return self._fitting(Style.load(path))
+
+    def thumbnail(self, name: str) -> Path | None:
+        """Return the picture that shows the style, or None if there is none."""
+        file = self.path / "thumbnails" / f"{name}.jpg"
+        return file if file.is_file() else None
+
+    def _fitting(self, style: Style) -> Style:
+        style.check_network(self.identity, self.norm_sizes)
+        return style
+
+
+def shipped_network() -> NetworkFolder:
+    """Return the network that ships in the wheel.
+
+    Raises:
+        InputError: this installation has none.
+    """
+    if not (_SHIPPED / "network.json").is_file():
+        raise InputError(
+            "this installation ships no network: name a network folder (--network DIR, or network=DIR), "
+            "or install stylenorm from its wheel"
+        )
+    return NetworkFolder.open(_SHIPPED)

@@ -1,0 +1,77 @@
+"""How a style is written down: a name, a file, or a mixture of these with weights."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from stylenorm.errors import InputError, UnknownNameError
+from stylenorm.style import Style
+from stylenorm.zoo.folder import NetworkFolder
+
+__all__ = ["ALL", "parse_style"]
+
+ALL = "all"
+"""Every style of the network; the command line knows it, a style may not be called so."""
+
+
+def parse_style(text: str, network: NetworkFolder) -> Style:
+    """Return the style that ``text`` describes.
+
+    ``"scream"`` is a name, ``"my/own.safetensors"`` a file, and ``"scream:0.6,great-wave:0.4"`` a mixture.
+    Weights are positive; what they add up to is 1 afterwards, whatever it was; a weight left out is 1.
+
+    Raises:
+        UnknownNameError: the network has no such style.
+        InputError: the text is empty, a weight is no positive number, or a file is broken.
+        StyleMismatchError: a file belongs to another network.
+    """
+    if Path(text).suffix == ".safetensors" and Path(text).is_file():  # whatever commas are in the path
+        return network.style_file(text)
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise InputError(
+            f"style {text!r}: expected a name, a file, or a mixture such as 'scream:0.6,great-wave:0.4'"
+        )
+    weighted = [_weighted(part, network) for part in parts]
+    if len(weighted) == 1:
+        (style, weight), *_ = weighted
+        if weight != 1:
+            raise InputError(
+                f"style {text!r}: a weight needs other styles to weigh against; "
+                f"for a weaker painting use strength {weight:g} (--strength {weight:g})"
+            )
+        return style
+    total = sum(weight for _, weight in weighted)
+    mixture, *others = (style * (weight / total) for style, weight in weighted)
+    for other in others:
+        mixture += other
+    return mixture.normalized()
+
+
+def _weighted(part: str, network: NetworkFolder) -> tuple[Style, float]:
+    name, colon, number = part.rpartition(":")
+    if not colon or not name or _is_known(part, network):
+        return _load(part, network), 1.0
+    try:
+        weight = float(number)
+    except ValueError:
+        if Path(part).is_file():
+            return _load(part, network), 1.0
+        raise InputError(f"style {part!r}: expected a number after the colon, got {number!r}") from None
+    if not (math.isfinite(weight) and weight > 0):
+        raise InputError(f"style {part!r}: expected a weight greater than 0, got {number}")
+    return _load(name.strip(), network), weight
+
+
+def _is_known(name: str, network: NetworkFolder) -> bool:
+    return name in network.style_names()
+
+
+def _load(name: str, network: NetworkFolder) -> Style:
+    is_path = name.endswith(".safetensors") or "/" in name or "\\" in name
+    if is_path and not _is_known(name, network):
+        return network.style_file(name)
+    if name == ALL:
+        raise UnknownNameError("style", name, network.style_names())
+    return network.style(name)
