@@ -100,6 +100,12 @@ def test_jpeg_keeps_color_edges() -> None:
     assert len(smaller) < len(encode_picture(Picture(photo(99, 99)), "jpeg"))
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff", "gif", "bmp", "avif"])
+def test_noise_is_encoded_at_the_highest_quality(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    assert opened(encode_picture(Picture(noise), kind, quality=100)).size == (200, 200)
+
+
 def test_alpha_is_flattened_on_white_with_a_note(tmp_path: Path) -> None:
     values, alpha = photo(23, 17), photo(23, 17, 1)[..., 0]
     notes = write_picture(Picture(values, alpha), tmp_path / "a.bmp")
