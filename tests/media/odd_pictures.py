@@ -389,6 +389,7 @@ def _cases() -> list[OddPicture]:
         (20, 14),
         frames=3,
     )
+    picture("avif animated", ".avif", lambda: animation("AVIF", "RGB"), (20, 14), frames=4)
     picture("webp transparent", ".webp", lambda: saved(image("RGBA"), "WEBP"), alpha=True)
 
     wrong("empty", ".jpg", lambda: b"", "an empty file")

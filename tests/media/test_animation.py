@@ -21,6 +21,7 @@ from stylenorm.media import (
     read_media,
     read_picture,
     write_animation,
+    write_media,
 )
 
 ANIMATED = [odd for odd in ODD_PICTURES if odd.frames > 1]
@@ -98,7 +99,7 @@ def test_painting_is_lazy_and_keeps_the_rest(tmp_path: Path) -> None:
 
     source = read_media(tmp_path / "a.gif")
     assert isinstance(source, Animation)
-    painted = source.repainted(invert)
+    painted = source.painted_with(invert)
     assert calls == []
     write_animation(painted, tmp_path / "b.png")
     assert calls == [(14, 20, 3)] * 4
@@ -140,7 +141,7 @@ def test_a_failing_brush_leaves_nothing(kind: str, tmp_path: Path) -> None:
         return pixels
 
     with pytest.raises(KeyboardInterrupt):
-        write_animation(made(5).repainted(fail), tmp_path / f"a.{kind}")
+        write_animation(made(5).painted_with(fail), tmp_path / f"a.{kind}")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -196,6 +197,27 @@ def test_formats_without_animation(tmp_path: Path) -> None:
         write_animation(made(2), tmp_path / "a.gif")
     with pytest.raises(OutputError, match="at most 16383"):
         write_animation(made(2, 16384, 1), tmp_path / "a.webp")
+
+
+def test_media_of_both_kinds(tmp_path: Path) -> None:
+    moving = read_media(animation("GIF", "RGB")).painted_with(lambda pixels: 255 - pixels)
+    assert write_media(moving, tmp_path / "a.webp") == ()
+    assert len(read_media(tmp_path / "a.webp")) == 4
+    painted = []
+    first = read_media(animation("GIF", "RGB")).painted_with(lambda pixels: painted.append(1) or 255 - pixels)
+    notes = write_media(first, tmp_path / "a.bmp")
+    assert "first of 4 frames" in notes[0]
+    assert len(painted) == 1
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.bmp").pixels, next(iter(moving)).pixels)
+    with pytest.raises(OutputError, match="exists already"):
+        write_media(first, tmp_path / "a.bmp")
+    assert len(painted) == 1
+    still = read_media(saved(image("RGB"), "PNG")).painted_with(lambda pixels: 255 - pixels)
+    out = io.BytesIO()
+    write_media(still, out, format="png")
+    np.testing.assert_array_equal(read_picture(out.getvalue()).pixels, 255 - np.asarray(image("RGB")))
+    with pytest.raises(OutputError, match="name a format"):
+        write_media(moving, io.BytesIO())
 
 
 def test_half_transparency_of_gif_is_noted(tmp_path: Path) -> None:

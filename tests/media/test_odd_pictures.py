@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,20 @@ def test_cut_anywhere_never_crashes(kind: str, percent: int) -> None:
     picture = read_or_none(data[: len(data) * percent // 100])
     if picture is not None:  # only metadata was cut off
         assert picture.pixels.shape == (12, 9, 3)
+
+
+def test_many_threads_read_at_once() -> None:
+    some = GOOD[::6] + WRONG[::6]
+
+    def read(odd: OddPicture) -> tuple[int, int] | None:
+        try:
+            media = read_media(odd.data())
+        except PictureError:
+            return None
+        return media.width, media.height
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(read, some * 3)) == [odd.size for odd in some * 3]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])

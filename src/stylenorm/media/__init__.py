@@ -1,6 +1,6 @@
 """Pictures in and out: read faithfully, written whole or not at all, found, and planned where they go."""
 
-from stylenorm.media.animating import write_animation
+from stylenorm.media.animating import write_animation, write_media
 from stylenorm.media.animation import Animation, read_animation, read_media
 from stylenorm.media.atomic import atomic_write, check_output
 from stylenorm.media.finding import find_pictures
@@ -28,5 +28,6 @@ __all__ = [
     "read_media",
     "read_picture",
     "write_animation",
+    "write_media",
     "write_picture",
 ]

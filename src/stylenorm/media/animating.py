@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from PIL import Image
 
@@ -16,11 +16,55 @@ from stylenorm.media.color import srgb_profile
 from stylenorm.media.encoding import check_quality, check_side, metadata_options, paletted, pixel_options
 from stylenorm.media.formats import FORMATS, PictureFormat, format_named, format_of
 from stylenorm.media.gif import GifWriter
-from stylenorm.media.picture import Frame, Metadata, image_of
+from stylenorm.media.picture import Frame, Metadata, Picture, image_of
 from stylenorm.media.png import ApngWriter
-from stylenorm.media.writing import write_stream
+from stylenorm.media.writing import write_picture, write_stream
 
-__all__ = ["write_animation"]
+__all__ = ["write_animation", "write_media"]
+
+
+def write_media(
+    media: Picture | Animation,
+    target: str | os.PathLike[str] | BinaryIO,
+    *,
+    format: str | None = None,  # noqa: A002 (Pillow's and everyone's word for it)
+    quality: int = 95,
+    strip: bool = False,
+    overwrite: bool = False,
+) -> tuple[str, ...]:
+    """Write a picture or an animation; of an animation, a format of stills gets the first frame, with a note.
+
+    Args:
+        media: what ``read_media`` gave, painted.
+        target: a path, whose missing folders are made, or a binary stream, which gets one write.
+        format: the name of a format; None takes the path's suffix.
+        quality: 1 to 100, for JPEG, WebP and AVIF.
+        strip: leave out the metadata.
+        overwrite: replace a file that is there already.
+
+    Returns:
+        One line for each thing that the format could not hold.
+
+    Raises:
+        OutputError, UnknownNameError, InputError: as ``write_picture`` and ``write_animation`` do.
+    """
+    if isinstance(media, Picture):
+        return write_picture(media, target, format=format, quality=quality, strip=strip, overwrite=overwrite)
+    if format is None and not isinstance(target, (str, os.PathLike)):
+        raise OutputError("a stream has no suffix: name a format, such as webp")
+    kind = format_named(format) if format else format_of(os.fspath(cast(str, target)))
+    if kind.animated:
+        return write_animation(
+            media, target, format=kind.name, quality=quality, strip=strip, overwrite=overwrite
+        )
+    if isinstance(target, (str, os.PathLike)):
+        check_output(target, overwrite=overwrite)  # before a frame is painted
+    first = next(iter(media))
+    picture = Picture(first.pixels, first.alpha, media.metadata, media.source_format)
+    notes = write_picture(
+        picture, target, format=kind.name, quality=quality, strip=strip, overwrite=overwrite
+    )
+    return (f"{kind.name} holds no animation: only the first of {len(media)} frames is written", *notes)
 
 
 def write_animation(
@@ -35,7 +79,7 @@ def write_animation(
     """Write an animation as GIF, WebP or animated PNG; frames are asked for one by one.
 
     Args:
-        animation: what is written, for example ``read_animation(...).repainted(paint)``.
+        animation: what is written, for example ``read_animation(...).painted_with(paint)``.
         target: a path, whose missing folders are made, or a binary stream, which gets one write.
         format: ``"gif"``, ``"webp"`` or ``"png"``; None takes the path's suffix.
         quality: 1 to 100, for WebP. GIF has 255 colours a frame, chosen for each frame.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from stylenorm.errors import PictureError
@@ -57,7 +57,7 @@ class Animation:
     def __len__(self) -> int:
         return self.num_frames
 
-    def repainted(self, paint: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Animation:
+    def painted_with(self, paint: Callable[[Any], Any]) -> Animation:
         """The animation whose frames go through ``paint`` when they are asked for.
 
         Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,6 +51,13 @@ class Picture:
 
     Raises:
         ShapeError: pixels or alpha have another shape or type.
+
+    Example:
+        >>> import numpy as np
+        >>> picture = Picture(np.zeros((4, 6, 3), dtype=np.uint8))
+        >>> negative = picture.painted_with(lambda pixels: 255 - pixels)
+        >>> negative.width, negative.height, int(negative.pixels.max())
+        (6, 4, 255)
     """
 
     pixels: Pixels
@@ -91,6 +99,10 @@ class Picture:
                 f"expected pixels of shape {self.pixels.shape}, got {pixels.shape}: paint at full size"
             )
         return replace(self, pixels=pixels, alpha=_as_type(self.alpha, pixels.dtype), grey=False)
+
+    def painted_with(self, paint: Callable[[Pixels], Pixels]) -> Picture:
+        """The picture after ``paint``, which takes and returns (H, W, 3); see ``repainted``."""
+        return self.repainted(paint(self.pixels))
 
     def to_image(self) -> Image.Image:
         """A Pillow image, RGB or RGBA; 16 bits are rounded to 8, which is all that Pillow holds in colour."""

@@ -77,6 +77,10 @@ def plan_outputs(
         OutputError: a target is one of the sources, two targets are the same, the output does not fit the
             inputs (a file for many), or its suffix is unknown.
         UnknownNameError: the format is unknown.
+
+    Example:
+        >>> [job.target.name for job in plan_outputs(["photo.jpg"], styles=["scream", "great-wave"])]
+        ['photo.scream.jpg', 'photo.great-wave.jpg']
     """
     if not inputs or not styles:
         raise InputError(f"expected at least one {'picture' if not inputs else 'style'}, got none; name one")
