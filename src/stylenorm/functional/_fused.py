@@ -97,7 +97,7 @@ def _unrows(rows: Tensor, out: Tensor) -> Tensor:
 def _flat(value: Tensor | None, dtype: torch.dtype, factor: float = 1.0) -> Tensor | None:
     if value is None:
         return None
-    flat = value.reshape(-1).to(dtype)
+    flat = value.reshape(-1).to(dtype).contiguous()  # an expanded (N, 1) stays a view with stride 0
     return flat if factor == 1.0 else flat * factor
 
 

@@ -239,10 +239,12 @@ class IBN(nn.Module):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """Normalize (N, C, *S)."""
         check_rank(input, self.rank + 2, self.num_features)
-        first, rest = input[:, : self.num_instance], input[:, self.num_instance :]
+        layout = torch.contiguous_format
+        for rank, other in ((2, torch.channels_last), (3, torch.channels_last_3d)):
+            if self.rank == rank and input.is_contiguous(memory_format=other) and not input.is_contiguous():
+                layout = other
+        # split, whose backward joins, keeps the layout in the gradient; slices would not.
+        sizes = [self.num_instance, self.num_features - self.num_instance]
+        first, rest = (p.contiguous(memory_format=layout) for p in torch.split_with_sizes(input, sizes, 1))
         joined = torch.cat([self.IN(first), self.BN(rest)], 1)
-        for memory_format in (torch.channels_last, torch.channels_last_3d):
-            fits = input.dim() == (4 if memory_format == torch.channels_last else 5)
-            if fits and input.is_contiguous(memory_format=memory_format):
-                joined = joined.contiguous(memory_format=memory_format)
-        return joined
+        return joined.contiguous(memory_format=layout)
