@@ -394,6 +394,7 @@ def _cases() -> list[OddPicture]:
 
     wrong("empty", ".jpg", lambda: b"", "an empty file")
     wrong("text", ".png", lambda: b"Dear photo,\nI am a letter.\n" * 9, "got text")
+    wrong("text of another alphabet", ".png", lambda: ("Дорогое фото, я письмо. " * 9).encode(), "got text")
     wrong("html", ".jpg", lambda: b"<!doctype html><html>not found</html>", "HTML")
     wrong("svg", ".png", lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG")
     wrong("pdf", ".jpg", lambda: b"%PDF-1.7\n" + bytes(99), "PDF")

@@ -201,6 +201,18 @@ def test_places_without_a_picture(tmp_path: Path) -> None:
         read_picture(loop)
 
 
+def test_names_with_line_breaks_stay_on_one_line(tmp_path: Path) -> None:
+    for name in (b"a\nb.png", b"caf\xe9.png"):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+        path.write_bytes(b"")
+        with pytest.raises(PictureError, match=r"\?\S*\.png: expected") as caught:
+            read_picture(path)
+        assert "\n" not in str(caught.value)
+        str(caught.value).encode()
+        path.write_bytes(png_file(photo(5, 4)))
+        assert read_picture(path).width == 5
+
+
 def test_no_permission(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # by hand: tests may run as root, who may read everything
     def refuse(self: Path, *args: object) -> None:

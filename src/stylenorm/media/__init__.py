@@ -8,6 +8,7 @@ from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource
 from stylenorm.media.picture import Frame, Metadata, Picture
 from stylenorm.media.planning import Job, plan_outputs
 from stylenorm.media.reading import picture_from_image, read_picture
+from stylenorm.media.transparency import fill_transparent
 from stylenorm.media.writing import encode_picture, write_picture
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "atomic_write",
     "check_output",
     "encode_picture",
+    "fill_transparent",
     "find_pictures",
     "picture_from_image",
     "plan_outputs",

@@ -85,10 +85,11 @@ class Source:
                 regular = path.is_file() or not path.exists() or path.is_dir()
             except (OSError, ValueError):
                 regular = True  # opening it will say what is wrong
+            name = _shown(path)
             if regular:
-                return cls(str(path), path)
-            with _file_errors(str(path)), path.open("rb") as pipe:
-                return cls(str(path), _drained(pipe, str(path), max_megapixels))
+                return cls(name, path)
+            with _file_errors(name), path.open("rb") as pipe:
+                return cls(name, _drained(pipe, name, max_megapixels))
         if not hasattr(source, "read"):
             raise PictureError(f"expected a path, bytes or a binary stream, got {type(source).__name__}")
         name = str(getattr(source, "name", "<stream>"))
@@ -203,7 +204,12 @@ def _file_errors(name: str) -> Iterator[None]:
         raise PictureError(f"{name}: no permission to read it") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise PictureError(f"{name!r}: cannot be read ({_one_line(str(reason))})") from error
+        raise PictureError(f"{name}: cannot be read ({_one_line(str(reason))})") from error
+
+
+def _shown(path: Path) -> str:
+    """A path for messages of one line: names may hold line breaks, and bytes that are no characters."""
+    return "".join(char if char.isprintable() else "?" for char in str(path))
 
 
 def _broken(error: BaseException) -> str:
@@ -230,6 +236,8 @@ def _looks_like(head: bytes) -> str:
         return "a Photoshop file; export it as PNG or TIFF first"
     if head.lstrip()[:5] in (b"<svg ", b"<?xml") or head.lstrip()[:1] == b"<":
         return "XML, SVG or HTML; if it is a drawing, export it as PNG first"
-    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+    # the head may end within a character of several bytes
+    text = head.decode("utf-8", "replace").rstrip("\ufffd")
+    if all((char.isprintable() and char != "\ufffd") or char in "\t\r\n\ufeff" for char in text):
         return "text"
     return "something else, or a picture whose beginning is damaged"
