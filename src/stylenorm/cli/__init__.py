@@ -22,7 +22,7 @@ from stylenorm.errors import StylenormError
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
-COMMANDS = ("stylize", "styles", "doctor")
+COMMANDS = ("stylize", "styles", "train", "doctor")
 
 _DESCRIPTION = "Paint photos in the style of a painting, offline, on a CPU."
 

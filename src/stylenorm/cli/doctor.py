@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import platform
 import sys
@@ -143,6 +142,8 @@ def _say(what: str, text: str) -> None:
 
 
 def _version(package: str) -> str | None:
+    import importlib.metadata  # 20 ms, which other commands need not pay
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

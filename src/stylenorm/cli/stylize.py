@@ -177,7 +177,7 @@ class _Run:
         return True
 
     def _paint(self, job: Job, name: str) -> None:
-        from stylenorm.media import Picture, check_output, write_animation, write_picture
+        from stylenorm.media import Animation, check_output, write_media
 
         options, stylizer = self.options, self.stylizers[job.style]
         if job.target is not None:
@@ -187,18 +187,16 @@ class _Run:
         def paint(pixels: Any) -> Any:
             return stylizer(pixels, options.strength, options.keep_colors)
 
-        target = sys.stdout.buffer if job.target is None else job.target
-        how: dict[str, Any] = {
-            "format": job.format,
-            "quality": options.quality,
-            "strip": options.strip,
-            "overwrite": options.overwrite,
-        }
-        if isinstance(media, Picture):
-            notes = write_picture(media.repainted(paint(media.pixels)), target, **how)
-        else:
+        if isinstance(media, Animation):
             self.progress.add_steps(media.num_frames)
-            notes = write_animation(media.repainted(self._counted(paint)), target, **how)
+        notes = write_media(
+            media.painted_with(self._counted(paint) if isinstance(media, Animation) else paint),
+            sys.stdout.buffer if job.target is None else job.target,
+            format=job.format,
+            quality=options.quality,
+            strip=options.strip,
+            overwrite=options.overwrite,
+        )
         for note in notes:
             self._note(f"{job.target or 'standard output'}: {note}")
 
