@@ -416,6 +416,7 @@ def _cases() -> list[OddPicture]:
         ("WEBP", ".webp"),
         ("TIFF", ".tif"),
         ("GIF", ".gif"),
+        ("AVIF", ".avif"),
     ]:
         for share in (0.02, 0.3, 0.7, 0.9):
             build = functools.partial(_truncated, kind, share)
@@ -426,6 +427,7 @@ def _cases() -> list[OddPicture]:
         lambda: saved(image("RGB", 99, 99), "JPEG")[:-999],
         "truncated",
     )
+    wrong("avif of rubbish inside", ".avif", lambda: _rubbish_avif(), "broken")
     wrong("jpeg of two bytes", ".jpg", lambda: b"\xff\xd8", "JPEG")
     wrong("png of its first line", ".png", lambda: b"\x89PNG\r\n\x1a\n", "PNG")
     wrong(
@@ -464,6 +466,11 @@ def _truncated(kind: str, share: float) -> bytes:
 def _rubbish_png() -> bytes:
     header = struct.pack(">IIBBBBB", 23, 17, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"\xa5" * 99) + chunk(b"IEND", b"")
+
+
+def _rubbish_avif() -> bytes:
+    data = saved(image("RGB"), "AVIF")
+    return _changed(data, data.index(b"mdat") + 4, b"\xa5" * 30)
 
 
 def _rubbish_tiff() -> bytes:
