@@ -1,0 +1,62 @@
+"""A tiny network folder, exported once a test run, and what tests of engines need besides."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib.util
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stylenorm.zoo import NetworkFolder
+
+__all__ = ["STYLES", "needs", "random_photo", "tiny_network"]
+
+STYLES = ("great-wave", "scream", "starry-night")
+
+
+def needs(*packages: str) -> None:
+    """Skip the test if a package is missing; fail it if STYLENORM_REQUIRE promises the package."""
+    promised = os.environ.get("STYLENORM_REQUIRE", "").split(",")
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            if package in promised:
+                pytest.fail(f"STYLENORM_REQUIRE promises {package}, but it is not installed")
+            pytest.skip(f"{package} is not installed")
+
+
+@functools.cache
+def tiny_network() -> NetworkFolder:
+    """A quarter network of width 8 with one block and random weights, three styles and the identity."""
+    needs("torch", "onnx", "openvino")
+    import torch
+
+    from stylenorm.export import export_stylizer
+    from stylenorm.networks import NetworkConfig, build_network
+
+    folder = Path(tempfile.mkdtemp(prefix="stylenorm-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    torch.manual_seed(0)
+    network = build_network(NetworkConfig("quarter", width=8, num_blocks=1))
+    rng = np.random.default_rng(0)
+
+    def vector(gate: float) -> np.ndarray:
+        pairs = [(1 + 0.3 * rng.standard_normal(c), 0.3 * rng.standard_normal(c)) for c in network.norm_sizes]
+        return np.concatenate([part for pair in pairs for part in pair] + [[gate]]).astype(np.float32)
+
+    about = {name: {"artist": f"Artist of {name}", "title": name.title(), "year": "1889"} for name in STYLES}
+    vectors = {"identity": vector(1.0), **{name: vector(0.0) for name in STYLES}}
+    export_stylizer(network, vectors, folder, about=about, record={"seed": "0"})
+    return NetworkFolder.open(folder)
+
+
+def random_photo(height: int, width: int, dtype: str = "uint8", channels: int = 3) -> np.ndarray:
+    """Smooth noise (H, W, channels), full range."""
+    rng = np.random.default_rng(height * 1000 + width)
+    values = rng.random((height, width, channels))
+    return (values * np.iinfo(dtype).max).astype(dtype)

@@ -1,0 +1,213 @@
+"""`Stylizer`: picture in, picture out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylenorm import Style, Stylizer
+from stylenorm.engines import FakeEngine
+from stylenorm.errors import InputError, ShapeError, StyleMismatchError, UnknownNameError
+from stylenorm.stylizer import keep_luminance
+from stylenorm.zoo import NetworkFolder
+from tests.engines.tiny_network import needs, random_photo, tiny_network
+
+LUMA = np.array([0.2126, 0.7152, 0.0722])
+
+
+@pytest.fixture(scope="module")
+def network() -> NetworkFolder:
+    return tiny_network()
+
+
+@pytest.fixture
+def fake(network: NetworkFolder) -> Stylizer:
+    return Stylizer("scream", network=network, engine="fake")
+
+
+@pytest.fixture(scope="module")
+def real(network: NetworkFolder) -> Stylizer:
+    needs("openvino")
+    return Stylizer("scream", network=network)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_arrays_keep_type_shape_and_alpha(fake: Stylizer, dtype: str, channels: int) -> None:
+    image = random_photo(7, 5, dtype, channels)
+    image[..., 3:] |= 1  # visible everywhere
+    before = image.copy()
+    painted = fake(image)
+    assert painted.dtype == image.dtype
+    assert np.array_equal(painted[..., :3], np.iinfo(dtype).max - image[..., :3])
+    assert np.array_equal(painted[..., 3:], image[..., 3:])
+    assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_floats_in_0_to_1(fake: Stylizer, dtype: str, channels: int) -> None:
+    image = (random_photo(7, 5, channels=channels) / 255).astype(dtype)
+    image[..., 3:] = 0.5
+    painted = fake(image)
+    assert painted.dtype == image.dtype
+    np.testing.assert_allclose(painted[..., :3], 1 - image[..., :3], rtol=0, atol=1e-6)
+    assert np.array_equal(painted[..., 3:], image[..., 3:])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK", "1", "I;16"])
+def test_pillow_images(fake: Stylizer, mode: str) -> None:
+    image = Image.new(mode, (6, 4))
+    painted = fake(image)
+    assert isinstance(painted, Image.Image)
+    assert painted.size == image.size
+    assert painted.mode == ("RGBA" if mode in ("RGBA", "LA") else "RGB")
+
+
+def test_hidden_colours_do_not_matter(real: Stylizer) -> None:
+    image = random_photo(32, 32, channels=4)
+    image[..., 3] = 255
+    image[:, :16, 3] = 0
+    other = image.copy()
+    other[:, :16, :3] = 255 - other[:, :16, :3]
+    assert np.array_equal(real(image)[:, 16:], real(other)[:, 16:])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
+@pytest.mark.parametrize("keep_colors", [False, True])
+def test_strength_0_is_the_photo_exactly(real: Stylizer, dtype: str, keep_colors: bool) -> None:
+    image = random_photo(9, 11, channels=4)
+    image = image.astype(dtype) / 255 if dtype.startswith("float") else image.astype(dtype)
+    image = image.astype(dtype)
+    painted = real(image, strength=0, keep_colors=keep_colors)
+    assert np.array_equal(painted, image)
+    assert painted is not image
+
+
+def test_strength_grows_evenly(real: Stylizer) -> None:
+    image = random_photo(48, 48)
+    paintings = [real(image, strength=s).astype(float) for s in (0, 0.02, 0.3, 0.6, 1)]
+    distances = [np.abs(p - image).mean() for p in paintings]
+    assert distances == sorted(distances)
+    assert distances[1] < 0.05 * distances[-1]
+    assert np.array_equal(paintings[-1], real(image))
+
+
+def test_the_ways_to_say_a_style(network: NetworkFolder) -> None:
+    image = random_photo(16, 16)
+    engine = Stylizer("scream", network=network).engine
+    a, b = network.style("scream"), network.style("great-wave")
+    expected = Stylizer(0.6 * a + 0.4 * b, network=network, engine=engine)(image)
+    by_text = Stylizer("scream:0.6,great-wave:0.4", network=str(network.path), engine=engine)(image)
+    assert np.abs(by_text.astype(int) - expected).max() <= 1
+    by_path = Stylizer(network.path / "styles" / "scream.safetensors", network=network.path, engine=engine)
+    assert np.array_equal(by_path(image), Stylizer(a, network=network, engine=engine)(image))
+
+
+def test_with_style_shares_the_engine(fake: Stylizer) -> None:
+    other = fake.with_style("great-wave")
+    assert other.engine is fake.engine
+    assert (other.style.name, fake.style.name) == ("great-wave", "scream")
+    with pytest.raises(UnknownNameError):
+        fake.with_style("scraem")
+
+
+def test_context_manager_closes_the_engine(network: NetworkFolder) -> None:
+    class Closing(FakeEngine):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    engine = Closing()
+    with Stylizer("scream", network=network, engine=engine) as stylizer:
+        stylizer(random_photo(2, 2))
+    assert engine.closed
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), ShapeError, r"got \(4, 4\); make grey images"),
+        (np.zeros((4, 4, 1), np.uint8), ShapeError, r"got \(4, 4, 1\)"),
+        (np.zeros((1, 4, 4, 3), np.uint8), ShapeError, r"got \(1, 4, 4, 3\)"),
+        (np.zeros((0, 4, 3), np.uint8), ShapeError, r"got \(0, 4, 3\)"),
+        (np.zeros((4, 4, 3), np.int32), ShapeError, "got int32"),
+        (np.zeros((4, 4, 3), bool), ShapeError, "got bool"),
+        (np.full((4, 4, 3), 200.0), InputError, "expected floats in 0..1, got 200 to 200; divide by 255"),
+        (np.full((4, 4, 3), -0.1), InputError, "expected floats in 0..1"),
+        (np.full((4, 4, 3), np.nan), InputError, "expected floats in 0..1, got nan to nan"),
+        ("photo.jpg", ShapeError, "expected an array or a Pillow image, got str"),
+        (None, ShapeError, "got NoneType"),
+    ],
+)
+def test_what_is_no_image(fake: Stylizer, image: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        fake(image)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_strength_is_checked(fake: Stylizer, strength: float) -> None:
+    with pytest.raises(InputError, match="expected 0 .the photo. to 1 .the painting., got"):
+        fake(random_photo(4, 4), strength=strength)
+
+
+def test_styles_are_checked(network: NetworkFolder) -> None:
+    style = network.style("scream")
+    with pytest.raises(InputError, match="weights of a mixture must add up to 1"):
+        Stylizer(0.5 * style, network=network, engine="fake")
+    with pytest.raises(StyleMismatchError):
+        Stylizer(Style(style.gammas, style.betas, network="other"), network=network, engine="fake")
+    with pytest.raises(InputError, match="expected a name, a path or a Style, got int"):
+        Stylizer(7, network=network, engine="fake")
+    with pytest.raises(UnknownNameError, match="unknown engine"):
+        Stylizer("scream", network=network, engine="tensorrt")
+
+
+def test_unknown_way_of_keeping_colors(fake: Stylizer) -> None:
+    with pytest.raises(UnknownNameError, match="unknown way of keeping colours 'histogram'.*luminance"):
+        fake(random_photo(4, 4), keep_colors="histogram")
+    assert np.array_equal(
+        fake(random_photo(4, 4), keep_colors="luminance"), fake(random_photo(4, 4), keep_colors=True)
+    )
+
+
+# --- keeping colours -----------------------------------------------------------------------------------------
+
+
+def test_keep_luminance_keeps_luma_and_hue_without_clipping() -> None:
+    rng = np.random.default_rng(0)
+    painting, photo = rng.random((2, 300, 7, 3), np.float32)  # more rows than one strip
+    result = keep_luminance(painting, photo)
+    assert result.min() >= 0
+    assert result.max() <= 1
+    luma = painting.astype(np.float64) @ LUMA
+    np.testing.assert_allclose(result @ LUMA, luma, rtol=0, atol=2e-6)
+    chroma = photo - (photo.astype(np.float64) @ LUMA)[..., None]
+    kept = result - luma[..., None]
+    share = (kept * chroma).sum(-1) / (chroma**2).sum(-1)
+    assert share.min() > -1e-5
+    assert share.max() < 1 + 1e-5
+    np.testing.assert_allclose(kept, share[..., None] * chroma, rtol=0, atol=3e-6)  # the same direction
+    # only what would leave the gamut gives way
+    fits = ((luma[..., None] + chroma > 1e-4) & (luma[..., None] + chroma < 1 - 1e-4)).all(-1)
+    np.testing.assert_allclose(share[fits], 1, rtol=0, atol=1e-4)
+
+
+def test_keep_luminance_of_extremes() -> None:
+    corners = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T.astype(np.float32)
+    painting, photo = np.repeat(corners, 8, axis=0)[None], np.tile(corners, (8, 1))[None]
+    result = keep_luminance(painting, photo)
+    assert np.isfinite(result).all()
+    np.testing.assert_allclose(result @ LUMA, painting @ LUMA, rtol=0, atol=2e-6)
+    grey = photo.max(-1) == photo.min(-1)
+    assert np.ptp(result[grey], axis=-1).max() < 1e-6, "a grey photo stays grey"
+    np.testing.assert_allclose(keep_luminance(photo, photo), photo, rtol=0, atol=1e-6)
+
+
+def test_keep_colors_through_the_stylizer(fake: Stylizer) -> None:
+    image = random_photo(20, 20)
+    painted = fake(image, keep_colors=True)
+    expected = keep_luminance((1 - image / 255).astype(np.float32), (image / 255).astype(np.float32))
+    assert np.abs(painted - expected * 255).max() < 0.51
