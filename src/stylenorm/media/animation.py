@@ -14,6 +14,7 @@ from stylenorm.media.decoding import decode8
 from stylenorm.media.metadata import read_metadata
 from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource, Source, decoding, opened
 from stylenorm.media.picture import Frame, Metadata, Picture, to_uint8
+from stylenorm.media.quiet import quiet_decoder
 from stylenorm.media.reading import ANIMATED_FORMATS, read_source
 from stylenorm.media.transparency import fill_transparent
 
@@ -141,7 +142,8 @@ def _animation(origin: Source, max_megapixels: float, max_total: float, keep_gps
                 f"got {num_frames} frames of {width} x {height}; cut it, or raise the limit if you trust it"
             )
         plays = _plays(image)
-        image.load()
+        with quiet_decoder(image.format):
+            image.load()
         metadata, notes = read_metadata(image, keep_gps=keep_gps)
         decode8(image, image.info.get("icc_profile"), notes)
 
@@ -160,7 +162,8 @@ def _frame(image: Image.Image, index: int, name: str, size: tuple[int, int], pro
     image.seek(index)
     if image.size != size:
         raise PictureError(f"{name}: frame {index} changes the size; export the animation again")
-    image.load()
+    with quiet_decoder(image.format):
+        image.load()
     pixels, alpha = decode8(image, profile, [])
     if alpha is not None:
         pixels = fill_transparent(pixels, alpha).astype(np.uint8, copy=False)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 from PIL import Image
 
-__all__ = ["quiet_libtiff", "quiet_pillow"]
+__all__ = ["quiet_decoder", "quiet_pillow"]
 
 _lock = threading.Lock()
 _depth = 0
@@ -58,32 +58,39 @@ def quiet_pillow(max_pixels: int) -> Iterator[None]:
                 _before = None
 
 
-_tiff_depth = 0
+_talker_depth = 0
 _stderr: int | None = None
 
 
 @contextmanager
-def quiet_libtiff() -> Iterator[None]:
-    """Hold back what libtiff writes to the process's standard error while it decodes.
+def quiet_decoder(format_name: str | None) -> Iterator[None]:
+    """Hold back what libtiff and dav1d write to the process's standard error while they decode.
 
-    It reports each broken strip there, past Python, before Pillow raises; Pillow offers no switch. What
-    other threads write to standard error in these milliseconds is lost too.
+    They report each broken strip or tile there, past Python, before Pillow raises; Pillow offers no switch.
+    What other threads write to standard error in these milliseconds is lost too, so other formats are
+    left alone.
+
+    Args:
+        format_name: Pillow's name of the format that is decoded.
     """
-    global _tiff_depth, _stderr
+    global _talker_depth, _stderr
+    if format_name not in ("TIFF", "AVIF"):
+        yield
+        return
     with _lock:
-        if _tiff_depth == 0:
+        if _talker_depth == 0:
             with suppress(OSError):  # a process without standard error has nothing to hold back
                 _stderr = os.dup(2)
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, 2)
                 os.close(nowhere)
-        _tiff_depth += 1
+        _talker_depth += 1
     try:
         yield
     finally:
         with _lock:
-            _tiff_depth -= 1
-            if _tiff_depth == 0 and _stderr is not None:
+            _talker_depth -= 1
+            if _talker_depth == 0 and _stderr is not None:
                 os.dup2(_stderr, 2)
                 os.close(_stderr)
                 _stderr = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 
 from PIL import Image
@@ -12,7 +12,7 @@ from stylenorm.media.decoding import Reopen, decode, upright
 from stylenorm.media.metadata import read_metadata
 from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource, Source, decoding, opened
 from stylenorm.media.picture import Picture
-from stylenorm.media.quiet import quiet_libtiff
+from stylenorm.media.quiet import quiet_decoder
 from stylenorm.media.transparency import fill_transparent
 
 __all__ = ["ANIMATED_FORMATS", "picture_from_image", "read_picture", "read_source"]
@@ -83,7 +83,7 @@ def picture_from_image(image: Image.Image, *, keep_gps: bool = False) -> Picture
 
 
 def _picture(image: Image.Image, reopen: Reopen, keep_gps: bool) -> Picture:
-    with quiet_libtiff() if image.format == "TIFF" else nullcontext():
+    with quiet_decoder(image.format):
         pixels, alpha, grey, notes = decode(image, reopen)
     metadata, more = read_metadata(image, keep_gps=keep_gps)
     # after decoding: Pillow turns TIFFs by itself, and then forgets the orientation
