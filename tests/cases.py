@@ -2,6 +2,7 @@
 
 A row says how to build the layer, what it takes, what it must return, and what it must refuse.
 """
+# ruff: noqa: E501 - tables read better in long lines
 
 from __future__ import annotations
 
@@ -84,11 +85,11 @@ def _instance(rank: int) -> list[Case]:
         Case(name, lambda: cls(4, affine=True, eps=1e-3, eps_mode="outside", correction=1, scale_offset=1.0),
              features(rank), expected, wrong_features(rank), True, "switches", rank=rank),
     ]  # fmt: skip
-    for kind in ("relu", "leaky_relu", "prelu", "silu", "gelu", "elu"):
-        rows.append(
-            Case(f"InstanceNormAct{rank}d", lambda kind=kind: act(4, affine=True, act=kind, alpha=0.7),  # type: ignore[misc]
-                 features(rank), expected, wrong_features(rank), True, kind, rank=rank)
-        )  # fmt: skip
+    rows += [
+        Case(f"InstanceNormAct{rank}d", lambda kind=kind: act(4, affine=True, act=kind, alpha=0.7),  # type: ignore[misc]
+             features(rank), expected, wrong_features(rank), True, kind, rank=rank)
+        for kind in ("relu", "leaky_relu", "prelu", "silu", "gelu", "elu")
+    ]  # fmt: skip
     return rows
 
 

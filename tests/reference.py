@@ -73,7 +73,8 @@ def inverse(var: Array, eps: float, eps_mode: str = "inside") -> Array:
 def instance_norm(
     x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *, eps_mode: str = "inside",
     correction: int = 0, scale_offset: float = 0.0, mask: Any = None, statistics: Any = None,
-    residual: Any = None, act: str | None = None, slope: float = 0.01, alpha: float = 1.0, act_weight: Any = None,
+    residual: Any = None, act: str | None = None, slope: float = 0.01, alpha: float = 1.0,
+    act_weight: Any = None,
 ) -> Array:  # fmt: skip
     x = f64(x)
     if statistics is None:

@@ -1,4 +1,5 @@
 """instance_norm: every argument against the oracle, against torch, and what it refuses."""
+# ruff: noqa: E501 - tables read better in long lines
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylenorm.errors import InputError, ShapeError, StylenormError, UnknownNameError
+from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.functional import (
     ACTIVATION_NAMES,
     NORM_PRESETS,
@@ -321,9 +322,7 @@ def test_fuzz(data: st.DataObject) -> None:
     }
     try:
         y = instance_norm(x, **options)
-    except StylenormError as error:
-        assert str(error).split(":")[0].split(" ")[0]
-        assert isinstance(error, ValueError)
+    except InputError:
         return
     assert y.shape == x.shape
     assert y.dtype == x.dtype

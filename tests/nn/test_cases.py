@@ -134,8 +134,8 @@ def test_samples_do_not_see_each_other(case: Case) -> None:
     whole = module(*inputs)
     for i in range(len(whole)):
         alone = module(*(x[i : i + 1] for x in inputs))
-        # Bit for bit; but torch's vectorized exp and erf differ from its scalar ones in the last bit, and which
-        # of them serves an element depends on its place in the tensor.
+        # Bit for bit; but torch's vectorized exp and erf differ from its scalar ones in the last bit, and
+        # which of them serves an element depends on its place in the tensor.
         if case.name.startswith("InstanceNorm") and case.variant not in ("silu", "gelu", "elu"):
             assert torch.equal(alone[0], whole[i])
         else:

@@ -30,7 +30,7 @@ def centre(x: Tensor, dims: tuple[int, ...], weights: Tensor | None = None) -> t
     """
     pivot = x.detach()
     for d in dims:
-        pivot = pivot.narrow(d, 0, 1)
+        pivot = pivot[(slice(None),) * d + (slice(0, 1),)]
     if weights is None:
         shifted = x - pivot
         mean = shifted.mean(dims, keepdim=True)

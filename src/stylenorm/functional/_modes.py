@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["is_exporting", "is_traced", "wants_definition"]
+__all__ = ["is_batched", "is_exporting", "is_traced", "wants_definition"]
 
 
 def is_traced() -> bool:
@@ -26,3 +27,9 @@ def wants_definition() -> bool:
     if torch.compiler.is_compiling() or is_traced():
         return True
     return bool(forward_ad._current_level >= 0)  # forward-mode; there is no public question for it
+
+
+def is_batched(x: Tensor) -> bool:
+    """Whether a vmap, new or old (``is_grads_batched``), has wrapped the tensor."""
+    functorch = torch._C._functorch
+    return bool(functorch.is_functorch_wrapped_tensor(x) or functorch.is_legacy_batchedtensor(x))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.functional import _checks as checks
-from stylenorm.functional._modes import is_traced
+from stylenorm.functional._modes import is_batched, is_traced
 from stylenorm.functional.instance_norm import instance_norm
 
 __all__ = ["conditional_instance_norm"]
@@ -84,8 +84,7 @@ def checked_labels(style: Tensor, num_styles: int) -> Tensor:
     if style.dtype == torch.bool or style.is_complex():
         raise ShapeError(f"style: expected integer labels or real mixture weights, got {style.dtype}")
     watched = torch.compiler.is_compiling() or is_traced()
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(style)
-    if style.device.type == "cpu" and style.numel() and not watched and not wrapped:
+    if style.device.type == "cpu" and style.numel() and not watched and not is_batched(style):
         low, high = int(style.min()), int(style.max())
         if low < 0 or high >= num_styles:
             raise InputError(f"style: expected labels 0..{num_styles - 1}, got {low}..{high}")

@@ -136,6 +136,8 @@ def instance_norm(
         return y
 
     xf = x.to(compute_dtype(x.dtype))
+    if not definition and x.numel() == 0:
+        return _put_back(xf * 1, weight, bias, residual, act, slope, act_weight).to(x.dtype)
     if statistics is not None:
         mean, var = (_spread(s, xf) for s in statistics)
         centred = xf - mean
