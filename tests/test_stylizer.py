@@ -149,7 +149,7 @@ def test_what_is_no_image(fake: Stylizer, image: object, error: type[Exception],
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
 def test_strength_is_checked(fake: Stylizer, strength: float) -> None:
-    with pytest.raises(InputError, match="expected 0 .the photo. to 1 .the painting., got"):
+    with pytest.raises(InputError, match=r"expected 0 \(the photo\) to 1 \(the painting\), got"):
         fake(random_photo(4, 4), strength=strength)
 
 
@@ -166,14 +166,14 @@ def test_styles_are_checked(network: NetworkFolder) -> None:
 
 
 def test_unknown_way_of_keeping_colors(fake: Stylizer) -> None:
-    with pytest.raises(UnknownNameError, match="unknown way of keeping colours 'histogram'.*luminance"):
+    with pytest.raises(UnknownNameError, match=r"unknown way of keeping colours 'histogram'.*luminance"):
         fake(random_photo(4, 4), keep_colors="histogram")
     assert np.array_equal(
         fake(random_photo(4, 4), keep_colors="luminance"), fake(random_photo(4, 4), keep_colors=True)
     )
 
 
-# --- keeping colours -----------------------------------------------------------------------------------------
+# --- keeping colours ---
 
 
 def test_keep_luminance_keeps_luma_and_hue_without_clipping() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.engines.tiny_network import needs, random_photo, tiny_network
 
 from stylenorm.engines import ENGINES, Engine, FakeEngine, open_engine, registry
 from stylenorm.errors import InputError, MissingExtraError, ShapeError, UnknownNameError
 from stylenorm.zoo import NetworkFolder
-from tests.engines.tiny_network import needs, random_photo, tiny_network
 
 REAL = ("openvino", "onnxruntime", "torch")
 SIZES = ((1, 1), (1, 9), (2, 3), (5, 3), (33, 47), (64, 64), (97, 50))
@@ -134,7 +134,7 @@ def test_paint_image_refuses_other_shapes(image: np.ndarray) -> None:
 
 
 def test_a_style_of_another_length_is_refused(engine: Engine) -> None:
-    with pytest.raises(ShapeError, match="style: expected .* for this network, got"):
+    with pytest.raises(ShapeError, match=r"style: expected .* for this network, got"):
         engine.paint(np.zeros((1, 3, 8, 8), np.float32), np.zeros(7, np.float32))
     with pytest.raises(ShapeError, match="float32 vector"):
         engine.paint(np.zeros((1, 3, 8, 8), np.float32), np.zeros((2, 7), np.float32))
@@ -202,7 +202,7 @@ def test_torch_needs_a_module(tmp_path: Path) -> None:
 def test_a_missing_backend_says_what_to_install(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda package: None)
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=rf"needs {name}: pip install"):
         open_engine(name, tmp_path)
 
@@ -265,7 +265,10 @@ def test_onnxruntime_has_no_bf16(network: NetworkFolder) -> None:
 
 def test_torch_bf16_is_close_and_exact_means_exact(network: NetworkFolder, vector: np.ndarray) -> None:
     photo = np.random.default_rng(2).random((1, 3, 32, 40), np.float32)
-    with opened("torch", network, precision="f32") as exact, opened("torch", network, precision="bf16") as fast:
+    with (
+        opened("torch", network, precision="f32") as exact,
+        opened("torch", network, precision="bf16") as fast,
+    ):
         expected, actual = exact.paint(photo, vector), fast.paint(photo, vector)
     assert fast.precision == "bf16"
     assert not np.array_equal(actual, expected)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.engines.tiny_network import STYLES, tiny_network
 
 from stylenorm.errors import InputError, StyleMismatchError, UnknownNameError
 from stylenorm.zoo import NetworkFolder, parse_style, shipped_network
 from stylenorm.zoo import folder as folder_module
-from tests.engines.tiny_network import STYLES, tiny_network
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,11 @@ def test_a_folder_says_what_it_holds(network: NetworkFolder) -> None:
 
 def test_styles_load_and_fit(network: NetworkFolder) -> None:
     style = network.style("great-wave")
-    assert (style.name, style.artist, style.network) == ("great-wave", "Artist of great-wave", network.identity)
+    assert (style.name, style.artist, style.network) == (
+        "great-wave",
+        "Artist of great-wave",
+        network.identity,
+    )
     assert style.vector().shape == (network.style_length,)
     assert network.style("identity").photo_gate == 1
 
@@ -65,7 +69,10 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     [
         ("{", "cannot be read"),
         ("[]", "expected identity, norm_sizes and config"),
-        ('{"format": "stylenorm-network-9"}', "expected format stylenorm-network-1, got 'stylenorm-network-9'"),
+        (
+            '{"format": "stylenorm-network-9"}',
+            "expected format stylenorm-network-1, got 'stylenorm-network-9'",
+        ),
         ('{"format": "stylenorm-network-1", "identity": "x"}', "expected identity, norm_sizes and config"),
         (
             '{"format": "stylenorm-network-1", "identity": "x", "norm_sizes": ["a"], "config": {}}',
@@ -92,7 +99,9 @@ def test_no_network_ships(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         shipped_network()
 
 
-def test_the_shipped_network_is_a_network_folder(network: NetworkFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shipped_network_is_a_network_folder(
+    network: NetworkFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(folder_module, "_SHIPPED", network.path)
     assert shipped_network().identity == network.identity
 

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -40,11 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has said why
         return stop.code if isinstance(stop.code, int) else 2
     try:
-        code = _run(options)
-        sys.stdout.flush()  # while a broken pipe can still be caught
+        return _run(options)
     except BrokenPipeError:
-        return _reader_left()
-    return code
+        _forget_stdout()
+        return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -76,25 +76,27 @@ def _run(options: argparse.Namespace) -> int:
         print("stylenorm: expected a command; 'stylenorm --help' lists them", file=sys.stderr)
         return 2
     try:
-        return int(options.command(options))
+        code = int(options.command(options))
+        sys.stdout.flush()  # here, where a full disk can still be reported
     except KeyboardInterrupt:
         print("stylenorm: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        raise
     except (StylenormError, OSError, MemoryError) as error:
+        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+            raise BrokenPipeError from error  # the reader has had enough: nothing to report
         if options.debug:
             raise
-        if isinstance(error.__context__, BrokenPipeError):
-            return _reader_left()
         print(f"stylenorm: {one_line(error)}", file=sys.stderr)
+        if isinstance(error, OSError) and error.errno is not None:
+            _forget_stdout()
         return 2 if isinstance(error, UsageError) else 1
+    return code
 
 
-def _reader_left() -> int:
-    """Whoever read our output has had enough: nothing to report, nothing more to write."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + 13
+def _forget_stdout() -> None:
+    """Let what could not be written go nowhere; the interpreter would try, and complain, once more."""
+    with suppress(OSError, ValueError):  # not a real file, in tests
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 (a signal handler's arguments)

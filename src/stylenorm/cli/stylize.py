@@ -169,8 +169,8 @@ class _Run:
             reason = one_line(error)
             if isinstance(error, OutputError) and "exists already" in reason:
                 reason += " (--overwrite)"
-            about = str(job.target) if isinstance(error, OutputError) else name
-            self.progress.print(f"stylenorm: {reason if about in reason else f'{about}: {reason}'}")
+            says_where = isinstance(error, OutputError) or name in reason
+            self.progress.print(f"stylenorm: {reason if says_where else f'{name}: {reason}'}")
             return False
         finally:
             self.progress.step()

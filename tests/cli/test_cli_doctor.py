@@ -1,0 +1,67 @@
+"""``stylenorm doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+from tests.engines.tiny_network import needs
+
+from stylenorm.engines import registry
+from stylenorm.zoo import NetworkFolder
+
+
+def test_all_well(run: Run, network: NetworkFolder) -> None:
+    needs("openvino", "onnxruntime", "torch")
+    done = run("doctor", "--network", network.path, "--threads", "1")
+    report = done.out.decode()
+    assert (done.code, done.err) == (0, "")
+    for word in (
+        "stylenorm",
+        "python",
+        "platform",
+        "cpu",
+        "instructions",
+        "numpy",
+        "pillow",
+        network.identity,
+    ):
+        assert word in report
+    assert "3 styles" in report
+    assert "engine openvino     works: CPU, " in report
+    assert report.count(" dB to openvino") == 2
+    assert report.splitlines()[-1] == "all well: the default engine works"
+
+
+def test_a_missing_engine_says_how_to_install_it(
+    run: Run, network: NetworkFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_spec = registry.importlib.util.find_spec
+    monkeypatch.setattr(
+        registry.importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name in ("onnxruntime", "torch") else find_spec(name, *rest),
+    )
+    done = run("doctor", "--network", network.path)
+    assert done.code == 0
+    assert b"engine onnxruntime  not installed: pip install 'stylenorm[onnxruntime]'" in done.out
+    assert b"engine torch        not installed: pip install 'stylenorm[torch]'" in done.out
+
+
+def test_a_default_engine_that_fails(run: Run, network: NetworkFolder, tmp_path: Path) -> None:
+    (tmp_path / "network.json").write_text((network.path / "network.json").read_text())
+    (tmp_path / "network.onnx").write_bytes(b"rubbish")
+    (tmp_path / "styles").mkdir()
+    for file in (network.path / "styles").iterdir():
+        (tmp_path / "styles" / file.name).write_bytes(file.read_bytes())
+    done = run("doctor", "--network", tmp_path)
+    assert done.code == 1
+    assert b"engine openvino     FAILED" in done.out
+    assert b"the default engine does not work" in done.out
+
+
+def test_without_a_network(run: Run, tmp_path: Path) -> None:
+    done = run("doctor", "--network", tmp_path / "nowhere")
+    assert done.code == 1
+    assert b"expected a network folder" in done.out

@@ -1,0 +1,144 @@
+"""``stylenorm train``: its options are the configurations' fields; which paintings become styles."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run, write_photo
+from tests.engines.tiny_network import needs
+
+from stylenorm.cli import train
+from stylenorm.cli.paintings import read_paintings
+from stylenorm.errors import InputError, PictureError, UnknownNameError
+
+SHARED = {"network", "seed"}  # built from the other tables
+
+
+@pytest.fixture(autouse=True)
+def _torch() -> None:
+    needs("torch")
+
+
+def fields_of(kind: type) -> dict[str, object]:
+    return {f.name: None if f.default is dataclasses.MISSING else f.default for f in dataclasses.fields(kind)}
+
+
+def test_the_options_are_the_configurations() -> None:
+    from stylenorm.networks import NetworkConfig
+    from stylenorm.training.loop import LoopConfig
+    from stylenorm.training.multistyle import MultistyleConfig
+
+    for table, kind in (
+        (train.MULTISTYLE, MultistyleConfig),
+        (train.NETWORK, NetworkConfig),
+        (train.LOOP, LoopConfig),
+    ):
+        expected = {k: v for k, v in fields_of(kind).items() if kind is LoopConfig or k not in SHARED}
+        assert {option.field: option.default for option in table} == expected, kind.__name__
+
+
+@pytest.fixture
+def paintings(tmp_path: Path) -> Path:
+    for name in ("edvard-munch--the-scream.jpg", "katsushika-hokusai--great-wave.png"):
+        write_photo(tmp_path / "paintings" / name)
+    return tmp_path / "paintings"
+
+
+def test_a_folder_of_paintings(paintings: Path) -> None:
+    found = read_paintings(paintings, None)
+    assert [(p.name, p.artist, p.title) for p in found] == [
+        ("the-scream", "Edvard Munch", "The Scream"),
+        ("great-wave", "Katsushika Hokusai", "Great Wave"),
+    ]
+
+
+TOML = """
+[scream]
+painting = "edvard-munch--the-scream.jpg"
+artist = "Edvard Munch"
+title = "The Scream"
+year = 1893
+licence = "public domain"
+"""
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_a_list_of_paintings(paintings: Path, tmp_path: Path, suffix: str) -> None:
+    listed = tmp_path / f"styles{suffix}"
+    table = {"painting": "edvard-munch--the-scream.jpg", "artist": "Edvard Munch", "title": "The Scream"}
+    table |= {"year": "1893", "licence": "public domain"}
+    listed.write_text(TOML if suffix == ".toml" else json.dumps({"scream": table}))
+    (painting,) = read_paintings(paintings, listed)
+    assert (painting.name, painting.year, painting.licence) == ("scream", "1893", "public domain")
+    assert painting.path == paintings / "edvard-munch--the-scream.jpg"
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("[scream", InputError, "expected TOML or JSON, got a mistake"),
+        ("", InputError, "expected a table for each style"),
+        ("scream = 1", InputError, "expected a table with painting"),
+        ("[scream]\nartist = 'x'", InputError, "expected a table with painting"),
+        ("[scream]\npainting = 'no.jpg'", InputError, r"no\.jpg, found no such file"),
+        ("[Scream]\npainting = 'no.jpg'", InputError, "kebab-case"),
+        ("[all]\npainting = 'no.jpg'", InputError, "neither 'all' nor 'identity'"),
+        ("[scream]\npainting = 'x'\nartst = 'y'", UnknownNameError, "'artst': did you mean 'artist'"),
+    ],
+)
+def test_a_list_with_mistakes(
+    paintings: Path, tmp_path: Path, text: str, error: type[Exception], message: str
+) -> None:
+    (tmp_path / "styles.toml").write_text(text)
+    with pytest.raises(error, match=message):
+        read_paintings(paintings, tmp_path / "styles.toml")
+
+
+def test_folders_with_mistakes(paintings: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="found no pictures"):
+        read_paintings(tmp_path / "empty", None)
+    with pytest.raises(PictureError):
+        read_paintings(tmp_path / "nowhere", None)
+    write_photo(paintings / "someone-else--the-scream.jpg")
+    with pytest.raises(InputError, match="the style 'the-scream' exists already"):
+        read_paintings(paintings, None)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_paintings(paintings, tmp_path / "nowhere.toml")
+
+
+def arguments(tmp_path: Path, paintings: Path) -> list[str]:
+    return [
+        *("train", "multistyle", "--paintings", str(paintings), "--photos", str(tmp_path / "photos")),
+        *("--features", str(tmp_path / "features"), "--out", str(tmp_path / "out")),
+    ]
+
+
+def test_train_without_torch(
+    run: Run, paintings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else find_spec(name, *rest)
+    )
+    done = run(*arguments(tmp_path, paintings))
+    assert (done.code, done.err) == (1, "stylenorm: training needs torch: pip install 'stylenorm[torch]'\n")
+
+
+def test_train_with_mistakes_is_one_line(run: Run, paintings: Path, tmp_path: Path) -> None:
+    done = run(*arguments(tmp_path, tmp_path / "nowhere"))
+    assert done.code == 2
+    assert len(done.lines) == 1
+    done = run(*arguments(tmp_path, paintings))
+    assert done.code == 1
+    assert len(done.lines) == 1
+    assert "photos" in done.err
+
+
+def test_the_record_names_no_folders() -> None:
+    words = ["/usr/bin/stylenorm", "train", "--photos", "/home/me/photos", "--steps", "3"]
+    assert train._arguments(words) == ["train", "--photos", "photos", "--steps", "3"]
