@@ -225,7 +225,7 @@ class Statistics:
         >>> left, right = np.arange(6.0).reshape(1, 2, 3), np.full((1, 1, 3), 9.0)
         >>> merged = Statistics.measure([left]).merge(Statistics.measure([right]))
         >>> merged.counts, merged.means[0], merged.variances()[0]
-        ((9,), array([4.66666667]), array([12.66666667]))
+        ((9,), array([4.66666667]), array([11.33333333]))
     """
 
     counts: tuple[int, ...]

@@ -21,7 +21,7 @@ conv 9x9, sigmoid                 1          3
 
 Differs from the paper: borders are replicated at every convolution (the paper pads the picture by 40 pixels
 and lets the blocks eat them), sigmoid in place of the scaled tanh. Width 32 is the paper's; width 16 is what
-its authors released with instance norm. He initialisation, gamma 1, beta 0.
+its authors released with instance norm. He initialisation; gamma and beta: `StylizerNetwork.initial_style`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class JohnsonNetwork(StylizerNetwork):
 
     def __init__(self, config: NetworkConfig) -> None:
         c, n = config.width, config.num_blocks
-        super().__init__(config, [c, 2 * c, 4 * c] + [4 * c] * (2 * n) + [2 * c, c])
+        super().__init__(config, [c, 2 * c, 4 * c] + [4 * c] * (2 * n) + [2 * c, c], first_block=3)
         self.down = nn.ModuleList(
             [
                 StyledConv2d(3, c, 9),

@@ -17,7 +17,7 @@ nearest x 2, conv 3x3, sigmoid    1          3
 ================================  =========  ===========
 
 Norms are conditional instance norms; borders are replicated (any size works, from one pixel);
-He initialisation, gamma 1, beta 0.
+He initialisation; gamma and beta: `StylizerNetwork.initial_style`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class QuarterNetwork(StylizerNetwork):
 
     def __init__(self, config: NetworkConfig) -> None:
         c, n = config.width, config.num_blocks
-        super().__init__(config, [c] * (1 + 2 * n) + [_HEAD_CHANNELS])
+        super().__init__(config, [c] * (1 + 2 * n) + [_HEAD_CHANNELS], first_block=1)
         self.stem = StyledConv2d(3, c, 12, stride=4)
         self.blocks = nn.ModuleList(StyledResidual(c) for _ in range(n))
         self.head = StyledConv2d(c, 4 * _HEAD_CHANNELS, upscale=2)

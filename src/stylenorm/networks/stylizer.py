@@ -25,6 +25,7 @@ from stylenorm.errors import ShapeError
 __all__ = ["NetworkConfig", "StylizerNetwork"]
 
 _EPS = 1e-5
+_BLOCK_GAMMA = 0.2
 _GRID = 4  # both families work on a quarter of the picture's grid
 
 
@@ -102,6 +103,11 @@ class StyledResidual(nn.Module):
 class StylizerNetwork(nn.Module):
     """Base of the two families. A subclass defines ``paint`` and lists its norms in ``norm_sizes``.
 
+    Args:
+        config: which network.
+        norm_sizes: channels of each norm, in the order of the style vector.
+        first_block: index of the first residual block's first norm.
+
     Shape:
         - ``photo``: (N, 3, H, W), RGB, 0..1, any H and W from 1.
         - ``style``: (L,) for all samples, or (N, L), one a sample; L = ``style_length``. Its layout is gamma
@@ -109,15 +115,28 @@ class StylizerNetwork(nn.Module):
         - returns (N, 3, H, W), RGB, 0..1.
     """
 
-    def __init__(self, config: NetworkConfig, norm_sizes: Sequence[int]) -> None:
+    def __init__(self, config: NetworkConfig, norm_sizes: Sequence[int], first_block: int) -> None:
         super().__init__()
         self.config = config
         self.norm_sizes = tuple(norm_sizes)
+        self._last_of_blocks = range(first_block + 1, first_block + 2 * config.num_blocks, 2)
 
     @property
     def style_length(self) -> int:
         """Numbers in a style vector."""
         return 2 * sum(self.norm_sizes) + 1
+
+    def initial_style(self) -> Tensor:
+        """Return the style vector (L,) to start training from: gamma 1, beta 0, gate 0.
+
+        The gamma that ends a residual block starts at 0.2 (Goyal et al., arXiv:1706.02677, start it at 0): a
+        network whose blocks change little at first learns to transmit the photo several times sooner.
+        """
+        parts = []
+        for norm, channels in enumerate(self.norm_sizes):
+            gamma = _BLOCK_GAMMA if norm in self._last_of_blocks else 1.0
+            parts += [torch.full((channels,), gamma), torch.zeros(channels)]
+        return torch.cat([*parts, torch.zeros(1)])
 
     def forward(self, photo: Tensor, style: Tensor) -> Tensor:
         if style.shape[-1] != self.style_length:

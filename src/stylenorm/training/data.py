@@ -40,7 +40,7 @@ class Photos:
     """
 
     def __init__(
-        self, folder: Path, *, crop_px: int, batch_size: int, seed: int, num_held_out: int = 4
+        self, folder: Path, *, crop_px: int, batch_size: int, seed: int, num_held_out: int
     ) -> None:
         self.paths = find_pictures(folder)
         if len(self.paths) <= num_held_out:
@@ -73,9 +73,10 @@ class Photos:
             crops.append(crop)
         return _to_tensor(np.stack(crops))
 
-    def held_out(self) -> Tensor:
-        """Return centre crops of the held-out photos: (num_held_out, 3, crop_px, crop_px)."""
-        crops = [_centre_crop(read_picture(path).pixels, self.crop_px) for path in self.paths[: self.num_held_out]]
+    def held_out(self, count: int) -> Tensor:
+        """Return centre crops of ``count`` held-out photos, spread evenly: (count, 3, crop_px, crop_px)."""
+        chosen = np.linspace(0, self.num_held_out - 1, count).round().astype(int)
+        crops = [_centre_crop(read_picture(self.paths[i]).pixels, self.crop_px) for i in chosen]
         return _to_tensor(np.stack(crops))
 
     def _crop(self, path: Path, rng: np.random.Generator) -> NDArray[np.uint8] | None:
@@ -120,4 +121,4 @@ def _as_uint8(pixels: NDArray[np.uint8 | np.uint16]) -> NDArray[np.uint8]:
 
 
 def _to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255
+    return torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255

@@ -47,12 +47,12 @@ class LoopConfig:
     """
 
     out: Path
-    steps: int = 4000
+    steps: int = 6500
     learning_rate: float = 3e-3
     clip: float = 1.0
     average: float = 0.998
     checkpoint_every_s: float = 60.0
-    sample_every: int = 250
+    sample_every: int = 500
     seed: int = 0
     resume: bool = False
 
