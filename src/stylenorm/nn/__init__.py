@@ -5,6 +5,7 @@ Batch, layer and group norm are torch's own (``torch.nn``). The instance norms h
 
 from __future__ import annotations
 
+from stylenorm.nn.comparison import CHANGES, NormFacts, compare_norms, remaining_change
 from stylenorm.nn.conditional import (
     AdaptiveInstanceNorm1d,
     AdaptiveInstanceNorm2d,
@@ -48,6 +49,7 @@ __all__ = [  # noqa: RUF022 - plainly sorted, as the inventory test has it
     "BatchInstanceNorm1d",
     "BatchInstanceNorm2d",
     "BatchInstanceNorm3d",
+    "CHANGES",
     "Change",
     "ConditionalInstanceNorm1d",
     "ConditionalInstanceNorm2d",
@@ -66,6 +68,7 @@ __all__ = [  # noqa: RUF022 - plainly sorted, as the inventory test has it
     "InstanceNormAct3d",
     "Left",
     "ModulatedConv2d",
+    "NormFacts",
     "PixelNorm",
     "SPADE1d",
     "SPADE2d",
@@ -74,7 +77,9 @@ __all__ = [  # noqa: RUF022 - plainly sorted, as the inventory test has it
     "SwitchableNorm2d",
     "SwitchableNorm3d",
     "ThresholdedLinearUnit",
+    "compare_norms",
     "convert",
     "register_monai",
+    "remaining_change",
     "revert",
 ]

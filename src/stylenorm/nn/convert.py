@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from stylenorm.errors import InputError, StylenormError
 from stylenorm.nn import instance_norm as ours
+from stylenorm.nn.blocks import ACTIVATION_TYPES, activation_arguments, block_obstacle, fused_block, is_hooked
 
 __all__ = ["Change", "Conversion", "FusedActivation", "Left", "convert", "revert"]
 
@@ -29,21 +30,12 @@ FUSED: dict[type[nn.Module], type[nn.Module]] = {
     nn.InstanceNorm2d: ours.InstanceNormAct2d,
     nn.InstanceNorm3d: ours.InstanceNormAct3d,
 }
-ACTIVATIONS: dict[type[nn.Module], str] = {
-    nn.ReLU: "relu",
-    nn.LeakyReLU: "leaky_relu",
-    nn.PReLU: "prelu",
-    nn.SiLU: "silu",
-    nn.GELU: "gelu",
-    nn.ELU: "elu",
-}
 # Blocks that register the parts of their Sequential a second time, as attributes that their forward does not
 # call: the name of the class, the name of the Sequential.
 MIRRORED = {
     "dynamic_network_architectures.building_blocks.simple_conv_blocks.ConvDropoutNormReLU": "all_modules",
 }
 MARK = "_stylenorm_was"
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class FusedActivation(nn.Module):
@@ -110,7 +102,8 @@ def convert(
 
     Args:
         model: any module; changed in place.
-        fuse: take an activation that follows directly in the same ``nn.Sequential`` into the norm.
+        fuse: take an activation that follows directly in the same ``nn.Sequential``, or in a known block of
+            MONAI or nnU-Net, into the norm.
         check: inputs to run the model on before and after, in evaluation mode; if the outputs differ by more
             than ``tolerance``, everything is reverted and an error raised.
         tolerance: largest difference allowed, relative to the largest output.
@@ -143,6 +136,15 @@ def convert(
             module.__dict__[MARK] = was
             module.__class__ = PLAIN[was]
             changed.append(Change(name, was.__name__, f"stylenorm {was.__name__}"))
+    for name, module in model.named_modules() if fuse else ():
+        obstacle = block_obstacle(module)
+        if obstacle is None:
+            was = type(module)
+            module.__dict__[MARK] = was
+            module.__class__ = fused_block(module)
+            changed.append(Change(name, was.__name__, "its norms, activations and addition in one call each"))
+        elif obstacle:
+            left.append(Left(name, type(module).__name__, obstacle))
     if before is not None and check is not None:
         worst = _difference(before, _run(model, check))
         if not worst <= tolerance:
@@ -170,7 +172,7 @@ def revert(model: nn.Module) -> int:
             module.__class__ = was
             for name in ("act", "negative_slope", "alpha", "_act_source"):
                 module.__dict__.pop(name, None)
-            count += 1
+            count += was in PLAIN
         for name, child in list(module._modules.items()):
             if isinstance(child, FusedActivation):
                 original = child.__dict__["original"]
@@ -200,14 +202,13 @@ def _fuse(model: nn.Module, left: list[Left]) -> Iterator[Change]:
             if reason:
                 left.append(Left(f"{name}.{act_key}".lstrip("."), type(act).__name__, reason))
                 continue
-            kind = ACTIVATIONS[type(act)]
             was = type(norm)
             placeholder = FusedActivation(act)
+            arguments = activation_arguments(act)
+            kind = arguments["act"]
             norm.__dict__[MARK] = was
             norm.__class__ = FUSED[was]
-            norm.__dict__["act"] = kind
-            norm.__dict__["negative_slope"] = getattr(act, "negative_slope", 0.01)
-            norm.__dict__["alpha"] = getattr(act, "alpha", 1.0)
+            norm.__dict__ |= {name: arguments[name] for name in ("act", "negative_slope", "alpha")}
             if kind == "prelu":
                 norm.__dict__["_act_source"] = placeholder
             sequence._modules[act_key] = placeholder
@@ -232,12 +233,12 @@ def _follower(
 ) -> tuple[str, nn.Module] | None:
     """The activation behind a norm, past what does nothing; None where something else comes."""
     for key, child in children[position + 1 :]:
-        if type(child) in ACTIVATIONS:
+        if type(child) in ACTIVATION_TYPES:
             return key, child  # type: ignore[return-value]
         nothing = isinstance(child, nn.Identity) or (
             isinstance(child, nn.modules.dropout._DropoutNd) and child.p == 0
         )
-        if child is None or not nothing or _hooked(child):
+        if child is None or not nothing or is_hooked(child):
             return None
     return None
 
@@ -250,7 +251,7 @@ def _obstacle(
         return "its container has a forward of its own"
     if _refusal(norm):
         return "the norm before it is left"
-    if _hooked(norm) or _hooked(act):
+    if is_hooked(norm) or is_hooked(act):
         return "the norm or the activation has hooks, which would see other values"
     if "forward" in act.__dict__:
         return "its forward was replaced"
@@ -275,10 +276,6 @@ def _mirrors(parent: nn.Module, sequence: nn.Sequential) -> bool:
         None,
     )
     return attribute is not None and parent._modules.get(attribute) is sequence
-
-
-def _hooked(module: nn.Module) -> bool:
-    return any(getattr(module, name, None) for name in HOOKS)
 
 
 def _refusal(module: nn.Module) -> str | None:

@@ -67,6 +67,10 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:  # noqa: A002
         """Normalize (N, C, *S), or (C, *S) without a batch; ``residual`` is added behind."""
+        return self.run(input, residual, self._activation())
+
+    def run(self, input: Tensor, residual: Tensor | None, activation: dict[str, Any]) -> Tensor:  # noqa: A002
+        """Normalize with an activation that is given for this call: what fused blocks call."""
         self._check_input_dim(input)
         unbatched = input.dim() == self._get_no_batch_dim()  # type: ignore[no-untyped-call]
         axis = 0 if unbatched else 1
@@ -95,7 +99,7 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
             eps_mode=self.eps_mode,
             correction=self.correction,
             scale_offset=self.scale_offset,
-            **self._activation(),
+            **activation,
         )
         return output.squeeze(0) if unbatched else output
 

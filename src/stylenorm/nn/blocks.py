@@ -1,0 +1,152 @@
+"""Blocks of known libraries whose own forward calls a norm, an activation and an addition, in one call each.
+
+``convert`` changes the class of such a block, as it does with norms: its parts, names and parameters stay.
+Each function below says the same as the forward of the class it stands for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from torch import Tensor, nn
+
+from stylenorm.nn import instance_norm as ours
+
+__all__ = ["ACTIVATION_TYPES", "activation_arguments", "block_obstacle", "fused_block", "is_hooked"]
+
+ACTIVATION_TYPES: dict[type[nn.Module], str] = {
+    nn.ReLU: "relu",
+    nn.LeakyReLU: "leaky_relu",
+    nn.PReLU: "prelu",
+    nn.SiLU: "silu",
+    nn.GELU: "gelu",
+    nn.ELU: "elu",
+}
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def is_hooked(module: nn.Module) -> bool:
+    """Whether anybody listens at a module."""
+    return any(getattr(module, name, None) for name in HOOKS)
+
+
+def activation_arguments(act: nn.Module) -> dict[str, Any]:
+    """The keyword arguments of ``instance_norm`` that say what an activation module does."""
+    kind = ACTIVATION_TYPES[type(act)]
+    return {
+        "act": kind,
+        "negative_slope": getattr(act, "negative_slope", 0.01),
+        "alpha": getattr(act, "alpha", 1.0),
+        "act_weight": act.weight if kind == "prelu" else None,
+    }
+
+
+def _together(norm: Any, act: nn.Module, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    y: Tensor = norm.run(x, residual, activation_arguments(act))
+    return y
+
+
+def _unet_basic(self: Any, inp: Tensor) -> Tensor:
+    out = _together(self.norm1, self.lrelu, self.conv1(inp))
+    return _together(self.norm2, self.lrelu, self.conv2(out))
+
+
+def _unet_residual(self: Any, inp: Tensor) -> Tensor:
+    out = self.conv2(_together(self.norm1, self.lrelu, self.conv1(inp)))
+    residual = self.conv3(inp) if hasattr(self, "conv3") else inp
+    residual = self.norm3(residual) if hasattr(self, "norm3") else residual
+    return _together(self.norm2, self.lrelu, out, residual)
+
+
+def _segresnet(self: Any, x: Tensor) -> Tensor:
+    y = self.conv1(_together(self.norm1, self.act, x))
+    y = self.conv2(_together(self.norm2, self.act, y))
+    y += x
+    return y  # type: ignore[no-any-return]
+
+
+def _nnunet_residual(self: Any, x: Tensor) -> Tensor:
+    residual = self.skip(x)
+    *layers, norm = self.conv2.all_modules
+    out = self.conv1(x)
+    for layer in layers:
+        out = layer(out)
+    return _together(norm, self.nonlin2, out, residual)
+
+
+# What stands for which class, and its norms and activations, by attribute.
+BLOCKS: dict[str, tuple[Callable[..., Tensor], tuple[str, ...], tuple[str, ...]]] = {
+    "monai.networks.blocks.dynunet_block.UnetBasicBlock": (_unet_basic, ("norm1", "norm2"), ("lrelu",)),
+    "monai.networks.blocks.dynunet_block.UnetResBlock": (_unet_residual, ("norm1", "norm2"), ("lrelu",)),
+    "monai.networks.blocks.segresnet_block.ResBlock": (_segresnet, ("norm1", "norm2"), ("act",)),
+    "dynamic_network_architectures.building_blocks.residual.BasicBlockD": (
+        _nnunet_residual,
+        ("conv2.norm",),
+        ("nonlin2",),
+    ),
+}
+
+
+def _known(block: nn.Module) -> str | None:
+    name = f"{type(block).__module__}.{type(block).__qualname__}"
+    return name if name in BLOCKS else None
+
+
+def block_obstacle(block: nn.Module) -> str | None:
+    """Why a known block keeps its forward; None where it can be fused. Unknown blocks: an empty reason."""
+    name = _known(block)
+    if name is None:
+        return ""
+    _, norms, activations = BLOCKS[name]
+    if "forward" in block.__dict__:
+        return "its forward was replaced"
+    parts: list[nn.Module] = []
+    for path in norms:
+        try:
+            norm = block.get_submodule(path)
+        except AttributeError:
+            return ""
+        if not isinstance(norm, ours._Instance):
+            return ""  # another norm: nothing of ours to fuse
+        parts.append(norm)
+    for path in activations:
+        act = getattr(block, path)
+        if type(act) not in ACTIVATION_TYPES or getattr(act, "approximate", "none") != "none":
+            return f"its activation, {type(act).__name__}, is not one that is fused"
+        if isinstance(act, nn.PReLU) and any(act.num_parameters not in (1, n.num_features) for n in parts):
+            return "the slopes do not fit the norms' channels"
+        parts.append(act)
+    if name.endswith("BasicBlockD"):
+        if block.apply_stochastic_depth or block.apply_se:
+            return "something comes between its norm and its addition"
+        sequence = block.get_submodule("conv2.all_modules")
+        if list(sequence.children())[-1] is not parts[0]:
+            return "its norm is not the last layer before the addition"
+        parts += [block.get_submodule("conv2"), sequence]
+    if any(is_hooked(part) for part in parts):
+        return "its norms or activations have hooks, which would see other values"
+    return None
+
+
+def fused_block(block: nn.Module) -> type[nn.Module]:
+    """The class that a known block is given."""
+    return _build(f"{type(block).__module__}.{type(block).__qualname__}")
+
+
+@cache
+def _build(name: str) -> type[nn.Module]:
+    module, _, cls = name.rpartition(".")
+    original: type[nn.Module] = getattr(importlib.import_module(module), cls)
+    body = {"forward": BLOCKS[name][0], "__module__": __name__, "__qualname__": name.replace(".", "__")}
+    return type(cls, (original,), body)
+
+
+def __getattr__(name: str) -> Any:
+    """Find a fused class by the name that it is pickled under."""
+    original = name.replace("__", ".")
+    if original not in BLOCKS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _build(original)
