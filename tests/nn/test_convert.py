@@ -233,9 +233,9 @@ def test_nnunets_networks(nonlin_first: bool) -> None:
         **{**common, "norm_op": sn.InstanceNorm2d}, n_conv_per_stage=2, n_conv_per_stage_decoder=1,
         nonlin_first=nonlin_first,
     )  # fmt: skip
-    direct.load_state_dict(plain.state_dict())
+    direct.double().load_state_dict(plain.state_dict())
     x = x.double()
-    assert_close(direct.double().eval()(x), plain.eval()(x).detach(), rtol=1e-7, atol=1e-7)
+    assert_close(direct.eval()(x), plain.eval()(x).detach(), rtol=1e-7, atol=1e-7)
 
 
 # --- layer orders written out ------------------------------------------------------------------------------

@@ -148,7 +148,10 @@ def instance_norm(
             biased = var if not correction else centred.square().mean(dims, keepdim=True)
             length = x.shape[2:].numel()
             _track(track, running_var, mean.detach().flatten(1), biased.detach().flatten(1), length, momentum)
-    y = centred * reciprocal_deviation(var, eps, eps_mode)
+    scale = reciprocal_deviation(var, eps, eps_mode)
+    if weight is not None and weight.dim() <= 2:  # a few numbers more here are a pass over the features less
+        scale, weight = scale * _spread(weight, xf), None
+    y = centred * scale
     return _put_back(y, weight, bias, residual, act, slope, act_weight).to(x.dtype)
 
 

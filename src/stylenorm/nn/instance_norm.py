@@ -62,8 +62,13 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
             self.correction = correction
         if scale_offset:
             self.scale_offset = scale_offset
-            if self.weight is not None:
-                torch.nn.init.constant_(self.weight, 1.0 - scale_offset)
+            self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start again: a scale of one in all (``scale_offset`` included), no shift, no statistics."""
+        super().reset_parameters()
+        if self.weight is not None and self.scale_offset:
+            torch.nn.init.constant_(self.weight, 1.0 - self.scale_offset)
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:  # noqa: A002
         """Normalize (N, C, *S), or (C, *S) without a batch; ``residual`` is added behind."""
