@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.engines.tiny_network import random_photo, tiny_network
 
 from stylenorm.cli import main
 from stylenorm.zoo import NetworkFolder
+from tests.engines.tiny_network import random_photo, tiny_network
 
 sys.path.append(str(Path(__file__).parent.parent / "media"))  # its table of odd pictures
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Run
-from tests.engines.tiny_network import needs
 
 from stylenorm.engines import registry
 from stylenorm.zoo import NetworkFolder
+from tests.cli.conftest import Run
+from tests.engines.tiny_network import needs
 
 
 def test_all_well(run: Run, network: NetworkFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import subprocess
@@ -9,13 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Run
 
 import stylenorm
-from stylenorm import cli
-from stylenorm.cli import COMMANDS, styles
+from stylenorm.cli import COMMANDS, styles, stylize
 from stylenorm.cli.usage import one_line
 from stylenorm.engines import ENGINES, PRECISIONS
+from tests.cli.conftest import Run
 
 
 def test_version(run: Run) -> None:
@@ -76,9 +76,9 @@ def test_help_loads_neither_numpy_nor_an_engine() -> None:
 
 
 def test_choices_are_those_of_the_engines() -> None:
-    parser = cli.build_parser()
-    stylize = parser._subparsers._group_actions[0].choices["stylize"]
-    choices = {action.dest: action.choices for action in stylize._actions}
+    parser = argparse.ArgumentParser()
+    stylize.add_arguments(parser)
+    choices = {action.dest: action.choices for action in parser._actions}
     assert tuple(choices["engine"]) == tuple(ENGINES)
     assert tuple(choices["precision"]) == PRECISIONS
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.cli.conftest import Run, hidden_files
 
 from odd_pictures import ODD_PICTURES, OddPicture  # isort: skip (found by the path that conftest adds)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.cli.conftest import hidden_files, write_photo
 
 from stylenorm.zoo import NetworkFolder
+from tests.cli.conftest import hidden_files, write_photo
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 from PIL import Image
-from tests.cli.conftest import Run
-from tests.engines.tiny_network import STYLES
 
 from stylenorm.zoo import NetworkFolder
+from tests.cli.conftest import Run
+from tests.engines.tiny_network import STYLES
 
 
 def test_the_table(run: Run, network: NetworkFolder) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.cli.conftest import Run, hidden_files, write_photo
-from tests.engines.tiny_network import STYLES, needs, random_photo
 
 from stylenorm.cli import stylize as command
 from stylenorm.engines import FakeEngine
 from stylenorm.zoo import NetworkFolder
+from tests.cli.conftest import Run, hidden_files, write_photo
+from tests.engines.tiny_network import STYLES, needs, random_photo
 
 
 def pixels(path: Path) -> np.ndarray:

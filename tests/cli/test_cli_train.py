@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.util
 import json
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Run, write_photo
-from tests.engines.tiny_network import needs
 
 from stylenorm.cli import train
+from stylenorm.cli.configurations import REQUIRED, read_fields
 from stylenorm.cli.paintings import read_paintings
 from stylenorm.errors import InputError, PictureError, UnknownNameError
-
-SHARED = {"network", "seed"}  # built from the other tables
+from tests.cli.conftest import Run, write_photo
+from tests.engines.tiny_network import needs
 
 
 @pytest.fixture(autouse=True)
@@ -23,22 +23,26 @@ def _torch() -> None:
     needs("torch")
 
 
-def fields_of(kind: type) -> dict[str, object]:
-    return {f.name: None if f.default is dataclasses.MISSING else f.default for f in dataclasses.fields(kind)}
+@pytest.mark.parametrize("config", [train._DATA, train._NETWORK, train._LOOP], ids=lambda config: config[1])
+def test_what_is_read_from_the_source_is_the_class(config: tuple[str, str]) -> None:
+    real = dataclasses.fields(getattr(importlib.import_module(config[0]), config[1]))
+    expected = {
+        field.name: REQUIRED if field.default is dataclasses.MISSING else field.default for field in real
+    }
+    nested = {name for name, default in expected.items() if dataclasses.is_dataclass(default)}
+    assert nested == ({"network"} if config is train._DATA else set()), "a nested configuration needs options"
+    read = read_fields(*config)
+    assert {field.name: field.default for field in read} == {
+        k: expected[k] for k in expected if k not in nested
+    }
+    for field in read:
+        assert field.help, f"{config[1]}.{field.name} is not documented"
+        assert field.default is REQUIRED or isinstance(field.default, field.kind)
 
 
-def test_the_options_are_the_configurations() -> None:
-    from stylenorm.networks import NetworkConfig
-    from stylenorm.training.loop import LoopConfig
-    from stylenorm.training.multistyle import MultistyleConfig
-
-    for table, kind in (
-        (train.MULTISTYLE, MultistyleConfig),
-        (train.NETWORK, NetworkConfig),
-        (train.LOOP, LoopConfig),
-    ):
-        expected = {k: v for k, v in fields_of(kind).items() if kind is LoopConfig or k not in SHARED}
-        assert {option.field: option.default for option in table} == expected, kind.__name__
+def test_no_such_configuration() -> None:
+    with pytest.raises(LookupError, match="has no class Nothing"):
+        read_fields("stylenorm.training.loop", "Nothing")
 
 
 @pytest.fixture
@@ -140,5 +144,5 @@ def test_train_with_mistakes_is_one_line(run: Run, paintings: Path, tmp_path: Pa
 
 
 def test_the_record_names_no_folders() -> None:
-    words = ["/usr/bin/stylenorm", "train", "--photos", "/home/me/photos", "--steps", "3"]
-    assert train._arguments(words) == ["train", "--photos", "photos", "--steps", "3"]
+    words = ["train", "--photos", "/home/me/photos", "--steps", "3"]
+    assert train._without_folders(words) == ["train", "--photos", "photos", "--steps", "3"]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engines.tiny_network import needs, random_photo, tiny_network
 
 from stylenorm.engines import ENGINES, Engine, FakeEngine, open_engine, registry
 from stylenorm.errors import InputError, MissingExtraError, ShapeError, UnknownNameError
 from stylenorm.zoo import NetworkFolder
+from tests.engines.tiny_network import needs, random_photo, tiny_network
 
 REAL = ("openvino", "onnxruntime", "torch")
 SIZES = ((1, 1), (1, 9), (2, 3), (5, 3), (33, 47), (64, 64), (97, 50))

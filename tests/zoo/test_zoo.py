@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engines.tiny_network import STYLES, tiny_network
 
 from stylenorm.errors import InputError, StyleMismatchError, UnknownNameError
 from stylenorm.zoo import NetworkFolder, parse_style, shipped_network
 from stylenorm.zoo import folder as folder_module
+from tests.engines.tiny_network import STYLES, tiny_network
 
 
 @pytest.fixture(scope="module")

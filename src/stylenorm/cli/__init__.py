@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import stylenorm
 from stylenorm.cli.usage import UsageError, one_line
@@ -23,7 +23,7 @@ from stylenorm.errors import StylenormError
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
-COMMANDS = ("stylize", "styles", "train", "doctor")
+COMMANDS = ("stylize", "styles", "train", "norms", "doctor")
 
 _DESCRIPTION = "Paint photos in the style of a painting, offline, on a CPU."
 
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stylenorm", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"stylenorm {stylenorm.__version__}")
     parser.set_defaults(command=None, debug=False)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_CommandParser)
     for name in COMMANDS:
         module = importlib.import_module(f"stylenorm.cli.{name}")
         command = commands.add_parser(
@@ -63,12 +63,23 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        module.add_arguments(command)
-        command.add_argument(
-            "--debug", action="store_true", help="show where in the program an error came from"
-        )
-        command.set_defaults(command=module.run)
+        command.module = module
     return parser
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """The parser of one command, which gets its arguments once it turns out to be the one that is run."""
+
+    module: Any = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self.module is not None:
+            module, self.module = self.module, None
+            module.add_arguments(self)
+            text = "show where in the program an error came from"
+            self.add_argument("--debug", action="store_true", help=text)
+            self.set_defaults(command=module.run)
+        return super().parse_known_args(args, namespace)
 
 
 def _run(options: argparse.Namespace) -> int:
