@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import PIL
-from odd_profiles import cmyk_profile, grey_profile, rgb_profile
+from tests.media.odd_profiles import cmyk_profile, grey_profile, rgb_profile
 from PIL import Image
 
 __all__ = ["ODD_PICTURES", "YCBCR", "OddPicture", "photo", "png_file", "raw_tiff"]

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pytest
-from odd_pictures import photo
+from tests.media.odd_pictures import photo
 
 from stylenorm.errors import OutputError
 from stylenorm.media import Picture, atomic_write, check_output, write_picture

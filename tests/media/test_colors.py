@@ -8,8 +8,8 @@ import zlib
 
 import numpy as np
 import pytest
-from odd_pictures import chunk, photo, png_file, saved
-from odd_profiles import WIDE_GAMMA, WIDE_MATRIX, cmyk_profile, gamma_curve, grey_profile, rgb_profile
+from tests.media.odd_pictures import chunk, photo, png_file, saved
+from tests.media.odd_profiles import WIDE_GAMMA, WIDE_MATRIX, cmyk_profile, gamma_curve, grey_profile, rgb_profile
 from PIL import Image, ImageCms
 
 from stylenorm.media import encode_picture, read_picture

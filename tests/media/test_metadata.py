@@ -6,7 +6,7 @@ import io
 import struct
 
 import pytest
-from odd_pictures import image, photo, saved
+from tests.media.odd_pictures import image, photo, saved
 from PIL import ExifTags, Image, PngImagePlugin
 
 from stylenorm.media import Metadata, Picture, encode_picture, read_picture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_pictures import ODD_PICTURES, OddPicture
+from tests.media.odd_pictures import ODD_PICTURES, OddPicture
 from PIL import Image
 
 from stylenorm.errors import PictureError

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from odd_pictures import ODD_PICTURES, YCBCR, exif_with, image, photo, png_file, raw_tiff, saved
+from tests.media.odd_pictures import ODD_PICTURES, YCBCR, exif_with, image, photo, png_file, raw_tiff, saved
 from PIL import Image, ImageOps
 
 from stylenorm.errors import PictureError, ShapeError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_pictures import photo
+from tests.media.odd_pictures import photo
 from PIL import Image
 
 from stylenorm.errors import InputError, OutputError, UnknownNameError

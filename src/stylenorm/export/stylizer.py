@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stylenorm.engines.openvino_engine import import_openvino
 from stylenorm.errors import ExportError, InputError
 from stylenorm.media import atomic_write
 from stylenorm.networks import NetworkConfig, StylizerNetwork, build_network
@@ -136,6 +137,7 @@ def load_network(folder: Path) -> StylizerNetwork:
         InputError: the folder is no network folder.
         ExportError: the weights are not those that ``network.json`` names.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
@@ -143,7 +145,7 @@ def load_network(folder: Path) -> StylizerNetwork:
         weights = load_file(folder / "network.safetensors")
         network = build_network(NetworkConfig(**description["config"]))
         network.load_state_dict(weights)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: expected a network folder, cannot load it: {error}") from error
     if network_identity(network) != description.get("identity"):
         raise ExportError(
@@ -160,9 +162,7 @@ def _random_style(network: StylizerNetwork) -> torch.Tensor:
 
 
 def _check_parity(network: StylizerNetwork, graph: bytes) -> None:
-    import openvino
-
-    core = openvino.Core()
+    core = import_openvino().Core()
     compiled = core.compile_model(core.read_model(io.BytesIO(graph)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     style = _random_style(network)
     generator = torch.Generator().manual_seed(1)

@@ -1,6 +1,6 @@
 """Frozen feature extractors and the losses on them."""
 
-from stylenorm.perceptual.darknet import DARKNETS, Darknet, DarknetSpec, load_darknet
+from stylenorm.perceptual.darknet import DARKNETS, SMALLEST_PX, Darknet, DarknetSpec, load_darknet
 from stylenorm.perceptual.losses import (
     PerceptualLoss,
     PerceptualTerms,
@@ -13,6 +13,7 @@ from stylenorm.perceptual.losses import (
 
 __all__ = [
     "DARKNETS",
+    "SMALLEST_PX",
     "Darknet",
     "DarknetSpec",
     "PerceptualLoss",

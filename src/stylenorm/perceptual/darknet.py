@@ -20,9 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylenorm.errors import InputError, UnknownNameError
+from stylenorm.errors import InputError, ShapeError, UnknownNameError
 
-__all__ = ["DARKNETS", "Darknet", "DarknetSpec", "load_darknet"]
+__all__ = ["DARKNETS", "SMALLEST_PX", "Darknet", "DarknetSpec", "load_darknet"]
+
+SMALLEST_PX = 16
+"""The smallest side of a picture that is left with a position after four poolings."""
 
 _BATCH_NORM_EPS = 1e-3
 _LEAK = 0.1
@@ -90,6 +93,8 @@ class Darknet(nn.Module):
 
     def forward(self, x: Tensor, taps: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return the activations at ``taps`` (by default the spec's content and style taps)."""
+        if min(x.shape[-2:]) < SMALLEST_PX:
+            raise ShapeError(f"x: expected height and width of at least {SMALLEST_PX}, got {tuple(x.shape)}")
         wanted = set(taps) if taps is not None else {self.spec.content_tap, *self.spec.style_taps}
         found: dict[str, Tensor] = {}
         for number, conv in enumerate(self.convs, start=1):

@@ -1,1 +1,16 @@
 """Training: one recipe, one file; one loop."""
+
+from stylenorm.training.data import Photos, read_painting
+from stylenorm.training.loop import LoopConfig, Recipe, fit
+from stylenorm.training.multistyle import Multistyle, MultistyleConfig, Painting
+
+__all__ = [
+    "LoopConfig",
+    "Multistyle",
+    "MultistyleConfig",
+    "Painting",
+    "Photos",
+    "Recipe",
+    "fit",
+    "read_painting",
+]

@@ -8,6 +8,7 @@ bit, as one that was not.
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -36,7 +37,8 @@ class LoopConfig:
 
     Attributes:
         out: folder for checkpoint, samples and results.
-        steps: optimiser steps.
+        steps: optimiser steps. May be changed when a run is resumed: the rate then goes on along the cosine
+            of the new length, and the record says so.
         learning_rate: peak rate of Adam; it warms up over the first 5 % and falls to 0 by a cosine.
         clip: largest norm of the gradient.
         average: factor of the running average of the weights, from which results are made; 0 for none.
@@ -145,6 +147,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
     record = {
         "recipe": recipe.name,
         "steps": str(step),
+        "schedule": "; ".join(f"from step {first}: {planned} planned" for first, planned in state.schedule),
         "seed": str(config.seed),
         "learning_rate": f"{config.learning_rate:g}",
         "torch": torch.__version__,
@@ -159,6 +162,7 @@ class _State:
     def __init__(self, recipe: Recipe, config: LoopConfig) -> None:
         self.recipe, self.config = recipe, config
         self.path = config.out / "checkpoint.pt"
+        self.schedule: list[list[int]] = [[0, config.steps]]  # from which step on how many were planned
         self.optimizer = torch.optim.Adam(recipe.model.parameters(), lr=config.learning_rate)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             recipe.model,
@@ -172,7 +176,7 @@ class _State:
             kept.copy_(now)
 
     def identity(self) -> dict[str, Any]:
-        keep = {"learning_rate", "clip", "average", "seed", "steps"}
+        keep = {"learning_rate", "clip", "average", "seed"}
         loop = {key: value for key, value in asdict(self.config).items() if key in keep}
         return {"recipe": self.recipe.name, **self.recipe.config(), **loop}
 
@@ -181,6 +185,7 @@ class _State:
             "format": _CHECKPOINT_FORMAT,
             "identity": self.identity(),
             "step": step,
+            "schedule": self.schedule,
             "model": self.recipe.model.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -192,9 +197,13 @@ class _State:
     def load(self) -> int:
         if not self.path.exists():
             return 0
-        content = torch.load(self.path, weights_only=True)
-        mine, theirs = self.identity(), content.get("identity", {})
-        if content.get("format") != _CHECKPOINT_FORMAT or mine.keys() != theirs.keys():
+        try:
+            content = torch.load(self.path, weights_only=True)
+            theirs = content["identity"] if content["format"] == _CHECKPOINT_FORMAT else {}
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError):
+            theirs = {}
+        mine = self.identity()
+        if mine.keys() != theirs.keys():
             raise TrainingError(f"{self.path}: expected a checkpoint of {self.recipe.name}, got another file")
         for key, value in mine.items():
             if theirs[key] != value:
@@ -206,7 +215,11 @@ class _State:
         self.averaged.load_state_dict(content["averaged"])
         self.optimizer.load_state_dict(content["optimizer"])
         torch.set_rng_state(content["random"])
-        return int(content["step"])
+        step = int(content["step"])
+        self.schedule = [list(entry) for entry in content["schedule"]]
+        if self.schedule[-1][1] != self.config.steps:
+            self.schedule.append([step, self.config.steps])
+        return step
 
     def check_fresh(self, resume: bool) -> None:
         if self.path.exists() and not resume:

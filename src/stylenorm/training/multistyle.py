@@ -35,7 +35,14 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError, TrainingError
 from stylenorm.export import export_stylizer
 from stylenorm.networks import NetworkConfig, build_network
-from stylenorm.perceptual import DARKNETS, PerceptualLoss, StyleTarget, load_darknet, total_variation
+from stylenorm.perceptual import (
+    DARKNETS,
+    SMALLEST_PX,
+    PerceptualLoss,
+    StyleTarget,
+    load_darknet,
+    total_variation,
+)
 from stylenorm.training.data import Photos, read_painting
 from stylenorm.training.loop import Recipe
 
@@ -140,6 +147,11 @@ class Multistyle(Recipe):
     ) -> None:
         if not paintings:
             raise InputError("paintings: expected at least one, got none; name a folder by --paintings")
+        smallest = (SMALLEST_PX << (config.num_scales - 1)) + _LARGEST_SHIFT_PX
+        if config.crop_px < smallest:
+            raise InputError(
+                f"crop_px: expected at least {smallest} for {config.num_scales} scales, got {config.crop_px}"
+            )
         self.settings, self.paintings, self.out, self.command = config, list(paintings), out, command
         self.photos = Photos(
             config.photos,
@@ -244,3 +256,7 @@ class Multistyle(Recipe):
         low, high = (start + float(np.log(factor)) for factor in _STYLE_WEIGHT_RANGE)
         change = _BALANCE_RATE * (self.settings.content_target - content)
         self.model.log_weights.index_add_(0, rows, change).clamp_(low, high)
+
+
+def _about(painting: Painting) -> dict[str, str]:
+    return {key: getattr(painting, key) for key in ("artist", "title", "year", "licence")}

@@ -1,0 +1,63 @@
+"""A tiny training: random feature networks, drawn photos and paintings, a small network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylenorm.networks import NetworkConfig
+from stylenorm.training import LoopConfig, Multistyle, MultistyleConfig, Painting
+from tests.perceptual.darknets import write_features
+
+
+def draw(path: Path, seed: int, size: tuple[int, int]) -> None:
+    """A picture with smooth areas and edges."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+    coarse.resize(size, Image.Resampling.NEAREST if seed % 2 else Image.Resampling.BICUBIC).save(path)
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("material")
+    for kind, count in (("photos", 7), ("paintings", 2)):
+        (folder / kind).mkdir()
+        for i in range(count):
+            draw(folder / kind / f"{i}.png", i, (64 + 8 * i, 56))
+    (folder / "photos" / "broken.jpg").write_bytes(b"\xff\xd8 this is no photo")
+    (folder / "features").mkdir()
+    write_features(folder / "features")
+    return folder
+
+
+TrainingMaker = Callable[..., tuple[Multistyle, LoopConfig]]
+
+
+@pytest.fixture
+def make_training(material: Path, tmp_path: Path) -> TrainingMaker:
+    def make(out: str = "run", **changes: object) -> tuple[Multistyle, LoopConfig]:
+        loop = {k: changes.pop(k) for k in list(changes) if k in LoopConfig.__dataclass_fields__}
+        config = MultistyleConfig(
+            photos=material / "photos",
+            features=material / "features",
+            network=NetworkConfig("quarter", 8, 1),
+            crop_px=48,
+            batch_size=2,
+            painting_px=48,
+            warmup_steps=4,
+            num_held_out=4,
+            **changes,  # type: ignore[arg-type]
+        )
+        paintings = [
+            Painting(path, name, artist="A. Painter", title=name.title(), licence="CC0")
+            for path, name in zip(sorted((material / "paintings").glob("*.png")), ["one", "two"], strict=True)
+        ]
+        folder = tmp_path / out
+        recipe = Multistyle(config, paintings, folder, command="stylenorm train multistyle")
+        return recipe, LoopConfig(out=folder, **{"steps": 6, "sample_every": 0, **loop})  # type: ignore[arg-type]
+
+    return make
