@@ -260,7 +260,7 @@ class InstanceNormAct1d(_InstanceAct, InstanceNorm1d):
 
     .. math:: y = act\Big(\frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} \gamma + \beta + r\Big)
 
-    ``forward(x, residual=None)``. One full tensor is kept for the backward pass instead of two; with prelu, two.
+    ``forward(x, residual=None)``. One full tensor is kept for backward instead of two; with prelu, two.
 
     Args:
         num_features: channels.
