@@ -4,8 +4,8 @@ What was measured, and therefore done (quarter network of width 48, two AVX2 cor
 
 - A graph that is reshaped to the picture before it is compiled runs 1.2 to 1.9 times as fast as one of any
   size, and each compilation costs 0.1 s. So each size gets a graph of its own, the last few of which are
-  kept: a folder of photos has few sizes. (Graphs of both kinds differ in the last bits, so a choice between them by
-  what came before would make a painting depend on its neighbours.)
+  kept: a folder of photos has few sizes. (Graphs of both kinds differ in the last bits, so choosing between
+  them by what came before would make a painting depend on its neighbours.)
 - 8- and 16-bit pictures go in and out as they are; conversion and layout are part of the graph. At
   12 megapixels this saves half a second and 290 MB.
 - OpenVINO's cache of compiled models would save 0.06 s when a size comes again in another process, and costs
