@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stylenorm.engines import ENGINES, Engine, FakeEngine, open_engine, registry
+from stylenorm.engines import ENGINES, Engine, FakeEngine, memory, open_engine, registry
 from stylenorm.errors import InputError, MissingExtraError, ShapeError, UnknownNameError
 from stylenorm.zoo import NetworkFolder
 from tests.engines.tiny_network import needs, random_photo, tiny_network
@@ -235,6 +235,30 @@ def test_out_of_memory_is_a_memory_error(
         monkeypatch.setattr(engine, "_compile", fail)
         with pytest.raises(MemoryError, match="no memory left"):
             engine.paint_image(random_photo(4, 4), vector)
+
+
+def test_what_cannot_fit_is_refused_before_linux_kills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 900000 kB\nMemAvailable: 200000 kB\nSwapFree: 50000 kB\n")
+    monkeypatch.setattr(memory, "_MEMINFO", meminfo)
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    assert memory.available_bytes() == 250_000 * 1024
+    memory.check_memory(4_000_000)
+    with pytest.raises(MemoryError, match=r"5 megapixels need more than 0\.3 GB, 0\.3 GB are free"):
+        memory.check_memory(5_000_000)
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("400000\n")
+    assert memory.available_bytes() == 600_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.available_bytes() == 250_000 * 1024
+    wide = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (2000, 2500, 3))
+    with pytest.raises(MemoryError, match="are free"):
+        FakeEngine().paint_image(wide, np.ones(1, np.float32))
+    meminfo.unlink()
+    assert memory.available_bytes() is None
+    memory.check_memory(10**12)
 
 
 def test_a_closed_engine_starts_anew(network: NetworkFolder, vector: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.engines.memory import check_memory
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 
 __all__ = ["PRECISIONS", "Engine", "FloatArray", "Pixels", "check_options", "num_cores"]
@@ -61,6 +62,7 @@ class Engine(ABC):
             or photo.dtype != np.float32
         ):
             raise ShapeError(f"photo: expected float32 (N, 3, H, W), got {_described(photo)}")
+        check_memory(photo.size // 3)
         return self._paint(np.ascontiguousarray(photo), _checked_style(style), exact)
 
     def paint_image(self, image: Pixels, style: FloatArray) -> Pixels:
@@ -86,6 +88,7 @@ class Engine(ABC):
             or image.dtype not in (np.uint8, np.uint16)
         ):
             raise ShapeError(f"image: expected uint8 or uint16 (H, W, 3), got {_described(image)}")
+        check_memory(image.size // 3)
         pixels: Pixels = np.ascontiguousarray(image)  # type: ignore[assignment]  # checked above
         return self._paint_image(pixels, _checked_style(style))
 
