@@ -20,7 +20,9 @@ SIZES = (3, 2)
 def make_style(name: str, seed: int, *, gate: float = 0.0, network: str = "net") -> Style:
     vector = np.random.default_rng(seed).normal(size=2 * sum(SIZES) + 1).astype(np.float32)
     vector[-1] = gate
-    return Style.from_vector(vector, SIZES, name=name, artist="A. Painter", licence="public domain", network=network)
+    return Style.from_vector(
+        vector, SIZES, name=name, artist="A. Painter", licence="public domain", network=network
+    )
 
 
 A, B, IDENTITY = make_style("a", 0), make_style("b", 1), make_style("identity", 2, gate=1.0)
@@ -28,14 +30,18 @@ A, B, IDENTITY = make_style("a", 0), make_style("b", 1), make_style("identity", 
 
 def test_vector_is_gamma_then_beta_of_each_norm_then_the_gate() -> None:
     style = Style(
-        (np.float32([1, 2, 3]), np.float32([7, 8])), (np.float32([4, 5, 6]), np.float32([9, 10])), photo_gate=11.0
+        (np.float32([1, 2, 3]), np.float32([7, 8])),
+        (np.float32([4, 5, 6]), np.float32([9, 10])),
+        photo_gate=11.0,
     )
     assert style.vector().tolist() == list(range(1, 12))
     assert style.sizes == SIZES
 
 
 def test_file_gives_back_everything(tmp_path: Path) -> None:
-    style = Style.from_vector(A.vector(), SIZES, name="a", artist="X", title="T", year="1889", network="n", licence="l")
+    style = Style.from_vector(
+        A.vector(), SIZES, name="a", artist="X", title="T", year="1889", network="n", licence="l"
+    )
     style = Style(**{**vars(style), "record": {"seed": "0", "steps": "12"}})
     (tmp_path / "a.safetensors").write_bytes(style.to_bytes())
     loaded = Style.load(tmp_path / "a.safetensors")

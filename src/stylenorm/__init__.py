@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stylenorm.style import Statistics, Style
     from stylenorm.stylizer import Stylizer
 
-__all__ = ["Statistics", "Style", "Stylizer", "StylenormError", "__version__"]
+__all__ = ["Statistics", "Style", "StylenormError", "Stylizer", "__version__"]
 
 _HOMES = {
     "Statistics": "stylenorm.style",

@@ -12,11 +12,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stylenorm.errors import InputError, ShapeError, StyleMismatchError
+from stylenorm.errors import InputError, ShapeError, StyleMismatchError, UnknownNameError
 
 __all__ = ["Statistics", "Style"]
 
@@ -90,18 +91,30 @@ class Style:
         return np.concatenate([*parts, np.array([self.photo_gate])]).astype(np.float32)
 
     @classmethod
-    def from_vector(cls, vector: FloatArray, sizes: Sequence[int], **about: str) -> Style:
+    def from_vector(
+        cls,
+        vector: FloatArray,
+        sizes: Sequence[int],
+        *,
+        record: Mapping[str, str] | None = None,
+        **about: str,
+    ) -> Style:
         """Build a style from a network's style input; ``about`` are the text fields of the class.
 
         Raises:
             ShapeError: the vector's length does not fit the norms' sizes.
+            UnknownNameError: ``about`` has a field that a style has not.
         """
+        for name in about:
+            if name not in _TEXT_FIELDS:
+                raise UnknownNameError("field of a style", name, _TEXT_FIELDS)
         vector = np.asarray(vector, dtype=np.float32)
         if vector.shape != (2 * sum(sizes) + 1,):
             raise ShapeError(f"style vector: expected ({2 * sum(sizes) + 1},), got {vector.shape}")
         ends = np.cumsum([size for channels in sizes for size in (channels, channels)])
         *parts, gate = np.split(vector, ends)
-        return cls(tuple(parts[0::2]), tuple(parts[1::2]), photo_gate=float(gate[0]), **about)
+        style = cls(tuple(parts[0::2]), tuple(parts[1::2]), photo_gate=float(gate[0]), record=record or {})
+        return dataclasses.replace(style, **about)  # type: ignore[arg-type]  # texts, as checked above
 
     def normalized(self) -> Style:
         """Return the mixture divided by the sum of its weights.
@@ -142,8 +155,9 @@ class Style:
         """
         if self.network != network or self.sizes != tuple(sizes):
             raise StyleMismatchError(
-                f"style {self.name!r} belongs to network {self.network or 'unknown'} ({len(self.sizes)} norms), "
-                f"expected {network} ({len(sizes)} norms): use a style made for this network"
+                f"style {self.name!r} belongs to network {self.network or 'unknown'} "
+                f"({len(self.sizes)} norms), expected {network} ({len(sizes)} norms): "
+                "use a style made for this network"
             )
 
     def __add__(self, other: Style) -> Style:
@@ -195,13 +209,14 @@ class Style:
         tensors, metadata = _read_safetensors(Path(path), _STYLE_FORMAT, "style")
         count = sum(key.startswith("gamma.") for key in tensors)
         try:
-            return cls(
+            style = cls(
                 tuple(tensors[f"gamma.{i:02d}"] for i in range(count)),
                 tuple(tensors[f"beta.{i:02d}"] for i in range(count)),
                 photo_gate=float(tensors["photo_gate"][0]),
                 record=json.loads(metadata.get("record", "{}")),
-                **{name: metadata.get(name, "") for name in _TEXT_FIELDS},
             )
+            texts: dict[str, Any] = {name: metadata.get(name, "") for name in _TEXT_FIELDS}
+            return dataclasses.replace(style, **texts)
         except KeyError as error:
             raise InputError(f"{path}: expected a whole style, but tensor {error} is missing") from error
 
@@ -211,10 +226,11 @@ _TEXT_FIELDS = ("name", "artist", "title", "year", "licence", "network")
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    r"""What instance norm takes out: count, mean and centred second moment of each channel, a norm layer each.
+    r"""What instance norm takes out: of each norm layer each channel's count, mean and second moment.
 
-    ``m2`` is :math:`\sum (x - \bar x)^2`, so that statistics of parts merge exactly into those of the whole
-    (Chan, Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979).
+    ``m2`` is the centred one, :math:`\sum (x - \bar x)^2`, so that statistics of parts merge exactly into
+    those of the whole (Chan, Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample
+    Variances", 1979).
 
     Attributes:
         counts: positions seen by each norm.
@@ -316,7 +332,7 @@ class Statistics:
             raise InputError(f"{path}: expected whole statistics, but tensor {error} is missing") from error
 
 
-def _read_safetensors(path: Path, expected: str, kind: str) -> tuple[dict[str, NDArray], dict[str, str]]:
+def _read_safetensors(path: Path, expected: str, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     try:

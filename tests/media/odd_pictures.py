@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 import PIL
-from tests.media.odd_profiles import cmyk_profile, grey_profile, rgb_profile
 from PIL import Image
+
+from tests.media.odd_profiles import cmyk_profile, grey_profile, rgb_profile
 
 __all__ = ["ODD_PICTURES", "YCBCR", "OddPicture", "photo", "png_file", "raw_tiff"]
 

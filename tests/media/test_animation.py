@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.media.odd_pictures import ODD_PICTURES, OddPicture, animation, image, photo, saved
 from PIL import Image
 
 from stylenorm.errors import OutputError, PictureError, ShapeError
@@ -23,6 +22,7 @@ from stylenorm.media import (
     write_animation,
     write_media,
 )
+from tests.media.odd_pictures import ODD_PICTURES, OddPicture, animation, image, photo, saved
 
 ANIMATED = [odd for odd in ODD_PICTURES if odd.frames > 1]
 

@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 import numpy as np
 import pytest
-from tests.media.odd_pictures import photo
 
 from stylenorm.errors import OutputError
 from stylenorm.media import Picture, atomic_write, check_output, write_picture
+from tests.media.odd_pictures import photo
 
 
 def interrupted(file: BinaryIO, error: type[BaseException]) -> None:

@@ -8,11 +8,18 @@ import zlib
 
 import numpy as np
 import pytest
-from tests.media.odd_pictures import chunk, photo, png_file, saved
-from tests.media.odd_profiles import WIDE_GAMMA, WIDE_MATRIX, cmyk_profile, gamma_curve, grey_profile, rgb_profile
 from PIL import Image, ImageCms
 
 from stylenorm.media import encode_picture, read_picture
+from tests.media.odd_pictures import chunk, photo, png_file, saved
+from tests.media.odd_profiles import (
+    WIDE_GAMMA,
+    WIDE_MATRIX,
+    cmyk_profile,
+    gamma_curve,
+    grey_profile,
+    rgb_profile,
+)
 
 # IEC 61966-2-1 primaries under D65, and the Bradford adaptation to D50 (Lindbloom), multiplied out here
 SRGB_D65 = np.array(

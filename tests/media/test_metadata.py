@@ -6,10 +6,10 @@ import io
 import struct
 
 import pytest
-from tests.media.odd_pictures import image, photo, saved
 from PIL import ExifTags, Image, PngImagePlugin
 
 from stylenorm.media import Metadata, Picture, encode_picture, read_picture
+from tests.media.odd_pictures import image, photo, saved
 
 XMP = (
     b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.media.odd_pictures import ODD_PICTURES, OddPicture
 from PIL import Image
 
 from stylenorm.errors import PictureError
 from stylenorm.media import Animation, Picture, encode_picture, read_animation, read_media, read_picture
+from tests.media.odd_pictures import ODD_PICTURES, OddPicture
 
 GOOD = [odd for odd in ODD_PICTURES if odd.size is not None]
 WRONG = [odd for odd in ODD_PICTURES if odd.size is None]

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.media.odd_pictures import ODD_PICTURES, YCBCR, exif_with, image, photo, png_file, raw_tiff, saved
 from PIL import Image, ImageOps
 
 from stylenorm.errors import PictureError, ShapeError
 from stylenorm.media import Picture, picture_from_image, read_media, read_picture
+from tests.media.odd_pictures import ODD_PICTURES, YCBCR, exif_with, image, photo, png_file, raw_tiff, saved
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 3, 4]), st.booleans())

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.media.odd_pictures import photo
 from PIL import Image
 
 from stylenorm.errors import InputError, OutputError, UnknownNameError
 from stylenorm.media import Metadata, Picture, encode_picture, write_picture
+from tests.media.odd_pictures import photo
 
 
 def opened(data: bytes) -> Image.Image:

@@ -51,7 +51,11 @@ def test_relative_losses() -> None:
     expected = ((a - b) ** 2).numpy().sum(axis=(1, 2, 3)) / (b**2).numpy().sum(axis=(1, 2, 3))
     assert_close(content_loss(a, b), expected, rtol=1e-6)  # the 1e-8 that keeps black photos finite
     g, h = gram_matrix(a), gram_matrix(b)
-    assert_close(style_loss(g, h), [float(((x - y) ** 2).sum() / (y**2).sum()) for x, y in zip(g, h, strict=True)], rtol=1e-6)  # noqa: E501
+    assert_close(
+        style_loss(g, h),
+        [float(((x - y) ** 2).sum() / (y**2).sum()) for x, y in zip(g, h, strict=True)],
+        rtol=1e-6,
+    )
     assert not style_loss(h, h).any()
 
 

@@ -79,7 +79,9 @@ def test_more_steps_on_resume_are_recorded(make_training: TrainingMaker) -> None
     assert record["steps"] == "2"
 
 
-def test_a_second_run_does_not_overwrite_and_a_changed_one_does_not_resume(make_training: TrainingMaker) -> None:
+def test_a_second_run_does_not_overwrite_and_a_changed_one_does_not_resume(
+    make_training: TrainingMaker,
+) -> None:
     fit(*make_training(steps=1))
     with pytest.raises(TrainingError, match=r"exists: go on with --resume"):
         fit(*make_training(steps=1))

@@ -2,8 +2,8 @@
 
 .. code-block:: text
 
-    network.onnx             photo (N, 3, H, W) and style (L,) -> painting (N, 3, H, W); float32, 0..1, any size
-    network.safetensors      the same weights for PyTorch: the torch engine, and training that goes on from them
+    network.onnx             photo (N, 3, H, W), style (L,) -> painting (N, 3, H, W); float32, 0..1, any size
+    network.safetensors      the same weights for PyTorch
     network.json             format, identity, norm sizes, configuration, training record
     styles/NAME.safetensors  one `stylenorm.Style` each; "identity" gives the photo back
 
@@ -78,10 +78,8 @@ def stylizer_to_onnx(network: StylizerNetwork) -> bytes:
     finally:
         exporter_log.setLevel(level)
     if program is None:
-        raise ExportError("torch.onnx.export gave no graph: expected a program; check the versions of torch and onnx")
-    buffer = io.BytesIO()
-    program.save(buffer)
-    graph = buffer.getvalue()
+        raise ExportError("torch.onnx.export gave no graph: check the versions of torch, onnx and onnxscript")
+    graph: bytes = program.model_proto.SerializeToString()
     _check_parity(network, graph)
     return graph
 
@@ -163,7 +161,8 @@ def _random_style(network: StylizerNetwork) -> torch.Tensor:
 
 def _check_parity(network: StylizerNetwork, graph: bytes) -> None:
     core = import_openvino().Core()
-    compiled = core.compile_model(core.read_model(io.BytesIO(graph)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    model = core.read_model(io.BytesIO(graph))
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     style = _random_style(network)
     generator = torch.Generator().manual_seed(1)
     for (n, height, width), allowed in _PARITY_CASES.items():
@@ -171,7 +170,9 @@ def _check_parity(network: StylizerNetwork, graph: bytes) -> None:
         with torch.no_grad():
             expected = network(photo, style).numpy()
         actual = compiled({"photo": photo.numpy(), "style": style.numpy()})[0]
-        difference = float(np.abs(actual - expected).max()) if actual.shape == expected.shape else float("inf")
+        difference = (
+            float(np.abs(actual - expected).max()) if actual.shape == expected.shape else float("inf")
+        )
         if not difference <= allowed:
             raise ExportError(
                 f"the exported graph differs from PyTorch by {difference:g} on a {width} x {height} picture "

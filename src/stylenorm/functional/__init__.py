@@ -18,10 +18,10 @@ from stylenorm.functional.spade import spade
 from stylenorm.functional.statistics import ChannelStatistics, channel_statistics, merge_statistics
 from stylenorm.functional.switchable import switchable_norm
 
-__all__ = [  # noqa: RUF022 - plainly sorted, as the inventory test has it
+__all__ = [
     "ACTIVATION_NAMES",
-    "ChannelStatistics",
     "NORM_PRESETS",
+    "ChannelStatistics",
     "NormPreset",
     "adaptive_instance_norm",
     "batch_instance_norm",

@@ -97,7 +97,8 @@ class StyledResidual(nn.Module):
 
     def forward(self, x: Tensor, style: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         y = F.relu(self.first(x, *style[0]))
-        return x + self.second(y, *style[1])
+        change: Tensor = self.second(y, *style[1])
+        return x + change
 
 
 class StylizerNetwork(nn.Module):
@@ -139,25 +140,23 @@ class StylizerNetwork(nn.Module):
         return torch.cat([*parts, torch.zeros(1)])
 
     def forward(self, photo: Tensor, style: Tensor) -> Tensor:
+        """Paint photos; see the class for shapes."""
         if style.shape[-1] != self.style_length:
             raise ShapeError(
-                f"style: expected (N, {self.style_length}) or ({self.style_length},), got {tuple(style.shape)}"
+                f"style: expected (N, {self.style_length}) or ({self.style_length},), "
+                f"got {tuple(style.shape)}"
             )
         height, width = photo.shape[-2:]
         padded = F.pad(photo, (0, -width % _GRID, 0, -height % _GRID), mode="replicate")
-        *norms, gate = self._split(style)
-        painted = self.paint(padded, norms)
-        gate = gate[0].reshape(-1, 1, 1, 1)
-        return (painted + gate * (padded - painted))[..., :height, :width]
+        sizes = [size for channels in self.norm_sizes for size in (channels, channels)]
+        *parts, gate = torch.split(style, [*sizes, 1], dim=-1)
+        painted = self.paint(padded, list(zip(parts[0::2], parts[1::2], strict=True)))
+        mixed: Tensor = painted + gate.reshape(-1, 1, 1, 1) * (padded - painted)
+        return mixed[..., :height, :width]
 
     @abstractmethod
     def paint(self, photo: Tensor, style: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Paint photos whose sides are multiples of 4, given (gamma, beta) of each norm."""
-
-    def _split(self, style: Tensor) -> list[tuple[Tensor, Tensor]]:
-        sizes = [size for channels in self.norm_sizes for size in (channels, channels)]
-        parts = torch.split(style, [*sizes, 1], dim=-1)
-        return [*zip(parts[0:-1:2], parts[1::2], strict=True), (parts[-1], parts[-1])]
 
 
 def styled_norm(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:

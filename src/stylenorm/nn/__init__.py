@@ -42,14 +42,15 @@ from stylenorm.nn.modulated import ModulatedConv2d, PixelNorm
 from stylenorm.nn.monai import register_monai
 from stylenorm.nn.spade import SPADE1d, SPADE2d, SPADE3d
 
-__all__ = [  # noqa: RUF022 - plainly sorted, as the inventory test has it
+__all__ = [
+    "CHANGES",
+    "IBN",
     "AdaptiveInstanceNorm1d",
     "AdaptiveInstanceNorm2d",
     "AdaptiveInstanceNorm3d",
     "BatchInstanceNorm1d",
     "BatchInstanceNorm2d",
     "BatchInstanceNorm3d",
-    "CHANGES",
     "Change",
     "ConditionalInstanceNorm1d",
     "ConditionalInstanceNorm2d",
@@ -59,7 +60,6 @@ __all__ = [  # noqa: RUF022 - plainly sorted, as the inventory test has it
     "FilterResponseNorm2d",
     "FilterResponseNorm3d",
     "FusedActivation",
-    "IBN",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",

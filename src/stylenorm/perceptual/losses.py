@@ -70,7 +70,7 @@ def style_loss(gram: Tensor, target: Tensor) -> Tensor:
 
 
 def total_variation(x: Tensor) -> Tensor:
-    """Return the mean absolute difference of neighbouring pixels, both directions added; (N, C, H, W) to (N,).
+    """Return the mean absolute difference of neighbours, down plus right; (N, C, H, W) to (N,).
 
     Example:
         >>> board = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).reshape(1, 1, 2, 2)

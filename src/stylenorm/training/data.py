@@ -39,9 +39,7 @@ class Photos:
         TrainingError: the folder has too few pictures.
     """
 
-    def __init__(
-        self, folder: Path, *, crop_px: int, batch_size: int, seed: int, num_held_out: int
-    ) -> None:
+    def __init__(self, folder: Path, *, crop_px: int, batch_size: int, seed: int, num_held_out: int) -> None:
         self.paths = find_pictures(folder)
         if len(self.paths) <= num_held_out:
             raise TrainingError(

@@ -118,8 +118,8 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
             if not torch.isfinite(total):
                 terms = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
                 raise TrainingError(
-                    f"step {step}: the loss is no longer finite ({terms}); the checkpoint before it is kept in "
-                    f"{state.path}: lower --learning-rate and resume"
+                    f"step {step}: the loss is no longer finite ({terms}); the checkpoint before it is "
+                    f"kept in {state.path}: lower --learning-rate and resume"
                 )
             state.optimizer.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[no-untyped-call]
@@ -166,7 +166,7 @@ class _State:
         self.optimizer = torch.optim.Adam(recipe.model.parameters(), lr=config.learning_rate)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             recipe.model,
-            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average),
+            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average),  # type: ignore[no-untyped-call]
             use_buffers=False,
         )
 
@@ -223,9 +223,7 @@ class _State:
 
     def check_fresh(self, resume: bool) -> None:
         if self.path.exists() and not resume:
-            raise TrainingError(
-                f"{self.path} exists: go on with --resume, or start anew in another folder"
-            )
+            raise TrainingError(f"{self.path} exists: go on with --resume, or start anew in another folder")
 
 
 def _rate(step: int, steps: int) -> float:

@@ -10,8 +10,8 @@ Differs from the paper:
   asked for, and falls while it is less (``content_target``). So a painting whose texture is hard to match
   does not swallow the photo, and none needs tuning by hand.
 - It learns to see before it paints: the first samples are all the identity's, and over ``warmup_steps`` their
-  share falls and the style weight rises. Trained on everything at once, the style losses' larger gradients win, and the network
-  draws streaks in which the photo cannot be recognised.
+  share falls and the style weight rises. Trained on everything at once, the style losses' larger gradients
+  win, and the network draws streaks in which the photo cannot be recognised.
 - Before the losses, photo and painting are cropped by the same random 0 to 7 pixels: the feature networks
   pool by 2 again and again, and a fixed phase lets the generator hide a lattice where they do not look.
 - Losses are relative (`stylenorm.perceptual.losses`), on small Darknets with average pooling.
@@ -22,17 +22,16 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stylenorm.errors import InputError, TrainingError
+from stylenorm.errors import InputError
 from stylenorm.export import export_stylizer
 from stylenorm.networks import NetworkConfig, build_network
 from stylenorm.perceptual import (
@@ -97,7 +96,7 @@ class MultistyleConfig:
 
     photos: Path
     features: Path
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     crop_px: int = 256
     batch_size: int = 4
     painting_px: int = 512

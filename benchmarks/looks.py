@@ -1,0 +1,98 @@
+"""How much of a photo's style loss does each style leave, and how much of its content does it change?
+
+    python benchmarks/looks.py --photos DIR --paintings DIR --features DIR
+
+Photos that were not trained on (the held-out ones, by name) are painted in every style at the training size.
+For each feature network and each of its layers the relative style loss of the painting is divided by that of
+the photo as it was; the figure is the geometric mean over layers, then the mean over photos. Content is the
+relative content loss. Both networks took part in the training: a third one is needed to judge what they do
+not see. The lattice is the variation of the mean absolute difference between neighbouring rows over the
+phases of a grid of 4 (0 is none), of the photos and of the paintings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from measured import add_network_argument, network_folder, summary, write_result
+from stylenorm.engines import open_engine
+from stylenorm.perceptual import DARKNETS, Darknet, content_loss, gram_matrix, load_darknet, style_loss
+from stylenorm.training import Photos, read_painting
+from stylenorm.zoo import NetworkFolder
+
+
+def main() -> None:
+    """Measure and write results/looks.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("photos", "paintings", "features"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--num-photos", type=int, default=24)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--painting-px", type=int, default=512)
+    add_network_argument(parser)
+    options = parser.parse_args()
+
+    path, about = network_folder(options.network)
+    folder = NetworkFolder.open(path)
+    listed = tomllib.loads((folder.path / "styles.toml").read_text())
+    photos = Photos(
+        options.photos, crop_px=options.size, batch_size=1, seed=0, num_held_out=options.num_photos
+    ).held_out(options.num_photos)
+    darknets = [load_darknet(name, options.features) for name in DARKNETS]
+    engine = open_engine("openvino", folder.graph, precision="f32")
+
+    results: dict[str, object] = {
+        "network": about,
+        "identity": folder.identity,
+        "photos": options.num_photos,
+        "size": options.size,
+        "lattice of the photos": summary([lattice(photo) for photo in photos]),
+        "styles": {},
+    }
+    for name in folder.style_names():
+        painting = read_painting(options.paintings / listed[name]["painting"], options.painting_px)
+        vector = folder.style(name).vector()
+        painted = [torch.from_numpy(engine.paint(photo[None].numpy(), vector)) for photo in photos]
+        measured = [
+            compare(darknets, photo[None], result, painting)
+            for photo, result in zip(photos, painted, strict=True)
+        ]
+        results["styles"][name] = {  # type: ignore[index]
+            "style left": summary([style for style, _ in measured]),
+            "content": summary([content for _, content in measured]),
+            "lattice": summary([lattice(result[0]) for result in painted]),
+        }
+    method = " ".join(__doc__.split("\n\n", 2)[2].split())
+    write_result("looks", method, results)
+
+
+@torch.no_grad()
+def compare(darknets: list[Darknet], photo: Tensor, painted: Tensor, painting: Tensor) -> tuple[float, float]:
+    """Style loss left (geometric mean over networks and layers) and content loss (mean over networks)."""
+    left, content = [], []
+    for network in darknets:
+        before, after, target = network(photo), network(painted), network(painting)
+        tap = network.spec.content_tap
+        content.append(float(content_loss(after[tap], before[tap])))
+        for tap in network.spec.style_taps:
+            gram = gram_matrix(target[tap])
+            ratio = style_loss(gram_matrix(after[tap]), gram) / style_loss(gram_matrix(before[tap]), gram)
+            left.append(float(ratio))
+    return float(np.exp(np.log(left).mean())), float(np.mean(content))
+
+
+def lattice(picture: Tensor) -> float:
+    """Variation of the gradient over the phases of rows, (3, H, W): 0 where every row is like every other."""
+    difference = (picture[:, 1:] - picture[:, :-1]).abs().mean(dim=(0, 2))  # (H - 1,)
+    phases = torch.stack([difference[phase::4].mean() for phase in range(4)])
+    return float((phases.max() - phases.min()) / phases.mean())
+
+
+if __name__ == "__main__":
+    main()
