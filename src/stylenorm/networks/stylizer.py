@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import ShapeError
+from stylenorm.functional import instance_norm
 
 __all__ = ["NetworkConfig", "StylizerNetwork"]
 
-_EPS = 1e-5
 _BLOCK_GAMMA = 0.2
 _GRID = 4  # both families work on a quarter of the picture's grid
 
@@ -84,7 +84,7 @@ class StyledConv2d(nn.Module):
             x = F.conv2d(F.pad(x, (pad, pad, pad, pad), mode="replicate"), self.weight, stride=self.stride)
         if self.upscale > 1:
             x = F.pixel_shuffle(x, self.upscale)
-        return styled_norm(x, gamma, beta)
+        return instance_norm(x, weight=gamma, bias=beta)
 
 
 class StyledResidual(nn.Module):
@@ -157,18 +157,6 @@ class StylizerNetwork(nn.Module):
     @abstractmethod
     def paint(self, photo: Tensor, style: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Paint photos whose sides are multiples of 4, given (gamma, beta) of each norm."""
-
-
-def styled_norm(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-    """Instance norm of (N, C, H, W); gamma and beta (C,), or (N, C), one style a sample."""
-    if gamma.dim() == 1 and torch.compiler.is_exporting():
-        return F.instance_norm(x, weight=gamma, bias=beta, eps=_EPS)
-    if gamma.dim() == 1:
-        gamma, beta = gamma.expand(len(x), -1), beta.expand(len(x), -1)
-    # One group a sample and channel: the same numbers, and several times faster on the CPU.
-    n, c, h, w = x.shape
-    flat = torch.group_norm(x.reshape(1, n * c, h, w), n * c, gamma.reshape(-1), beta.reshape(-1), _EPS)
-    return flat.reshape(n, c, h, w)
 
 
 def conv2d_on_doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
