@@ -70,12 +70,14 @@ def test_a_killed_training_resumes_to_the_bit(
     assert network_identity(a) == network_identity(b)
 
 
-def test_more_steps_on_resume_are_recorded(make_training: TrainingMaker) -> None:
+def test_what_is_changed_on_resume_is_recorded(make_training: TrainingMaker) -> None:
     fit(*make_training(steps=1))
-    recipe, loop = make_training(steps=2, resume=True)
+    recipe, loop = make_training(steps=2, resume=True, content_target=0.5)
     fit(recipe, loop)
     record = json.loads((loop.out / "record.json").read_text())
-    assert record["schedule"] == "from step 0: 1 planned; from step 1: 2 planned"
+    (first, before), (second, after) = json.loads(record["history"])
+    assert (first, before["steps"], before["content_target"]) == (0, 1, 0.75)
+    assert (second, after["steps"], after["content_target"]) == (1, 2, 0.5)
     assert record["steps"] == "2"
 
 

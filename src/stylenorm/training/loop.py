@@ -7,11 +7,12 @@ bit, as one that was not.
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from stylenorm.media import atomic_write
 __all__ = ["LoopConfig", "Recipe", "fit"]
 
 _CHECKPOINT_FORMAT = "stylenorm-checkpoint-1"
+_TUNABLE = ("steps", "learning_rate", "clip")
 _AVERAGED_STEPS = 50  # the progress line shows losses averaged over about so many steps
 
 
@@ -37,8 +39,9 @@ class LoopConfig:
 
     Attributes:
         out: folder for checkpoint, samples and results.
-        steps: optimiser steps. May be changed when a run is resumed: the rate then goes on along the cosine
-            of the new length, and the record says so.
+        steps: optimiser steps. These, the rate, the clip and a recipe's `Recipe.tunable` settings may be
+            changed when a run is resumed: the rate goes on along the cosine of the new length, and the record
+            says from which step on what held.
         learning_rate: peak rate of Adam; it warms up over the first 5 % and falls to 0 by a cosine.
         clip: largest norm of the gradient.
         average: factor of the running average of the weights, from which results are made; 0 for none.
@@ -72,7 +75,11 @@ class Recipe(ABC):
 
     @abstractmethod
     def config(self) -> Mapping[str, Any]:
-        """Return what must be the same when a checkpoint is resumed."""
+        """Return the settings; all but `tunable` must be the same when a checkpoint is resumed."""
+
+    def tunable(self) -> Collection[str]:
+        """Return the settings that may be changed when a checkpoint is resumed."""
+        return ()
 
     @abstractmethod
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -147,9 +154,8 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
     record = {
         "recipe": recipe.name,
         "steps": str(step),
-        "schedule": "; ".join(f"from step {first}: {planned} planned" for first, planned in state.schedule),
+        "history": json.dumps(state.history),
         "seed": str(config.seed),
-        "learning_rate": f"{config.learning_rate:g}",
         "torch": torch.__version__,
     }
     _write_sample(recipe, state.averaged.module, config.out, step)
@@ -162,7 +168,8 @@ class _State:
     def __init__(self, recipe: Recipe, config: LoopConfig) -> None:
         self.recipe, self.config = recipe, config
         self.path = config.out / "checkpoint.pt"
-        self.schedule: list[list[int]] = [[0, config.steps]]  # from which step on how many were planned
+        # What may change when a run is resumed, from which step on it had which values.
+        self.history: list[list[Any]] = [[0, self.tunable()]]
         self.optimizer = torch.optim.Adam(recipe.model.parameters(), lr=config.learning_rate)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             recipe.model,
@@ -176,16 +183,21 @@ class _State:
             kept.copy_(now)
 
     def identity(self) -> dict[str, Any]:
-        keep = {"learning_rate", "clip", "average", "seed"}
-        loop = {key: value for key, value in asdict(self.config).items() if key in keep}
-        return {"recipe": self.recipe.name, **self.recipe.config(), **loop}
+        tunable = self.recipe.tunable()
+        fixed = {key: value for key, value in self.recipe.config().items() if key not in tunable}
+        return {"recipe": self.recipe.name, "average": self.config.average, "seed": self.config.seed, **fixed}
+
+    def tunable(self) -> dict[str, Any]:
+        loop = {key: value for key, value in asdict(self.config).items() if key in _TUNABLE}
+        config = self.recipe.config()
+        return {**loop, **{key: config[key] for key in self.recipe.tunable()}}
 
     def save(self, step: int) -> None:
         content = {
             "format": _CHECKPOINT_FORMAT,
             "identity": self.identity(),
             "step": step,
-            "schedule": self.schedule,
+            "history": self.history,
             "model": self.recipe.model.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -216,9 +228,9 @@ class _State:
         self.optimizer.load_state_dict(content["optimizer"])
         torch.set_rng_state(content["random"])
         step = int(content["step"])
-        self.schedule = [list(entry) for entry in content["schedule"]]
-        if self.schedule[-1][1] != self.config.steps:
-            self.schedule.append([step, self.config.steps])
+        self.history = [list(entry) for entry in content["history"]]
+        if self.history[-1][1] != self.tunable():
+            self.history.append([step, self.tunable()])
         return step
 
     def check_fresh(self, resume: bool) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,9 +169,13 @@ class Multistyle(Recipe):
         self.model = _Model(config.network, len(self.paintings), config.style_weight)
 
     def config(self) -> Mapping[str, Any]:
-        """Return what must be the same when a checkpoint is resumed."""
+        """Return the settings; all but `tunable` must be the same when a checkpoint is resumed."""
         numbers = {k: v for k, v in vars(self.settings).items() if isinstance(v, int | float)}
         return {**numbers, **self.settings.network.to_dict(), "styles": [p.name for p in self.paintings]}
+
+    def tunable(self) -> Collection[str]:
+        """Return the weights of the losses: what one wants to change having seen the samples."""
+        return ("content_target", "tv_weight", "identity_weight", "identity_share")
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the named, weighted losses of a step."""
