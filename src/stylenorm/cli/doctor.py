@@ -71,6 +71,7 @@ def doctor(options: DoctorOptions) -> int:
         _say("network", f"{network.identity} ({about}), {len(network.style_names())} styles, {network.path}")
     except StylenormError as error:
         _say("network", one_line(error))
+    _say("cache", "none: compiled graphs are not kept on disk, it would save 0.05 s a run")
     default_works = network is not None and _check_engines(network, options.threads)
     print()
     if default_works:
