@@ -55,6 +55,13 @@ def test_graph_in_onnx_runtime_is_the_network(config: NetworkConfig) -> None:
         assert_close(painting, expected, atol=1e-3 if height * width < 100 else 5e-5)
 
 
+def test_graph_tells_nothing_of_the_machine_that_made_it() -> None:
+    graph = stylizer_to_onnx(network_of(CONFIGS[0]))
+    assert b"stylizer.py" not in graph
+    assert b"site-packages" not in graph
+    assert str(Path.cwd()).encode() not in graph
+
+
 def test_graph_is_clean(tmp_path: Path) -> None:
     operators = {
         node.op_type for node in onnx.load_from_string(stylizer_to_onnx(network_of(CONFIGS[0]))).graph.node

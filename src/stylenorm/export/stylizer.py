@@ -20,6 +20,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def stylizer_to_onnx(network: StylizerNetwork) -> bytes:
         exporter_log.setLevel(level)
     if program is None:
         raise ExportError("torch.onnx.export gave no graph: check the versions of torch, onnx and onnxscript")
-    graph: bytes = program.model_proto.SerializeToString()
+    graph: bytes = _without_notes(program.model_proto).SerializeToString()
     _check_parity(network, graph)
     return graph
 
@@ -151,6 +152,23 @@ def load_network(folder: Path) -> StylizerNetwork:
             "network.safetensors and network.json are not of one export"
         )
     return network.eval()
+
+
+def _without_notes(model: Any) -> Any:
+    """Drop the exporter's notes on where in whose file system each node came from."""
+    graph = model.graph
+    for part in (
+        model,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    ):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return model
 
 
 def _random_style(network: StylizerNetwork) -> torch.Tensor:
