@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
-from stylenorm.media import picture_from_image
-from stylenorm.media.transparency import fill_transparent
+from stylenorm.media import fill_transparent, picture_from_image
 from stylenorm.style import Style
 from stylenorm.zoo import IDENTITY, NetworkFolder, parse_style, shipped_network
 
