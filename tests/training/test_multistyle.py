@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -50,15 +51,18 @@ def test_a_killed_training_resumes_to_the_bit(
     losses = Multistyle.losses
 
     def killed_at_four(self: Multistyle, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        if step == 4:
-            raise KeyboardInterrupt
-        return losses(self, step, generator)
+        found = losses(self, step, generator)
+        if step == 4:  # in the middle of a step, when the style weights have been balanced already
+            signal.raise_signal(signal.SIGINT)
+        return found
 
     with monkeypatch.context() as patch:
         patch.setattr(Multistyle, "losses", killed_at_four)
         with pytest.raises(KeyboardInterrupt):
             fit(interrupted, loop)
     assert not (loop.out / "network.onnx").exists()
+    assert torch.load(loop.out / "checkpoint.pt", weights_only=True)["step"] == 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
     resumed, loop = make_training("interrupted", resume=True)
     fit(resumed, loop)

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import signal
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -97,7 +100,8 @@ class Recipe(ABC):
 def fit(recipe: Recipe, config: LoopConfig) -> None:
     """Train until ``config.steps`` and write the results.
 
-    Ctrl-C writes a checkpoint and raises KeyboardInterrupt; run again with ``resume`` to go on.
+    Ctrl-C finishes the step, writes a checkpoint and raises KeyboardInterrupt; run again with ``resume`` to
+    go on. A second Ctrl-C does not wait for the step, and leaves the checkpoint before it.
 
     Raises:
         TrainingError: the loss is no longer finite, or the checkpoint belongs to another training.
@@ -115,7 +119,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
     shown: dict[str, float] = {}
     last_save = time.monotonic()
     progress = tqdm(total=config.steps, initial=step, desc=recipe.name, unit="step", dynamic_ncols=True)
-    try:
+    with progress, _HeldInterrupt() as interrupt:
         while step < config.steps:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             for group in state.optimizer.param_groups:
@@ -144,12 +148,9 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
                 last_save = time.monotonic()
             if config.sample_every and step % config.sample_every == 0:
                 _write_sample(recipe, state.averaged.module, config.out, step)
-    except KeyboardInterrupt:
-        progress.close()
-        state.save(step)
-        raise
-    finally:
-        progress.close()
+            if interrupt.came:
+                state.save(step)
+                raise KeyboardInterrupt
     state.save(step)
     record = {
         "recipe": recipe.name,
@@ -160,6 +161,36 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
     }
     _write_sample(recipe, state.averaged.module, config.out, step)
     recipe.finish(state.averaged.module, record)
+
+
+class _HeldInterrupt:
+    """Holds the first Ctrl-C back until the step is done: half a step in a checkpoint could not be resumed.
+
+    Attributes:
+        came: whether there was one.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.getsignal(signal.SIGINT)
+        # Signals reach the main thread alone; and who ignores Ctrl-C (nohup) shall go on ignoring it.
+        self._holds = (
+            threading.current_thread() is threading.main_thread()
+            and self._before is signal.default_int_handler
+        )
+        if self._holds:
+            signal.signal(signal.SIGINT, self._hold)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._holds:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _hold(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (a signal handler's arguments)
+        self.came = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _State:
