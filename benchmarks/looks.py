@@ -78,9 +78,9 @@ def compare(darknets: list[Darknet], photo: Tensor, painted: Tensor, painting: T
     left, content = [], []
     for network in darknets:
         before, after, target = network(photo), network(painted), network(painting)
-        tap = network.spec.content_tap
+        tap = network.content_tap
         content.append(float(content_loss(after[tap], before[tap])))
-        for tap in network.spec.style_taps:
+        for tap in network.style_taps:
             gram = gram_matrix(target[tap])
             ratio = style_loss(gram_matrix(after[tap]), gram) / style_loss(gram_matrix(before[tap]), gram)
             left.append(float(ratio))

@@ -37,6 +37,15 @@ def test_gram_matrix() -> None:
         gram_matrix(x[0])
 
 
+def test_guided_gram_matrix() -> None:
+    x, weights = rand(2, 3, 4, 5), rand(1, 1, 4, 5, seed=1)
+    flat, w = x.numpy().reshape(2, 3, 20), weights.numpy().reshape(20)
+    assert_close(gram_matrix(x, weights), np.einsum("p,nip,njp->nij", w, flat, flat) / w.sum())
+    left = torch.zeros(1, 1, 4, 5, dtype=torch.float64)
+    left[..., :2] = 1
+    assert_close(gram_matrix(x, left), gram_matrix(x[..., :2]))
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_gram_of_half_precision_is_float32(dtype: torch.dtype) -> None:
     x = (rand(1, 2, 64, 64) * 100).to(dtype)
@@ -102,6 +111,8 @@ def test_darknet_taps_and_missing_files(tmp_path: Any) -> None:
     network = load_darknet("darknet-reference", tmp_path)
     assert list(network(torch.rand(1, 3, 16, 16), ["conv2"])) == ["conv2"]
     assert not any(p.requires_grad for p in network.parameters())
+    with pytest.raises(ShapeError, match="at least 16"):
+        network(torch.rand(1, 3, 16, 15))
     with pytest.raises(UnknownNameError, match="conv9"):
         network(torch.rand(1, 3, 16, 16), ["conv9"])
     with pytest.raises(UnknownNameError, match="did you mean 'tiny-darknet'"):

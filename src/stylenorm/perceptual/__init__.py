@@ -1,6 +1,7 @@
 """Frozen feature extractors and the losses on them."""
 
 from stylenorm.perceptual.darknet import DARKNETS, SMALLEST_PX, Darknet, DarknetSpec, load_darknet
+from stylenorm.perceptual.features import FeatureNetwork
 from stylenorm.perceptual.losses import (
     PerceptualLoss,
     PerceptualTerms,
@@ -16,6 +17,7 @@ __all__ = [
     "SMALLEST_PX",
     "Darknet",
     "DarknetSpec",
+    "FeatureNetwork",
     "PerceptualLoss",
     "PerceptualTerms",
     "StyleTarget",

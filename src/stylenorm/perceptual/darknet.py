@@ -11,7 +11,7 @@ style loss on a network that took no part was lower in every trial.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylenorm.errors import InputError, ShapeError, UnknownNameError
+from stylenorm.errors import InputError, UnknownNameError
+from stylenorm.perceptual.features import FeatureNetwork
 
 __all__ = ["DARKNETS", "SMALLEST_PX", "Darknet", "DarknetSpec", "load_darknet"]
 
@@ -36,35 +37,40 @@ class DarknetSpec:
     """Which convolutions a Darknet has, and which of them the losses look at.
 
     Attributes:
+        name: registry name.
         num_convs: convolutions kept, named ``conv1`` to ``conv<num_convs>``.
         pools_after: 2 x 2 pooling follows these convolutions.
         content_tap: the convolution whose activations are compared for content.
         style_taps: the convolutions whose Gram matrices are compared for style.
     """
 
+    name: str
     num_convs: int
     pools_after: frozenset[int]
     content_tap: str
     style_taps: tuple[str, ...]
 
 
-DARKNETS: Mapping[str, DarknetSpec] = {
-    "tiny-darknet": DarknetSpec(
+_SPECS = (
+    DarknetSpec(
+        name="tiny-darknet",
         num_convs=12,
         pools_after=frozenset({1, 2, 6, 10}),
         content_tap="conv8",
         style_taps=("conv1", "conv2", "conv4", "conv6", "conv8", "conv10", "conv12"),
     ),
-    "darknet-reference": DarknetSpec(
+    DarknetSpec(
+        name="darknet-reference",
         num_convs=5,
         pools_after=frozenset({1, 2, 3, 4}),
         content_tap="conv4",
         style_taps=("conv1", "conv2", "conv3", "conv4", "conv5"),
     ),
-}
+)
+DARKNETS: Mapping[str, DarknetSpec] = {spec.name: spec for spec in _SPECS}
 
 
-class Darknet(nn.Module):
+class Darknet(FeatureNetwork):
     """A frozen Darknet with named taps.
 
     Args:
@@ -86,28 +92,20 @@ class Darknet(nn.Module):
     ) -> None:
         super().__init__()
         self.spec = spec
+        self.name, self.content_tap, self.style_taps = spec.name, spec.content_tap, spec.style_taps
+        self.smallest_px = SMALLEST_PX
         self.pool = pool
         self.convs = nn.ModuleList(_folded_conv(tensors, i) for i in range(1, spec.num_convs + 1))
         self.requires_grad_(False)
         self.eval()
 
-    def forward(self, x: Tensor, taps: Collection[str] | None = None) -> dict[str, Tensor]:
-        """Return the activations at ``taps`` (by default the spec's content and style taps)."""
-        if min(x.shape[-2:]) < SMALLEST_PX:
-            raise ShapeError(f"x: expected height and width of at least {SMALLEST_PX}, got {tuple(x.shape)}")
-        wanted = set(taps) if taps is not None else {self.spec.content_tap, *self.spec.style_taps}
-        found: dict[str, Tensor] = {}
+    def activations(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``conv1``, ``conv2``, ... after the leaky ReLU."""
         for number, conv in enumerate(self.convs, start=1):
             x = F.leaky_relu(conv(x), _LEAK)
-            if f"conv{number}" in wanted:
-                found[f"conv{number}"] = x
-                if len(found) == len(wanted):
-                    break
+            yield f"conv{number}", x
             if number in self.spec.pools_after:
                 x = F.avg_pool2d(x, 2) if self.pool == "average" else F.max_pool2d(x, 2)
-        if missing := wanted - set(found):
-            raise UnknownNameError("tap", min(missing), [f"conv{i}" for i in range(1, len(self.convs) + 1)])
-        return found
 
 
 def load_darknet(name: str, folder: Path, *, pool: Literal["average", "max"] = "average") -> Darknet:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylenorm.errors import ShapeError
-from stylenorm.perceptual.darknet import Darknet
+from stylenorm.perceptual.features import FeatureNetwork
 
 __all__ = [
     "PerceptualLoss",
@@ -33,16 +33,18 @@ __all__ = [
 _TINY = 1e-8  # keeps a black photo's or a flat painting's normalization finite
 
 
-def gram_matrix(features: Tensor) -> Tensor:
+def gram_matrix(features: Tensor, weights: Tensor | None = None) -> Tensor:
     r"""Return the channel products of ``features``, averaged over positions.
 
-    .. math:: G_{ij} = \frac{1}{HW} \sum_p F_{ip} F_{jp}
+    .. math:: G_{ij} = \frac{\sum_p w_p F_{ip} F_{jp}}{\sum_p w_p}
 
     Differs from Gatys and Johnson, who also divide by the number of channels: here the loss is relative, and
-    such a factor drops out.
+    such a factor drops out. With weights it is the guided Gram matrix of Gatys et al., "Controlling
+    Perceptual Factors in Neural Style Transfer", CVPR 2017, section 4.2, whose guidance T is the root of w.
 
     Shape:
         - ``features``: (N, C, H, W); returns (N, C, C), float32 or better.
+        - ``weights``: (N or 1, 1, H, W), not negative, with a positive sum; None counts all positions alike.
 
     Example:
         >>> gram_matrix(torch.ones(1, 2, 4, 4))
@@ -54,7 +56,10 @@ def gram_matrix(features: Tensor) -> Tensor:
     if features.dtype in (torch.float16, torch.bfloat16):
         features = features.float()
     flat = features.flatten(2)
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+    if weights is None:
+        return flat @ flat.transpose(1, 2) / flat.shape[2]
+    share = weights.flatten(2)  # (N or 1, 1, HW)
+    return (flat * share) @ flat.transpose(1, 2) / share.sum(dim=2, keepdim=True)
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -126,42 +131,47 @@ class PerceptualLoss:
             coarser ones ask for larger strokes); content at the full picture only.
     """
 
-    def __init__(self, networks: Sequence[Darknet], num_scales: int = 2) -> None:
+    def __init__(self, networks: Sequence[FeatureNetwork], num_scales: int = 2) -> None:
         self.networks = list(networks)
         self.num_scales = num_scales
 
     @torch.no_grad()
     def style_target(self, painting: Tensor) -> StyleTarget:
         """Measure a painting; (1, 3, H, W), RGB 0..1, at the size whose strokes are wanted."""
-        grams: dict[tuple[int, int], dict[str, Tensor]] = {}
-        for scale, x in enumerate(self._scales(painting)):
-            for number, network in enumerate(self.networks):
-                features = network(x, network.spec.style_taps)
-                grams[number, scale] = {tap: gram_matrix(f) for tap, f in features.items()}
-        return StyleTarget(grams)
+        return StyleTarget(
+            {
+                key: {tap: gram_matrix(features[tap]) for tap in self.networks[key[0]].style_taps}
+                for key, features in self.features(painting).items()
+            }
+        )
 
     @torch.no_grad()
     def content_target(self, photo: Tensor) -> list[Tensor]:
         """Measure photos; (N, 3, H, W), RGB 0..1. One tensor a network."""
-        return [
-            network(photo, [network.spec.content_tap])[network.spec.content_tap] for network in self.networks
-        ]
+        return [network(photo, [network.content_tap])[network.content_tap] for network in self.networks]
 
     def __call__(self, x: Tensor, content: Sequence[Tensor], style: StyleTarget) -> PerceptualTerms:
         """Compare ``x`` (N, 3, H, W) with the photos' content and the paintings' style."""
         content_terms: list[Tensor] = []
         style_terms: list[Tensor] = []
+        for (number, scale), features in self.features(x).items():
+            network = self.networks[number]
+            if scale == 0:
+                content_terms.append(content_loss(features[network.content_tap], content[number]))
+            per_tap = [
+                style_loss(gram_matrix(features[tap]), style.grams[number, scale][tap])
+                for tap in network.style_taps
+            ]
+            style_terms.append(torch.stack(per_tap).mean(dim=0))
+        return PerceptualTerms(torch.stack(content_terms).mean(dim=0), torch.stack(style_terms).mean(dim=0))
+
+    def features(self, x: Tensor) -> dict[tuple[int, int], dict[str, Tensor]]:
+        """Return ``features[network, scale][tap]``, (N, C, h, w): style taps, and at scale 0 content too."""
+        found = {}
         for scale, scaled in enumerate(self._scales(x)):
             for number, network in enumerate(self.networks):
-                features = network(scaled, None if scale == 0 else network.spec.style_taps)
-                if scale == 0:
-                    content_terms.append(content_loss(features[network.spec.content_tap], content[number]))
-                per_tap = [
-                    style_loss(gram_matrix(features[tap]), style.grams[number, scale][tap])
-                    for tap in network.spec.style_taps
-                ]
-                style_terms.append(torch.stack(per_tap).mean(dim=0))
-        return PerceptualTerms(torch.stack(content_terms).mean(dim=0), torch.stack(style_terms).mean(dim=0))
+                found[number, scale] = network(scaled, None if scale == 0 else network.style_taps)
+        return found
 
     def _scales(self, x: Tensor) -> list[Tensor]:
         scales = [x]
