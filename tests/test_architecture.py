@@ -23,6 +23,7 @@ FLOORS = {
     "style": 0,
     "media": 1,
     "functional": 1,
+    "graphs": 1,
     "kernels": 1,
     "nn": 2,
     "engines": 2,

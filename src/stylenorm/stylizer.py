@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
+from stylenorm.graphs import frozen_vector
 from stylenorm.media import fill_transparent, picture_from_image
-from stylenorm.style import Style
+from stylenorm.style import Statistics, Style
 from stylenorm.zoo import IDENTITY, NetworkFolder, parse_style, shipped_network
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Stylizer:
         else:
             self.network = network if isinstance(network, NetworkFolder) else NetworkFolder.open(network)
         self.style = self._resolved(style)
+        self.statistics: Statistics | None = None
         if isinstance(engine, Engine):
             self.engine = engine
         else:
@@ -84,11 +86,62 @@ class Stylizer:
                 threads=threads,
                 load_module=lambda: _load_module(self.network.path),
             )
+        self._measuring_engine = self.engine
 
     def with_style(self, style: str | Path | Style) -> Stylizer:
-        """Return a stylizer for another style, which shares network and engine with this one."""
+        """Return a stylizer for another style, which shares network and engine with this one.
+
+        It measures each image, also if this one is frozen: statistics belong to a style.
+        """
         other = copy.copy(self)
+        other.statistics, other.engine = None, self._measuring_engine
         other.style = other._resolved(style)
+        return other
+
+    def measure(self, images: Sequence[NDArray[Any]], strength: float = 1.0) -> Statistics:
+        """Measure what the norms take out of images when they are painted in this style.
+
+        Statistics of several images (frames of a shot, tiles of a big picture) are joint, as if they were one
+        picture. Deep layers see what shallow ones painted, so statistics belong to a style and a strength.
+
+        Args:
+            images: arrays (H, W, 3 or 4) of one size, each as in `__call__`.
+            strength: as in `__call__`.
+
+        Raises:
+            ShapeError: no images, images of different sizes, or arrays of another shape or type.
+            InputError: ``strength`` is not in 0..1, or a float image goes beyond 0..1.
+            MemoryError: the images do not fit into memory together.
+        """
+        _check_strength(strength)
+        for image in images:
+            _check_image(image)
+        if len({image.shape[:2] for image in images}) != 1:
+            sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
+            raise ShapeError(f"images: expected some of one size, got {', '.join(sizes) or 'none'}")
+        photos = np.stack([_to_float(_visible(image)).transpose(2, 0, 1) for image in images])
+        style = self.style.weaken(strength, self.network.style(IDENTITY))
+        return self._measuring_engine.measure(photos, style.vector())
+
+    def freeze(self, statistics: Statistics) -> Stylizer:
+        """Return a stylizer whose norms use these statistics instead of measuring each image.
+
+        It paints all images alike: frames do not flicker, and a part of a picture is painted as in the whole
+        (except near the edge of the part). Network, engine and style are shared with this stylizer.
+
+        Raises:
+            ShapeError: the statistics were measured on another network.
+
+        Example:
+            >>> frames = [np.full((4, 6, 3), level, np.uint8) for level in (100, 110)]
+            >>> stylizer = Stylizer("scream")
+            >>> steady = stylizer.freeze(stylizer.measure(frames))
+            >>> steady(frames[0]).shape
+            (4, 6, 3)
+        """
+        other = copy.copy(self)
+        statistics.freeze(self.style)  # of another network: fails here, not at the first picture
+        other.statistics, other.engine = statistics, self._measuring_engine.frozen()
         return other
 
     def __call__(self, image: ImageT, strength: float = 1.0, keep_colors: bool | str = False) -> ImageT:
@@ -124,15 +177,13 @@ class Stylizer:
         method = _color_method(keep_colors)
         if strength == 0 or self.style.photo_gate == 1:
             return image.copy()
-        colors, alpha = image[..., :3], image[..., 3:]
-        if alpha.size:
-            colors = _filled(colors, alpha)
-        painting = self._paint(colors, self._vector(strength), method)
+        alpha = image[..., 3:]
+        painting = self._paint(_visible(image), self._vector(strength), method)
         return np.concatenate((painting, alpha), axis=2) if alpha.size else painting
 
     def close(self) -> None:
         """Close the engine, also for the stylizers that share it."""
-        self.engine.close()
+        self._measuring_engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -154,9 +205,12 @@ class Stylizer:
         return style
 
     def _vector(self, strength: float) -> FloatArray:
-        if strength == 1:
-            return self.style.vector()
-        return self.style.weaken(strength, self.network.style(IDENTITY)).vector()
+        style = self.style
+        if strength != 1:
+            style = style.weaken(strength, self.network.style(IDENTITY))
+        if self.statistics is None:
+            return style.vector()
+        return frozen_vector(self.statistics, style)
 
     def _paint(self, image: NDArray[Any], vector: FloatArray, method: ColorMethod | None) -> NDArray[Any]:
         if method is None and image.dtype in (np.uint8, np.uint16):
@@ -244,6 +298,11 @@ def _check_image(image: NDArray[Any]) -> None:
         raise InputError(
             f"image: expected floats in 0..1, got {lowest:g} to {highest:g}; divide by 255, or pass uint8"
         )
+
+
+def _visible(image: NDArray[Any]) -> NDArray[Any]:
+    colors, alpha = image[..., :3], image[..., 3:]
+    return _filled(colors, alpha) if alpha.size else colors
 
 
 def _filled(colors: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:

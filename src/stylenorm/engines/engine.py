@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -12,19 +14,24 @@ from numpy.typing import NDArray
 
 from stylenorm.engines.memory import check_memory
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
+from stylenorm.graphs import frozen_graph, measuring_graph, told_statistics
+from stylenorm.style import Statistics
 
-__all__ = ["PRECISIONS", "Engine", "FloatArray", "Pixels", "check_options", "num_cores"]
+__all__ = ["PRECISIONS", "Engine", "FloatArray", "Pixels", "Program", "check_options", "num_cores"]
 
 PRECISIONS = ("auto", "f32", "bf16")
 
 FloatArray = NDArray[np.float32]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Program = Callable[..., list[NDArray[Any]]]
+"""A graph made ready: called with its inputs in turn, it returns its outputs in turn."""
 
 
 class Engine(ABC):
     """Runs one network. Use it as a context manager, or call `close`.
 
-    A subclass defines `_paint`; one whose backend can convert integers itself also overrides `_paint_image`.
+    A subclass defines `_paint`, `program` and `_opened`; one whose backend can convert integers itself also
+    overrides `_paint_image`.
 
     Attributes:
         name: the engine's name in the registry.
@@ -38,6 +45,8 @@ class Engine(ABC):
     precision: str
     threads: int
     device: str = "CPU"
+    _graph: Path | bytes | None = None
+    _frozen: Engine | None = None
 
     def paint(self, photo: FloatArray, style: FloatArray, *, exact: bool = False) -> FloatArray:
         """Paint photos.
@@ -54,14 +63,7 @@ class Engine(ABC):
             ShapeError: the photo or the style has another shape or type.
             MemoryError: the photo does not fit into memory.
         """
-        if (
-            not isinstance(photo, np.ndarray)
-            or photo.ndim != 4
-            or photo.shape[1] != 3
-            or 0 in photo.shape
-            or photo.dtype != np.float32
-        ):
-            raise ShapeError(f"photo: expected float32 (N, 3, H, W), got {_described(photo)}")
+        _check_photo(photo)
         check_memory(photo.size // 3)
         return self._paint(np.ascontiguousarray(photo), _checked_style(style), exact)
 
@@ -92,6 +94,57 @@ class Engine(ABC):
         pixels: Pixels = np.ascontiguousarray(image)  # type: ignore[assignment]  # checked above
         return self._paint_image(pixels, _checked_style(style))
 
+    def frozen(self) -> Engine:
+        """Return the engine whose norms measure nothing: same network, backend, precision and threads.
+
+        It paints with vectors that hold scale and shift in place of gamma and beta
+        (`stylenorm.graphs.frozen_vector`). It is opened once, and closed with this engine.
+
+        Raises:
+            InputError: this engine was opened without a graph, or its graph is no stylizer network.
+        """
+        if self._frozen is None:
+            self._frozen = self._opened(frozen_graph(self._content()))
+        return self._frozen
+
+    def measure(self, photos: FloatArray, style: FloatArray) -> Statistics:
+        """Measure what the norms take out of photos, all of them together, when painted in a style.
+
+        Args:
+            photos: (N, 3, H, W) float32, RGB, 0..1; statistics are over the batch, as if the photos were one.
+            style: (L,) float32, see `stylenorm.Style.vector`.
+
+        Raises:
+            ShapeError: the photos or the style have another shape or type.
+            InputError: this engine was opened without a graph, or its graph is no stylizer network.
+            MemoryError: the photos do not fit into memory.
+        """
+        _check_photo(photos)
+        check_memory(photos.size // 3)
+        program = self.program(measuring_graph(self._content()))
+        _, *told = program(np.ascontiguousarray(photos), _checked_style(style))
+        return told_statistics(told)
+
+    @abstractmethod
+    def program(self, graph: bytes) -> Program:
+        """Make a graph ready on this engine's backend, in float32 and with its threads.
+
+        Args:
+            graph: an ONNX file's content, made from the network's by `stylenorm.graphs`.
+        """
+
+    @abstractmethod
+    def _opened(self, graph: bytes) -> Engine:
+        """Return an engine of the same kind and settings for another graph with photo and style."""
+
+    def _content(self) -> bytes:
+        if self._graph is None:
+            raise InputError(
+                f"engine {self.name!r}: expected one opened with network.onnx (open_engine does), "
+                "got one without a graph"
+            )
+        return self._graph if isinstance(self._graph, bytes) else self._graph.read_bytes()
+
     @abstractmethod
     def _paint(self, photo: FloatArray, style: FloatArray, exact: bool) -> FloatArray: ...
 
@@ -105,8 +158,11 @@ class Engine(ABC):
         painting.clip(0, highest, out=painting)
         return np.ascontiguousarray(painting.transpose(1, 2, 0).astype(image.dtype))
 
-    def close(self) -> None:  # noqa: B027 (most engines hold nothing that garbage collection would not free)
+    def close(self) -> None:
         """Free what the engine holds. It cannot paint afterwards."""
+        if self._frozen is not None:
+            self._frozen.close()
+            self._frozen = None
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +189,17 @@ def check_options(precision: str, threads: int | None) -> None:
 def num_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_photo(photo: FloatArray) -> None:
+    if (
+        not isinstance(photo, np.ndarray)
+        or photo.ndim != 4
+        or photo.shape[1] != 3
+        or 0 in photo.shape
+        or photo.dtype != np.float32
+    ):
+        raise ShapeError(f"photo: expected float32 (N, 3, H, W), got {_described(photo)}")
 
 
 def _checked_style(style: FloatArray) -> FloatArray:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from stylenorm.engines.engine import Engine, FloatArray
+from stylenorm.engines.engine import Engine, FloatArray, Program
+from stylenorm.errors import InputError
+from stylenorm.graphs import Graph, norm_sizes
+from stylenorm.style import Statistics
 
 __all__ = ["FakeEngine"]
 
@@ -12,7 +17,10 @@ __all__ = ["FakeEngine"]
 class FakeEngine(Engine):
     """Paints the negative of the photo; as with a real network, the style's last number is the photo gate.
 
-    ``painting = gate * photo + (1 - gate) * (1 - photo)``, in float32.
+    ``painting = gate * photo + (1 - gate) * (1 - photo)``, in float32. It has no norms: frozen it is itself.
+
+    Args:
+        graph: of the network that it stands for; only `measure` asks for it.
 
     Attributes:
         num_paintings: how often it has painted.
@@ -22,8 +30,35 @@ class FakeEngine(Engine):
     precision = "f32"
     threads = 1
 
-    def __init__(self) -> None:
+    def __init__(self, graph: Path | bytes | None = None) -> None:
+        self._graph = graph
         self.num_paintings = 0
+
+    def frozen(self) -> Engine:
+        """Return this engine."""
+        return self
+
+    def measure(self, photos: FloatArray, style: FloatArray) -> Statistics:  # noqa: ARG002
+        """Return the network's norms with mean 0 and variance 1 each.
+
+        Raises:
+            InputError: this engine was opened without a graph.
+        """
+        sizes = norm_sizes(Graph.parse(self._content()))
+        counts = tuple(photos.size // 3 for _ in sizes)
+        m2s = tuple(np.full(size, n, np.float64) for size, n in zip(sizes, counts, strict=True))
+        return Statistics(counts, tuple(np.zeros(size) for size in sizes), m2s)
+
+    def program(self, graph: bytes) -> Program:  # noqa: ARG002
+        """Refuse: it has no backend.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("engine 'fake': expected an engine that runs graphs; use 'openvino'")
+
+    def _opened(self, graph: bytes) -> Engine:  # noqa: ARG002
+        return self
 
     def _paint(self, photo: FloatArray, style: FloatArray, exact: bool) -> FloatArray:  # noqa: ARG002
         self.num_paintings += 1

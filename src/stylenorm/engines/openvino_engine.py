@@ -16,10 +16,11 @@ What was measured, and therefore done (quarter network of width 48, two AVX2 cor
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stylenorm.engines.engine import Engine, FloatArray, Pixels, check_options, num_cores
+from stylenorm.engines.engine import Engine, FloatArray, Pixels, Program, check_options, num_cores
 from stylenorm.errors import InputError, ShapeError
 
 __all__ = ["OpenVinoEngine", "import_openvino"]
@@ -69,7 +70,7 @@ class OpenVinoEngine(Engine):
     """Runs ``network.onnx`` by OpenVINO; see the module's docstring. Safe to call from several threads.
 
     Args:
-        graph: path of ``network.onnx``.
+        graph: ``network.onnx``: its path, or its content.
         precision: see `stylenorm.engines.open_engine`.
         threads: how many; None for all cores.
 
@@ -79,7 +80,7 @@ class OpenVinoEngine(Engine):
 
     name = "openvino"
 
-    def __init__(self, graph: Path, *, precision: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, graph: Path | bytes, *, precision: str = "auto", threads: int | None = None) -> None:
         check_options(precision, threads)
         self._ov = import_openvino()
         self._core = self._ov.Core()
@@ -90,20 +91,46 @@ class OpenVinoEngine(Engine):
                 "this one has none; use 'f32', or 'auto' for whatever is fast"
             )
         self.precision = "bf16" if has_bf16 and precision != "f32" else "f32"
-        self._always_bf16 = precision == "bf16"
+        self._asked, self._always_bf16 = precision, precision == "bf16"
         self._graph = graph
         self._settings = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = str(threads)
         self._read()  # a broken file fails here, not at the first picture
+        self._num_threads = threads
         self.threads = threads or int(self._core.get_property("CPU", "INFERENCE_NUM_THREADS")) or num_cores()
         self._requests: OrderedDict[_Key, Any] = OrderedDict()
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Free the compiled graphs; the next picture compiles anew."""
+        super().close()
         with self._lock:
             self._requests.clear()
+
+    def program(self, graph: bytes) -> Program:
+        """Make a graph ready; see `Engine.program`. It is compiled for each shape that comes."""
+        model = self._core.read_model(io.BytesIO(graph))
+        settings = {**self._settings, "INFERENCE_PRECISION_HINT": "f32"}
+        requests: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
+
+        def run(*inputs: NDArray[Any]) -> list[NDArray[Any]]:
+            key = tuple(array.shape for array in inputs)
+            with _clear_errors(key[0]):
+                if key not in requests:
+                    if len(requests) >= _KEPT_GRAPHS:
+                        requests.popitem(last=False)
+                    model.reshape(dict(enumerate(key)))
+                    requests[key] = self._core.compile_model(model, "CPU", settings).create_infer_request()
+                requests.move_to_end(key)
+                self._infer(requests[key], inputs)
+                num_outputs = len(model.outputs)
+                return [requests[key].get_output_tensor(i).data.copy() for i in range(num_outputs)]
+
+        return run
+
+    def _opened(self, graph: bytes) -> Engine:
+        return OpenVinoEngine(graph, precision=self._asked, threads=self._num_threads)
 
     def _paint(self, photo: FloatArray, style: FloatArray, exact: bool) -> FloatArray:
         return self._run(photo, style, exact)
@@ -121,20 +148,23 @@ class OpenVinoEngine(Engine):
                     f"style: expected {tuple(request.get_input_tensor(1).shape)} for this network, "
                     f"got {style.shape}"
                 )
-            inputs = (self._tensor(photo), self._tensor(style))  # alive until the request is done
-            for index, tensor in enumerate(inputs):
-                request.set_input_tensor(index, tensor)
-            request.start_async()
-            try:
-                while not request.wait_for(_POLL_MS):
-                    pass  # so that Ctrl-C is heard
-            except BaseException:
-                request.cancel()
-                with suppress(RuntimeError):
-                    request.wait()
-                raise
+            self._infer(request, (photo, style))
             painting: NDArray[Any] = request.get_output_tensor(0).data.copy()  # the tensor is the request's
             return painting
+
+    def _infer(self, request: Any, inputs: Sequence[NDArray[Any]]) -> None:
+        tensors = [self._tensor(array) for array in inputs]  # alive until the request is done
+        for index, tensor in enumerate(tensors):
+            request.set_input_tensor(index, tensor)
+        request.start_async()
+        try:
+            while not request.wait_for(_POLL_MS):
+                pass  # so that Ctrl-C is heard
+        except BaseException:
+            request.cancel()
+            with suppress(RuntimeError):
+                request.wait()
+            raise
 
     def _tensor(self, array: NDArray[Any]) -> Any:
         # OpenVINO shares only arrays that it could write to, though it does not write to inputs
@@ -163,9 +193,12 @@ class OpenVinoEngine(Engine):
 
     def _read(self) -> Any:
         try:
-            return self._core.read_model(self._graph)
+            return self._core.read_model(
+                io.BytesIO(self._graph) if isinstance(self._graph, bytes) else self._graph
+            )
         except RuntimeError as error:
-            raise InputError(f"{self._graph}: expected an exported network (ONNX), cannot read it") from error
+            name = "graph" if isinstance(self._graph, bytes) else self._graph
+            raise InputError(f"{name}: expected an exported network (ONNX), cannot read it") from error
 
     def _with_integers(self, model: Any, dtype: str) -> Any:
         """Let photo and painting be (N, H, W, 3) integers, converted and laid out inside the graph."""

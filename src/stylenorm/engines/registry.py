@@ -72,7 +72,7 @@ def open_engine(
         raise UnknownNameError("engine", name, ENGINES)
     check_options(precision, threads)
     if name == "fake":
-        return FakeEngine()
+        return FakeEngine(graph)
     kind = ENGINES[name]
     if not kind.is_installed():
         raise MissingExtraError(kind.package, kind.extra or "openvino", f"engine {name!r}")
@@ -84,7 +84,7 @@ def open_engine(
                 "engine 'torch': expected load_module, a function that gives the network as a torch module; "
                 "stylenorm.Stylizer passes one"
             )
-        return TorchEngine(load_module(), precision=precision, threads=threads)
+        return TorchEngine(load_module(), precision=precision, threads=threads, graph=graph)
     if not graph.is_file():
         raise InputError(f"{graph}: expected an exported network, found no such file; name a network folder")
     if name == "onnxruntime":
