@@ -270,9 +270,9 @@ def test_a_closed_engine_starts_anew(network: NetworkFolder, vector: np.ndarray)
 
 
 def test_bf16_is_refused_where_there_is_none(network: NetworkFolder) -> None:
-    from stylenorm.engines.openvino_engine import import_openvino
+    from stylenorm.engines.openvino_engine import openvino_core
 
-    if "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         with opened("openvino", network, precision="bf16") as engine:
             assert engine.precision == "bf16"
         return
@@ -298,6 +298,30 @@ def test_torch_bf16_is_close_and_exact_means_exact(network: NetworkFolder, vecto
     assert not np.array_equal(actual, expected)
     # bfloat16 has 8 bits; measured 0.009 after the sigmoid
     np.testing.assert_allclose(actual, expected, rtol=0, atol=0.05)
+
+
+def test_ctrl_c_is_survived_when_engines_have_come_and_gone(network: NetworkFolder) -> None:
+    needs("openvino")
+    code = (
+        "import faulthandler, gc, signal, sys\n"
+        "from pathlib import Path\n"
+        "from stylenorm.engines import open_engine\n"
+        "faulthandler.enable()\n"  # as pytest does: gives the signals a stack of their own
+        "first = open_engine('openvino', Path(sys.argv[1]))\n"
+        "second = open_engine('openvino', Path(sys.argv[1]))\n"
+        "del first; gc.collect()\n"
+        "del second; gc.collect()\n"
+        "try: signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt: print('survived')\n"
+    )
+    default = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", default + code, str(network.graph)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
 
 
 def test_openvino_is_imported_without_telemetry(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ What was measured, and therefore done (quarter network of width 48, two AVX2 cor
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
 import threading
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 from stylenorm.engines.engine import Engine, FloatArray, Pixels, Program, check_options, num_cores
 from stylenorm.errors import InputError, ShapeError
 
-__all__ = ["OpenVinoEngine", "import_openvino"]
+__all__ = ["OpenVinoEngine", "import_openvino", "openvino_core"]
 
 # Compiled graphs keep their activations: of how many pixels together they are kept, and of how many graphs.
 _KEPT_PIXELS = 6_000_000
@@ -66,6 +67,17 @@ def import_openvino() -> Any:
     return openvino
 
 
+@functools.cache
+def openvino_core() -> Any:
+    """Return the one ``openvino.Core`` of this process; nothing here makes another.
+
+    OpenVINO's CPU plugin gives the thread that loads it a signal stack of its own, and puts the one before
+    back when it is unloaded. With two cores that end in the order in which they began, the second puts back
+    the first one's, which is gone by then: the next Ctrl-C ends the process with a segmentation fault.
+    """
+    return import_openvino().Core()
+
+
 class OpenVinoEngine(Engine):
     """Runs ``network.onnx`` by OpenVINO; see the module's docstring. Safe to call from several threads.
 
@@ -83,7 +95,7 @@ class OpenVinoEngine(Engine):
     def __init__(self, graph: Path | bytes, *, precision: str = "auto", threads: int | None = None) -> None:
         check_options(precision, threads)
         self._ov = import_openvino()
-        self._core = self._ov.Core()
+        self._core = openvino_core()
         has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
             raise InputError(

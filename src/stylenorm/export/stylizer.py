@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stylenorm.engines.openvino_engine import import_openvino
+from stylenorm.engines.openvino_engine import openvino_core
 from stylenorm.errors import ExportError, InputError
 from stylenorm.media import atomic_write
 from stylenorm.networks import NetworkConfig, StylizerNetwork, build_network
@@ -178,7 +178,7 @@ def _random_style(network: StylizerNetwork) -> torch.Tensor:
 
 
 def _check_parity(network: StylizerNetwork, graph: bytes) -> None:
-    core = import_openvino().Core()
+    core = openvino_core()
     model = core.read_model(io.BytesIO(graph))
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     style = _random_style(network)
