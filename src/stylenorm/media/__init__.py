@@ -9,21 +9,34 @@ from stylenorm.media.picture import Frame, Metadata, Picture
 from stylenorm.media.planning import Job, plan_outputs
 from stylenorm.media.reading import picture_from_image, read_picture
 from stylenorm.media.transparency import fill_transparent
+from stylenorm.media.video import Film, FilmFrame
+from stylenorm.media.video_formats import FilmFormat, film_format_of, is_film
+from stylenorm.media.video_reading import Damage, FilmReader
+from stylenorm.media.video_writing import FilmWriter, WritingOptions
 from stylenorm.media.writing import encode_picture, write_picture
 
 __all__ = [
     "MAX_MEGAPIXELS",
     "Animation",
+    "Damage",
+    "Film",
+    "FilmFormat",
+    "FilmFrame",
+    "FilmReader",
+    "FilmWriter",
     "Frame",
     "Job",
     "Metadata",
     "Picture",
     "PictureSource",
+    "WritingOptions",
     "atomic_write",
     "check_output",
     "encode_picture",
     "fill_transparent",
+    "film_format_of",
     "find_pictures",
+    "is_film",
     "picture_from_image",
     "plan_outputs",
     "read_animation",
