@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,13 @@ def _torch() -> None:
     needs("torch")
 
 
-@pytest.mark.parametrize("config", [train._DATA, train._NETWORK, train._LOOP], ids=lambda config: config[1])
+@pytest.mark.parametrize(
+    "config", [train._MULTISTYLE, train._DISTILL, train._NETWORK, train._LOOP], ids=lambda config: config[1]
+)
 def test_what_is_read_from_the_source_is_the_class(config: tuple[str, str]) -> None:
     kind = getattr(importlib.import_module(config[0]), config[1])
     read = read_fields(*config)
-    nested = {"network"} if config is train._DATA else set()  # has options of its own
+    nested = {"network"} if config is train._MULTISTYLE else set()  # has options of its own
     real = [field for field in dataclasses.fields(kind) if field.name not in nested]
     assert {field.name: field.default for field in read} == {
         field.name: REQUIRED if field.default is dataclasses.MISSING else field.default for field in real
@@ -140,6 +143,7 @@ def test_train_with_mistakes_is_one_line(run: Run, paintings: Path, tmp_path: Pa
     assert "photos" in done.err
 
 
-def test_the_record_names_no_folders() -> None:
-    words = ["train", "--photos", "/home/me/photos", "--steps", "3"]
-    assert train._without_folders(words) == ["train", "--photos", "photos", "--steps", "3"]
+def test_the_record_names_no_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["train", "multistyle", "--photos", "/home/me/photos", "--steps", "3"]
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/stylenorm", *words])
+    assert train._command() == "stylenorm train multistyle --photos photos --steps 3"

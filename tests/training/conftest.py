@@ -43,7 +43,7 @@ def make_training(material: Path, tmp_path: Path) -> TrainingMaker:
         loop = {k: changes.pop(k) for k in list(changes) if k in LoopConfig.__dataclass_fields__}
         config = MultistyleConfig(
             photos=material / "photos",
-            features=material / "features",
+            features=str(material / "features"),
             network=NetworkConfig("quarter", 8, 1),
             crop_px=48,
             batch_size=2,

@@ -5,22 +5,27 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stylenorm.cli.usage import as_usage
 from stylenorm.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from stylenorm.training.loop import Recipe
 
 __all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "learn styles from paintings (needs torch)"
 EPILOG = """example:
-  stylenorm train multistyle --photos photos/ --paintings paintings/ --styles styles.toml \\
-      --features features/ --out trained/"""
+  stylenorm train multistyle --photos photos/ --paintings paintings/ --styles styles.toml --out trained/"""
 
-_DATA = ("stylenorm.training.multistyle", "MultistyleConfig")
-_NETWORK = ("stylenorm.networks.stylizer", "NetworkConfig")
-_LOOP = ("stylenorm.training.loop", "LoopConfig")
+_Config = tuple[str, str]  # module and class of a recipe's configuration
+_MULTISTYLE: _Config = ("stylenorm.training.multistyle", "MultistyleConfig")
+_DISTILL: _Config = ("stylenorm.training.distill", "DistillConfig")
+_NETWORK: _Config = ("stylenorm.networks.stylizer", "NetworkConfig")
+_LOOP: _Config = ("stylenorm.training.loop", "LoopConfig")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,13 +33,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from stylenorm.cli.configurations import add_fields, read_fields
 
     recipes = parser.add_subparsers(title="recipes", metavar="RECIPE", required=True, parser_class=_Plain)
-    recipe = recipes.add_parser(
+
+    def add_recipe(
+        name: str, summary: str, description: str, run: Callable[[argparse.Namespace], int]
+    ) -> Any:
+        recipe = recipes.add_parser(
+            name,
+            help=summary,
+            description=description,
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        recipe.set_defaults(recipe=run)
+        return recipe
+
+    loop = read_fields(*_LOOP)
+    shared = {field.name for field in loop}  # the seed: one for all
+
+    def add_config(group: argparse._ArgumentGroup, config: _Config) -> None:
+        add_fields(group, tuple(field for field in read_fields(*config) if field.name not in shared))
+
+    recipe = add_recipe(
         "multistyle",
-        help="many styles in one network",
-        description="Learn a network, its identity style and a style for each painting.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        "many styles in one network",
+        "Learn a network, its identity style and a style for each painting.",
+        train_multistyle,
     )
     group = recipe.add_argument_group("what is learned")
     group.add_argument(
@@ -46,12 +70,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TOML or JSON: which of the paintings, under which names, with artist, title, year, licence",
     )
-    loop = read_fields(*_LOOP)
-    shared = {field.name for field in loop}  # the seed: one for all
-    add_fields(group, tuple(field for field in read_fields(*_DATA) if field.name not in shared))
-    add_fields(recipe.add_argument_group("network"), read_fields(*_NETWORK))
+    group.add_argument(
+        "--others",
+        type=Path,
+        metavar="DIR",
+        help="paintings that are learned beside the styles and not kept: they widen what the network can do",
+    )
+    add_config(group, _MULTISTYLE)
+    add_config(recipe.add_argument_group("network"), _NETWORK)
     add_fields(recipe.add_argument_group("training"), loop)
-    recipe.set_defaults(recipe=train_multistyle)
+
+    recipe = add_recipe(
+        "distill",
+        "the feature network that the losses look through",
+        "Learn a small feature network whose losses move pictures as those of two larger ones do.",
+        train_distill,
+    )
+    add_config(recipe.add_argument_group("what is learned"), _DISTILL)
+    add_fields(recipe.add_argument_group("training"), loop)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,25 +108,50 @@ def train_multistyle(options: argparse.Namespace) -> int:
     """
     from stylenorm.cli.paintings import read_paintings
     from stylenorm.networks import NetworkConfig
-    from stylenorm.training.loop import LoopConfig, fit
     from stylenorm.training.multistyle import Multistyle, MultistyleConfig
 
     network = NetworkConfig(**_values(_NETWORK, options))
-    config = MultistyleConfig(network=network, **_values(_DATA, options))
+    config = MultistyleConfig(network=network, **_values(_MULTISTYLE, options))
     with as_usage():
         paintings = read_paintings(options.paintings, options.styles)
-    command = shlex.join(["stylenorm", *_without_folders(sys.argv[1:])])
-    recipe = Multistyle(config, paintings, options.out, command)
+        others = read_paintings(options.others, None) if options.others else []
+    known = {painting.path.name for painting in paintings}
+    others = [painting for painting in others if painting.path.name not in known]
+    recipe = Multistyle(config, paintings, options.out, _command(), others)
+    code = _fit(recipe, options)
+    if code == 0:
+        for path, reason in recipe.photos.unreadable.items():
+            print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
+        print(
+            f"{options.out}: {len(paintings)} styles; "
+            f"paint with: stylenorm stylize --network {options.out} ..."
+        )
+    return code
+
+
+def train_distill(options: argparse.Namespace) -> int:
+    """Train `stylenorm.training.distill`.
+
+    Raises:
+        TrainingError: the training cannot go on.
+    """
+    from stylenorm.training.distill import Distill, DistillConfig
+
+    recipe = Distill(DistillConfig(**_values(_DISTILL, options)), options.steps, options.out, _command())
+    code = _fit(recipe, options)
+    if code == 0:
+        print(f"{options.out}: distilled.safetensors, and what it was measured to be in record.json")
+    return code
+
+
+def _fit(recipe: Recipe, options: argparse.Namespace) -> int:
+    from stylenorm.training.loop import LoopConfig, fit
+
     try:
         fit(recipe, LoopConfig(**_values(_LOOP, options)))
     except KeyboardInterrupt:
         print("stylenorm: interrupted; the same command with --resume goes on from here", file=sys.stderr)
         return 130
-    for path, reason in recipe.photos.unreadable.items():
-        print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
-    print(
-        f"{options.out}: {len(paintings)} styles; paint with: stylenorm stylize --network {options.out} ..."
-    )
     return 0
 
 
@@ -98,12 +159,13 @@ class _Plain(argparse.ArgumentParser):
     """A recipe's parser; named, since sub-parsers otherwise take the class of their command's parser."""
 
 
-def _values(config: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
+def _command() -> str:
+    """The command as it goes into the record: of paths only the last part, which says enough."""
+    words = [Path(word).name if "/" in word or "\\" in word else word for word in sys.argv[1:]]
+    return shlex.join(["stylenorm", *words])
+
+
+def _values(config: _Config, options: argparse.Namespace) -> dict[str, Any]:
     from stylenorm.cli.configurations import read_fields
 
     return {field.name: getattr(options, field.name) for field in read_fields(*config)}
-
-
-def _without_folders(words: list[str]) -> list[str]:
-    """The arguments as they go into the record: of paths only the last part, which says enough."""
-    return [Path(word).name if "/" in word or "\\" in word else word for word in words]

@@ -99,6 +99,10 @@ class Darknet(FeatureNetwork):
         self.requires_grad_(False)
         self.eval()
 
+    def layers(self) -> list[nn.Conv2d]:
+        """Return the convolutions, in order, each with its batch norm folded in."""
+        return [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
+
     def activations(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield ``conv1``, ``conv2``, ... after the leaky ReLU."""
         for number, conv in enumerate(self.convs, start=1):

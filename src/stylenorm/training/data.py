@@ -1,11 +1,16 @@
 """Photos and paintings for training.
 
 Every batch is a pure function of (seed, step): which photos, which crops, which flips. So a resumed training
-sees exactly what an uninterrupted one would have seen, with no sampler to save.
+sees exactly what an uninterrupted one would have seen, with no sampler to save; and batches can be made ahead
+by threads, in any order.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +25,9 @@ from stylenorm.media import find_pictures, read_picture
 __all__ = ["Photos", "read_painting"]
 
 _MOST_UNREADABLE = 100  # in a row: then it is the folder that is wrong, not a picture
+_LARGEST_ZOOM = 1.35
+_CACHE_BYTES = 1 << 30  # decoded photos kept in memory, already scaled down to what a crop can need
+_BATCHES_AHEAD = 8
 
 
 class Photos:
@@ -48,9 +56,33 @@ class Photos:
             )
         self.crop_px, self.batch_size, self.seed, self.num_held_out = crop_px, batch_size, seed, num_held_out
         self.unreadable: dict[Path, str] = {}
+        self._decoded: dict[Path, NDArray[np.uint8]] = {}
+        self._decoded_bytes = 0
+        self._ahead: dict[int, Future[Tensor]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    @contextmanager
+    def ahead(self) -> Iterator[None]:
+        """Within the block, threads begin the batches that follow the one asked for."""
+        # Half the cores: the other half computes, or feeds a GPU.
+        num_threads = max(1, (os.cpu_count() or 1) // 2)
+        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="photos")
+        try:
+            yield
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+            self._ahead.clear()
 
     def batch(self, step: int) -> Tensor:
         """Return the crops of ``step``: (batch_size, 3, crop_px, crop_px), RGB, 0..1."""
+        if self._pool is None:
+            return self._make_batch(step)
+        wanted = range(step, step + _BATCHES_AHEAD)
+        self._ahead = {s: self._ahead.get(s) or self._pool.submit(self._make_batch, s) for s in wanted}
+        return self._ahead.pop(step).result()
+
+    def _make_batch(self, step: int) -> Tensor:
         trained_on = self.paths[self.num_held_out :]
         rng = np.random.default_rng([self.seed, 1, step])
         crops = []
@@ -64,9 +96,9 @@ class Photos:
                     break
                 index = int(rng.integers(len(trained_on)))
             else:
-                path, reason = next(iter(self.unreadable.items()))
+                (path, reason), *others = self.unreadable.items()
                 raise TrainingError(
-                    f"{len(self.unreadable)} photos could not be read; the first: {path}: {reason}"
+                    f"{len(others) + 1} photos could not be read; the first: {path}: {reason}"
                 )
             crops.append(crop)
         return _to_tensor(np.stack(crops))
@@ -78,19 +110,35 @@ class Photos:
         return _to_tensor(np.stack(crops))
 
     def _crop(self, path: Path, rng: np.random.Generator) -> NDArray[np.uint8] | None:
-        zoom, left, top, flip = rng.uniform(1.0, 1.35), rng.uniform(), rng.uniform(), rng.uniform() < 0.5
-        if path in self.unreadable:
-            return None
-        try:
-            pixels = _as_uint8(read_picture(path).pixels)
-        except PictureError as error:
-            self.unreadable[path] = str(error)
+        zoom, left, top = rng.uniform(1.0, _LARGEST_ZOOM), rng.uniform(), rng.uniform()
+        flip = rng.uniform() < 0.5
+        pixels = self._decode(path)
+        if pixels is None:
             return None
         image = _resize_shorter(Image.fromarray(pixels), round(self.crop_px * zoom))
         x = round(left * (image.width - self.crop_px))
         y = round(top * (image.height - self.crop_px))
         crop = np.asarray(image.crop((x, y, x + self.crop_px, y + self.crop_px)))
         return crop[:, ::-1] if flip else crop
+
+    def _decode(self, path: Path) -> NDArray[np.uint8] | None:
+        """The photo, no larger than a crop can need; None if it cannot be read."""
+        if path in self.unreadable:
+            return None
+        if path in self._decoded:
+            return self._decoded[path]
+        try:
+            pixels = _as_uint8(read_picture(path).pixels)
+        except PictureError as error:
+            self.unreadable[path] = str(error)
+            return None
+        largest_px = round(self.crop_px * _LARGEST_ZOOM)
+        if min(pixels.shape[:2]) > largest_px:
+            pixels = np.asarray(_resize_shorter(Image.fromarray(pixels), largest_px))
+        if self._decoded_bytes + pixels.nbytes <= _CACHE_BYTES:
+            self._decoded[path] = pixels
+            self._decoded_bytes += pixels.nbytes
+        return pixels
 
 
 def read_painting(path: Path, shorter_px: int) -> Tensor:

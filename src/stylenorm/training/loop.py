@@ -15,6 +15,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -52,6 +53,8 @@ class LoopConfig:
         sample_every: steps between pictures of samples; 0 for none.
         seed: what all randomness is drawn from.
         resume: go on from the checkpoint in ``out``; without one, start anew.
+        device: where to compute: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one. A run may be
+            resumed on another device; only on the CPU is it the same to the bit.
     """
 
     out: Path
@@ -63,6 +66,7 @@ class LoopConfig:
     sample_every: int = 500
     seed: int = 0
     resume: bool = False
+    device: str = "auto"
 
 
 class Recipe(ABC):
@@ -75,6 +79,14 @@ class Recipe(ABC):
 
     name: str
     model: nn.Module
+
+    @abstractmethod
+    def to(self, device: torch.device) -> None:
+        """Move the model, and all else that a step computes with, to ``device``."""
+
+    def running(self) -> AbstractContextManager[None]:
+        """Return what holds while steps are made, such as threads that make batches ahead."""
+        return nullcontext()
 
     @abstractmethod
     def config(self) -> Mapping[str, Any]:
@@ -112,6 +124,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
         raise InputError(f"steps: expected at least 1, got {config.steps}")
     config.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
+    recipe.to(_device(config.device))
     state = _State(recipe, config)
     step = state.load() if config.resume else 0
     state.check_fresh(config.resume)
@@ -119,7 +132,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
     shown: dict[str, float] = {}
     last_save = time.monotonic()
     progress = tqdm(total=config.steps, initial=step, desc=recipe.name, unit="step", dynamic_ncols=True)
-    with progress, _HeldInterrupt() as interrupt:
+    with progress, recipe.running(), _HeldInterrupt() as interrupt:
         while step < config.steps:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             for group in state.optimizer.param_groups:
@@ -241,7 +254,7 @@ class _State:
         if not self.path.exists():
             return 0
         try:
-            content = torch.load(self.path, weights_only=True)
+            content = torch.load(self.path, weights_only=True, map_location="cpu")
             theirs = content["identity"] if content["format"] == _CHECKPOINT_FORMAT else {}
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError):
             theirs = {}
@@ -267,6 +280,20 @@ class _State:
     def check_fresh(self, resume: bool) -> None:
         if self.path.exists() and not resume:
             raise TrainingError(f"{self.path} exists: go on with --resume, or start anew in another folder")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"device: expected auto, cpu or a device of this machine, got {name!r}: {reason}"
+        ) from error
+    return device
 
 
 def _rate(step: int, steps: int) -> float:

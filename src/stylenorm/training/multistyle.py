@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,10 @@ from stylenorm.errors import InputError
 from stylenorm.export import export_stylizer
 from stylenorm.networks import NetworkConfig, build_network
 from stylenorm.perceptual import (
-    DARKNETS,
     SMALLEST_PX,
     PerceptualLoss,
     StyleTarget,
-    load_darknet,
+    load_features,
     total_variation,
 )
 from stylenorm.training.data import Photos, read_painting
@@ -77,7 +77,8 @@ class MultistyleConfig:
 
     Attributes:
         photos: folder of photos.
-        features: folder with the feature networks' weights.
+        features: the networks that judge: distilled for the one that ships, or a folder with the Darknets'
+            weights; several separated by commas.
         network: which stylizer network.
         crop_px: side of the training crops.
         batch_size: crops a step.
@@ -88,6 +89,7 @@ class MultistyleConfig:
         tv_weight: weight of the total variation.
         identity_weight: weight of the identity's squared error.
         identity_share: share of the samples that are trained as the identity, once the warm-up is over.
+        others_share: share of the styled samples that go to the ``others`` of `Multistyle`, if there are any.
         warmup_steps: over these steps the share falls from 1, and the style weight rises from 0 as the square
             of the step: the network learns to see before it paints.
         num_held_out: photos (the first by name) that are never trained on, for samples and measurements.
@@ -95,7 +97,7 @@ class MultistyleConfig:
     """
 
     photos: Path
-    features: Path
+    features: str = "distilled"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     crop_px: int = 256
     batch_size: int = 4
@@ -106,6 +108,7 @@ class MultistyleConfig:
     tv_weight: float = 3.0
     identity_weight: float = 20.0
     identity_share: float = 0.1
+    others_share: float = 0.3
     warmup_steps: int = 1000
     num_held_out: int = 24
     seed: int = 0
@@ -124,7 +127,7 @@ class _Model(nn.Module):
 
     def style_vectors(self, index: Tensor, gate: float = 0.0) -> Tensor:
         """Return the network's style input for rows ``index`` (N,): (N, L)."""
-        rows = self.styles[index]
+        rows = self.styles[index.to(self.styles.device)]
         return torch.cat([rows, rows.new_full((len(index), 1), gate)], dim=1)
 
 
@@ -134,6 +137,8 @@ class Multistyle(Recipe):
     Args:
         config: what to learn from.
         paintings: one style each.
+        others: paintings that are learned beside them and not exported: they make the network answer to more
+            gammas and betas than those of its own styles, which is what a predictor of styles needs.
         out: folder for the results: ``network.onnx``, ``styles/*.safetensors``, ``record.json``.
         command: the command that started the training, for the record.
     """
@@ -142,7 +147,12 @@ class Multistyle(Recipe):
     model: _Model
 
     def __init__(
-        self, config: MultistyleConfig, paintings: Sequence[Painting], out: Path, command: str = ""
+        self,
+        config: MultistyleConfig,
+        paintings: Sequence[Painting],
+        out: Path,
+        command: str = "",
+        others: Sequence[Painting] = (),
     ) -> None:
         if not paintings:
             raise InputError("paintings: expected at least one, got none; name a folder by --paintings")
@@ -152,6 +162,8 @@ class Multistyle(Recipe):
                 f"crop_px: expected at least {smallest} for {config.num_scales} scales, got {config.crop_px}"
             )
         self.settings, self.paintings, self.out, self.command = config, list(paintings), out, command
+        self.others = list(others)
+        self.device = torch.device("cpu")
         self.photos = Photos(
             config.photos,
             crop_px=config.crop_px,
@@ -159,19 +171,35 @@ class Multistyle(Recipe):
             seed=config.seed,
             num_held_out=config.num_held_out,
         )
-        self.loss = PerceptualLoss(
-            [load_darknet(name, config.features) for name in DARKNETS], config.num_scales
-        )
+        self.loss = PerceptualLoss(load_features(config.features), config.num_scales)
         self.target = StyleTarget.stack(
-            [self.loss.style_target(read_painting(p.path, config.painting_px)) for p in self.paintings]
+            [
+                self.loss.style_target(read_painting(p.path, config.painting_px))
+                for p in (*self.paintings, *self.others)
+            ]
         )
         torch.manual_seed(config.seed)
-        self.model = _Model(config.network, len(self.paintings), config.style_weight)
+        self.model = _Model(config.network, len(self.paintings) + len(self.others), config.style_weight)
+
+    def to(self, device: torch.device) -> None:
+        """Move network, styles, feature networks and what the paintings measure."""
+        self.device = device
+        self.model.to(device)
+        for network in self.loss.networks:
+            network.to(device)
+        self.target = self.target.to(device)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Batches are made ahead."""
+        with self.photos.ahead():
+            yield
 
     def config(self) -> Mapping[str, Any]:
         """Return the settings; all but `tunable` must be the same when a checkpoint is resumed."""
         numbers = {k: v for k, v in vars(self.settings).items() if isinstance(v, int | float)}
-        return {**numbers, **self.settings.network.to_dict(), "styles": [p.name for p in self.paintings]}
+        names = {"styles": [p.name for p in self.paintings], "others": [p.name for p in self.others]}
+        return {**numbers, **self.settings.network.to_dict(), **names}
 
     def tunable(self) -> Collection[str]:
         """Return the weights of the losses: what one wants to change having seen the samples."""
@@ -180,8 +208,8 @@ class Multistyle(Recipe):
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the named, weighted losses of a step."""
         settings, model = self.settings, self.model
-        photo = self.photos.batch(step)
-        index = self._draw_styles(step, len(photo), generator)
+        photo = self.photos.batch(step).to(self.device)
+        index = self._draw_styles(step, len(photo), generator)  # on the CPU, so that nothing waits for a GPU
         painted = model.network(photo, model.style_vectors(index))
         is_identity = index == 0
         error = (painted - photo).square().mean(dim=(1, 2, 3))
@@ -194,10 +222,11 @@ class Multistyle(Recipe):
             "content": zero,
             "style": zero,
             "variation": zero,
-            "identity": settings.identity_weight * (error * is_identity).sum() / len(index),
+            "identity": settings.identity_weight * (error * is_identity.to(self.device)).sum() / len(index),
         }
         if styled.any():
-            painted, photo, rows = painted[styled], photo[styled], index[styled]
+            chosen = styled.nonzero().flatten().to(self.device)
+            painted, photo, rows = painted[chosen], photo[chosen], index[styled].to(self.device)
             terms = self.loss(painted, self.loss.content_target(photo), self.target.select(rows - 1))
             ramp = min(1.0, step / max(1, settings.warmup_steps)) ** 2
             weights = ramp * model.log_weights[rows].exp()
@@ -211,13 +240,13 @@ class Multistyle(Recipe):
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:
         """Return a grid: a row a held-out photo; photo, identity without the gate, then every style."""
         assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
-        photo = self.photos.held_out(_NUM_SAMPLES)
+        photo = self.photos.held_out(_NUM_SAMPLES).to(self.device)
         columns = [photo]
         for row in range(len(self.paintings) + 1):
             index = torch.full((len(photo),), row)
             columns.append(model.network(photo, model.style_vectors(index)))
         grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
-        return (grid * 255).round().byte().permute(1, 2, 0).numpy()
+        return (grid * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export the network, checked against PyTorch, and write the style files and the record."""
@@ -227,11 +256,11 @@ class Multistyle(Recipe):
             "command": self.command,
             "photos": f"{len(self.photos.paths)} ({self.settings.photos.name})",
             "unreadable_photos": str(len(self.photos.unreadable)),
-            "features": ", ".join(DARKNETS),
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+            "features": ", ".join(network.name for network in self.loss.networks),
+            "machine": _machine(self.device),
         }
         export_stylizer(
-            model.network,
+            model.network.cpu(),
             {
                 "identity": model.style_vectors(torch.tensor([0]), gate=1.0)[0].numpy(force=True),
                 **{
@@ -243,13 +272,20 @@ class Multistyle(Recipe):
             about={p.name: _about(p) for p in self.paintings},
             record=whole_record,
         )
-        weights = {p.name: float(w) for p, w in zip(self.paintings, model.log_weights[1:].exp(), strict=True)}
+        weights = {
+            p.name: float(w) for p, w in zip(self.paintings, model.log_weights[1:].exp(), strict=False)
+        }
         details = {**whole_record, **self.config(), "final_style_weights": weights}
         (self.out / "record.json").write_text(json.dumps(details, indent=2) + "\n")
 
     def _draw_styles(self, step: int, count: int, generator: torch.Generator) -> Tensor:
         share = max(self.settings.identity_share, 1 - step / max(1, self.settings.warmup_steps))
         index = torch.randint(1, len(self.paintings) + 1, (count,), generator=generator)
+        if self.others:
+            first, last = len(self.paintings) + 1, len(self.paintings) + len(self.others) + 1
+            other = torch.randint(first, last, (count,), generator=generator)
+            is_other = torch.rand(count, generator=generator) < self.settings.others_share
+            index = torch.where(is_other, other, index)
         is_identity = torch.rand(count, generator=generator) < share
         return torch.where(is_identity, 0, index)
 
@@ -259,6 +295,12 @@ class Multistyle(Recipe):
         low, high = (start + float(np.log(factor)) for factor in _STYLE_WEIGHT_RANGE)
         change = _BALANCE_RATE * (self.settings.content_target - content)
         self.model.log_weights.index_add_(0, rows, change).clamp_(low, high)
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{platform.machine()}, {torch.cuda.get_device_name(device)}"
+    return f"{platform.machine()}, {torch.get_num_threads()} threads"
 
 
 def _about(painting: Painting) -> dict[str, str]:
