@@ -30,6 +30,7 @@ FLOORS = {
     "zoo": 2,
     "networks": 3,
     "perceptual": 3,
+    "optimize": 4,
     "training": 5,  # a recipe ends with its exported network
     "export": 4,
     "stylizer": 5,

@@ -1,0 +1,57 @@
+"""What an optimisation is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stylenorm.errors import InputError, UnknownNameError
+
+__all__ = ["OPTIMIZERS", "STARTS", "OptimizeConfig"]
+
+OPTIMIZERS = ("lbfgs", "adam")
+STARTS = ("photo", "noise", "painting")
+
+
+@dataclass(frozen=True)
+class OptimizeConfig:
+    """How a picture is optimised.
+
+    Attributes:
+        steps: evaluations of the loss and its gradient at full size; one step of L-BFGS takes one, seldom
+            more.
+        coarse_steps: evaluations at each coarser size before; 0 works at full size alone.
+        coarsest_px: sizes are halved while the shorter side stays at least this long.
+        optimizer: lbfgs or adam.
+        learning_rate: of Adam, in units of the picture's range.
+        history_size: steps that L-BFGS remembers; more than 10 bought nothing here.
+        start: photo, noise or painting.
+        content_weight: weight of the content loss.
+        style_weight: weight of the style loss.
+        tv_weight: weight of the total variation.
+        seed: of the noise.
+    """
+
+    steps: int = 100
+    coarse_steps: int = 50
+    coarsest_px: int = 96
+    optimizer: str = "lbfgs"
+    learning_rate: float = 0.02
+    history_size: int = 10
+    start: str = "photo"
+    content_weight: float = 1.0
+    style_weight: float = 30.0
+    tv_weight: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimizer", OPTIMIZERS), ("start", STARTS)):
+            if getattr(self, name) not in known:
+                raise UnknownNameError(name, getattr(self, name), known)
+        for name, lowest in (("steps", 1), ("coarse_steps", 0), ("coarsest_px", 1), ("history_size", 1)):
+            if getattr(self, name) < lowest:
+                raise InputError(f"{name}: expected at least {lowest}, got {getattr(self, name)}")
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InputError(f"{name}: expected 0 or more, got {getattr(self, name):g}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError(f"learning_rate: expected more than 0, got {self.learning_rate:g}")

@@ -1,0 +1,143 @@
+"""Painting by optimisation: the objective against the plain losses, and the descent against itself."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stylenorm.errors import InputError, ShapeError, StylenormError
+from stylenorm.optimize import Evaluation, Objective, OptimizeConfig, StyleSource, optimize
+from stylenorm.perceptual import DARKNETS, Darknet, PerceptualLoss, gram_matrix, style_loss
+from tests.perceptual.darknets import random_tensors
+from tests.tolerances import assert_close
+
+
+def picture(seed: int, height: int = 64, width: int = 80) -> Tensor:
+    """Smooth areas with edges, (1, 3, H, W)."""
+    coarse = torch.rand(1, 3, 5, 6, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(coarse, size=(height, width), mode="nearest")
+
+
+@pytest.fixture(scope="module")
+def loss() -> PerceptualLoss:
+    name = "darknet-reference"
+    return PerceptualLoss([Darknet(DARKNETS[name], random_tensors(name))], num_scales=2)
+
+
+QUICK = OptimizeConfig(steps=15, coarse_steps=6, coarsest_px=32)
+
+
+def test_one_painting_without_masks_is_the_perceptual_loss(loss: PerceptualLoss) -> None:
+    photo, painting, x = picture(0), picture(1, 72, 64), picture(2)
+    found = Objective(loss, photo, [StyleSource(painting)])(x)
+    expected = loss(x, loss.content_target(photo), loss.style_target(painting))
+    assert_close(found.content, expected.content[0])
+    assert_close(found.style, expected.style[0])
+
+
+def test_regions_are_compared_alone_and_count_by_their_share(loss: PerceptualLoss) -> None:
+    photo, x, one, two, three = (picture(seed, 64, 160) for seed in range(5))
+    left, right = torch.zeros(1, 1, 64, 160), torch.zeros(1, 1, 64, 160)
+    left[..., :32] = 1
+    right[..., 32:] = 1
+    sources = [
+        StyleSource(one, photo_mask=left),
+        StyleSource(two, 3.0, photo_mask=right),
+        StyleSource(three, 1.0, painting_mask=left, photo_mask=right),
+    ]
+    found = float(Objective(loss, photo, sources)(x).style)
+
+    network, expected = loss.networks[0], 0.0
+    for scale in range(2):
+        pictures = [torch.nn.functional.avg_pool2d(p, 2) if scale else p for p in (x, one, two, three)]
+        features = [network(p) for p in pictures]
+        for tap in network.style_taps:
+            mine, first, second, third = (f[tap] for f in features)
+            edge = mine.shape[3] // 5  # 32 of 160 pixels, whole at every tap of both scales
+            terms = [
+                (0.2, mine[..., :edge], first),
+                (0.8 * 0.75, mine[..., edge:], second),
+                (0.8 * 0.25, mine[..., edge:], third[..., :edge]),
+            ]
+            for share, a, b in terms:
+                expected += share * float(style_loss(gram_matrix(a), gram_matrix(b))) / 5 / 2
+    assert found == pytest.approx(expected, rel=1e-4)  # float32 sums of other lengths
+
+
+def test_the_loss_falls_and_the_picture_is_the_best_one(loss: PerceptualLoss) -> None:
+    photo, painting = picture(0), picture(1)
+    seen: list[Evaluation] = []
+    result, history = optimize(photo, [painting], loss, QUICK, watch=lambda e, _: seen.append(e))
+    assert seen == history
+    assert {(e.height, e.width) for e in history} == {(32, 40), (64, 80)}
+    last = [e for e in history if e.height == 64]
+    assert len(last) >= 15
+    best = min(last, key=lambda e: e.total)
+    assert best.total < 0.5 * history[0].total
+    assert best.total == pytest.approx(
+        best.content + QUICK.style_weight * best.style + QUICK.tv_weight * _variation(result), rel=0.05
+    )  # the result is clipped, hence not exactly
+    assert result.shape == photo.shape
+    assert 0 <= float(result.min()) <= float(result.max()) <= 1
+
+
+def _variation(x: Tensor) -> float:
+    pixels = x.double().numpy()
+    return float(np.abs(np.diff(pixels, axis=2)).mean() + np.abs(np.diff(pixels, axis=3)).mean())
+
+
+@pytest.mark.parametrize(
+    "change", [{"optimizer": "adam"}, {"start": "noise"}, {"start": "painting"}, {"coarse_steps": 0}]
+)
+def test_every_way_lowers_the_loss(loss: PerceptualLoss, change: dict[str, object]) -> None:
+    config = dataclasses.replace(QUICK, steps=30, **change)  # type: ignore[arg-type]
+    result, _ = optimize(picture(0), [picture(1)], loss, config)
+    before, after = (
+        loss(x, loss.content_target(picture(0)), loss.style_target(picture(1))) for x in (picture(0), result)
+    )
+    assert float(after.style) < 0.5 * float(before.style)
+
+
+def test_the_photo_itself_is_its_own_best_painting(loss: PerceptualLoss) -> None:
+    photo = picture(0)
+    config = dataclasses.replace(QUICK, coarse_steps=0, tv_weight=0.0)
+    result, history = optimize(photo, [photo], loss, config)
+    assert history[0].total == pytest.approx(0, abs=1e-9)
+    assert torch.equal(result, photo)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"steps": 0}, "steps: expected at least 1"),
+        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'"),
+        ({"start": "phto"}, "did you mean 'photo'"),
+        ({"style_weight": -1.0}, "style_weight: expected 0 or more"),
+        ({"learning_rate": 0.0}, "learning_rate: expected more than 0"),
+    ],
+)
+def test_settings_with_mistakes(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(StylenormError, match=message):
+        OptimizeConfig(**fields)  # type: ignore[arg-type]
+
+
+def test_pictures_with_mistakes(loss: PerceptualLoss) -> None:
+    photo = picture(0)
+    with pytest.raises(InputError, match="at least one"):
+        optimize(photo, [], loss, QUICK)
+    with pytest.raises(ShapeError, match=r"photo: expected \(1, 3, H, W\)"):
+        optimize(photo[0], [photo], loss, QUICK)
+    with pytest.raises(ShapeError, match="painting: expected at least 32 px"):
+        optimize(photo, [photo[..., :20]], loss, QUICK)
+    with pytest.raises(InputError, match=r"photo: expected values in 0\.\.1"):
+        optimize(photo * 255, [photo], loss, QUICK)
+    with pytest.raises(ShapeError, match="mask of the photo"):
+        optimize(photo, [StyleSource(photo, photo_mask=torch.ones(1, 1, 3, 3))], loss, QUICK)
+    with pytest.raises(InputError, match="mask of a painting: expected some of it to be white"):
+        optimize(photo, [StyleSource(photo, painting_mask=torch.zeros(1, 1, 64, 80))], loss, QUICK)
+    with pytest.raises(InputError, match="weight of a painting"):
+        optimize(photo, [StyleSource(photo, 0.0)], loss, QUICK)
