@@ -28,6 +28,7 @@ FLOORS = {
     "nn": 2,
     "engines": 2,
     "zoo": 2,
+    "tiles": 3,
     "networks": 3,
     "perceptual": 3,
     "optimize": 4,

@@ -85,8 +85,9 @@ class TorchGraph:
             y = x.narrow(axis, start, min(end, x.shape[axis]) - start)
         elif kind == "DepthToSpace":
             y = functional.pixel_shuffle(x, settings["blocksize"])
-        elif kind == "ReduceMean":
-            y = x.mean(numbers[names[1]], keepdim=bool(settings.get("keepdims", 1)))
+        elif kind in ("ReduceMean", "ReduceSum"):
+            reduce = x.mean if kind == "ReduceMean" else x.sum
+            y = reduce(numbers[names[1]], keepdim=bool(settings.get("keepdims", 1)))
         elif kind in ("Add", "Sub", "Mul", "Div"):
             y = getattr(torch, kind.lower())(x, values[names[1]])
         else:
@@ -102,6 +103,6 @@ _ON_NUMBERS: Mapping[str, Callable[[list[list[int]]], list[int]]] = {
     "Concat": lambda parts: [number for part in parts for number in part],
 }
 _KNOWN = {
-    *("Shape", "Split", "Conv", "Pad", "Reshape", "Slice", "DepthToSpace", "ReduceMean", "Relu", "Sigmoid"),
-    *("Add", "Sub", "Mul", "Div", "Sqrt", *_ON_NUMBERS),
+    *("Shape", "Split", "Conv", "Pad", "Reshape", "Slice", "DepthToSpace", "ReduceMean", "ReduceSum"),
+    *("Relu", "Sigmoid", "Add", "Sub", "Mul", "Div", "Sqrt", *_ON_NUMBERS),
 }

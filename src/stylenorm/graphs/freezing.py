@@ -67,7 +67,11 @@ def frozen_graph(content: bytes) -> bytes:
     Raises:
         InputError: ``content`` is no stylizer network.
     """
-    graph = Graph.parse(content)
+    return frozen(Graph.parse(content)).to_bytes()
+
+
+def frozen(graph: Graph) -> Graph:
+    """What `frozen_graph` does, from a graph that is read already."""
     norms = set(map(id, norms_of(graph)))
     nodes: list[Node] = []
     for node in graph.nodes:
@@ -82,7 +86,7 @@ def frozen_graph(content: bytes) -> bytes:
             Node("Mul", (x, f"{y}.scale"), (f"{y}.scaled",)),
             Node("Add", (f"{y}.scaled", f"{y}.shift"), (y,)),
         ]
-    return replace(graph, nodes=tuple(nodes), constants=_with_shapes(graph)).to_bytes()
+    return replace(graph, nodes=tuple(nodes), constants=_with_shapes(graph))
 
 
 def measuring_graph(content: bytes) -> bytes:

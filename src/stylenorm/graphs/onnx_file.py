@@ -102,11 +102,14 @@ class Graph:
         return b"".join(_encoded(number, value, wire) for number, wire, value in self.header) + graph
 
     def array(self, name: str) -> NDArray[Any]:
-        """Return a constant; read-only where the file holds it as raw bytes.
+        """Return a constant, or what a Reshape makes of one (exporters leave those of large weights).
 
         Raises:
             InputError: there is no such constant, or of another type than float32 and int64.
         """
+        maker = next((node for node in self.nodes if name in node.outputs), None)
+        if maker is not None and maker.kind == "Reshape":
+            return self.array(maker.inputs[0]).reshape(self.array(maker.inputs[1]))
         if name not in self.constants:
             raise InputError(f"graph: expected {name!r} to be a constant")
         shape: list[int] = []

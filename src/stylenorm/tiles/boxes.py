@@ -1,0 +1,115 @@
+"""Rectangles of a picture, and arrays read around them as if the picture went on beyond its borders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Box", "TileGrid", "replicate_borders", "window"]
+
+
+class Box(NamedTuple):
+    """Rows ``top`` to ``bottom``, columns ``left`` to ``right``; the ends are excluded."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def scaled(self, scale: Fraction) -> Box:
+        """Return the box on a grid of ``scale`` positions a pixel; its sides fall on positions."""
+        return Box(*(int(side * scale) for side in self))
+
+    def grown(self, before: int, after: int) -> Box:
+        """Return the box with a margin; it may go beyond the picture."""
+        return Box(self.top - before, self.left - before, self.bottom + after, self.right + after)
+
+    def clipped(self, height: int, width: int) -> Box:
+        """Return the part within a picture."""
+        return Box(max(self.top, 0), max(self.left, 0), min(self.bottom, height), min(self.right, width))
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.right - self.left
+
+    @property
+    def num_pixels(self) -> int:
+        """Rows times columns."""
+        return self.height * self.width
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """A picture's tiles, row by row. They cover the picture, padded to a multiple, once.
+
+    Attributes:
+        height, width: of the picture.
+        tile: side of a tile; the last of a row or column are smaller.
+        multiple: sides of tiles are multiples of it.
+    """
+
+    height: int
+    width: int
+    tile: int
+    multiple: int
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width, padded."""
+        return _up(self.height, self.multiple), _up(self.width, self.multiple)
+
+    def boxes(self) -> Iterator[Box]:
+        """Yield the tiles."""
+        height, width = self.padded
+        side = _up(self.tile, self.multiple)
+        for top in range(0, height, side):
+            for left in range(0, width, side):
+                yield Box(top, left, min(top + side, height), min(left + side, width))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        height, width = self.padded
+        side = _up(self.tile, self.multiple)
+        return -(-height // side) * -(-width // side)
+
+
+def window(rows: NDArray[Any], box: Box, out: NDArray[Any]) -> None:
+    """Copy a box of ``rows`` (H, C, W) to ``out`` (C, h, w), replicating the borders where it goes beyond."""
+    inside = box.clipped(rows.shape[0], rows.shape[2])
+    if inside.height <= 0 or inside.width <= 0:  # all of it is beyond: the nearest row or column
+        rows_at = np.arange(box.top, box.bottom).clip(0, rows.shape[0] - 1)
+        columns_at = np.arange(box.left, box.right).clip(0, rows.shape[2] - 1)
+        out[:] = rows[rows_at][:, :, columns_at].transpose(1, 0, 2)
+        return
+    part = out[
+        :,
+        inside.top - box.top : inside.bottom - box.top,
+        inside.left - box.left : inside.right - box.left,
+    ]
+    part[:] = rows[inside.top : inside.bottom, :, inside.left : inside.right].transpose(1, 0, 2)
+    replicate_borders(out, box, inside)
+
+
+def replicate_borders(out: NDArray[Any], box: Box, inside: Box) -> None:
+    """Fill what of ``out`` (C, h, w), which shows ``box``, lies beyond ``inside``, by its border."""
+    top, left = inside.top - box.top, inside.left - box.left
+    bottom, right = inside.bottom - box.top, inside.right - box.left
+    out[:, :top, left:right] = out[:, top : top + 1, left:right]
+    out[:, bottom:, left:right] = out[:, bottom - 1 : bottom, left:right]
+    out[:, :, :left] = out[:, :, left : left + 1]
+    out[:, :, right:] = out[:, :, right - 1 : right]
+
+
+def _up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple

@@ -1,0 +1,85 @@
+"""Where tiles of the photo come from, and where tiles of the painting go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylenorm.tiles.boxes import Box, replicate_borders
+
+__all__ = ["ArraySink", "Sink", "from_float", "photo_tile", "to_float"]
+
+FloatArray = NDArray[np.float32]
+Recolor = Callable[[FloatArray, FloatArray], FloatArray]
+
+
+class Sink(Protocol):
+    """Takes the tiles of a painting, in any order, each as often as it comes."""
+
+    def write(self, box: Box, painting: FloatArray) -> None:
+        """Take (h, w, 3) float32, 0..1 but for rounding."""
+
+
+class ArraySink:
+    """Writes tiles to an array of the photo's type.
+
+    Args:
+        out: (H, W, 3), uint8, uint16, float32 or float64; also one that is mapped from a file.
+        photo: what is painted; only read for ``recolor``.
+        recolor: from tiles of painting and photo, both float32 (h, w, 3), to the tile that is written.
+    """
+
+    def __init__(self, out: NDArray[Any], photo: NDArray[Any], recolor: Recolor | None = None) -> None:
+        self._out, self._photo, self._recolor = out, photo, recolor
+
+    def write(self, box: Box, painting: FloatArray) -> None:
+        """Write one tile; what lies beyond the picture is cut off."""
+        box = box.clipped(*self._out.shape[:2])
+        painting = painting[: box.height, : box.width]
+        rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+        if self._recolor is not None:
+            painting = self._recolor(painting, to_float(self._photo[rows, columns, :3]))
+        self._out[rows, columns] = from_float(painting, self._out.dtype)
+
+
+def photo_tile(photo: NDArray[Any], box: Box) -> FloatArray:
+    """Return a box of a photo (H, W, 3 or more) as (1, 3, h, w) float32, 0..1, with replicated borders."""
+    height, width = photo.shape[:2]
+    inside = Box(
+        min(max(box.top, 0), height - 1),
+        min(max(box.left, 0), width - 1),
+        max(min(box.bottom, height), 1),
+        max(min(box.right, width), 1),
+    )
+    pixels = photo[inside.top : inside.bottom, inside.left : inside.right, :3]
+    out = np.empty((1, 3, box.height, box.width), np.float32)
+    part = out[
+        0,
+        :,
+        inside.top - box.top : inside.bottom - box.top,
+        inside.left - box.left : inside.right - box.left,
+    ]
+    part[:] = pixels.transpose(2, 0, 1)
+    if photo.dtype in (np.uint8, np.uint16):
+        part /= np.float32(np.iinfo(photo.dtype).max)
+    replicate_borders(out[0], box, inside)
+    return out
+
+
+def to_float(image: NDArray[Any]) -> FloatArray:
+    """Return an image of any type as float32, 0..1."""
+    photo = image.astype(np.float32)
+    if image.dtype in (np.uint8, np.uint16):
+        photo /= np.float32(np.iinfo(image.dtype).max)
+    return photo
+
+
+def from_float(painting: FloatArray, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return float32 0..1 as an image of ``dtype``, rounded to the nearest where these are integers."""
+    if dtype not in (np.uint8, np.uint16):
+        return painting.astype(dtype)
+    highest = np.float32(np.iinfo(dtype).max)
+    return np.asarray(np.rint(painting * highest).clip(0, highest), dtype=dtype)
