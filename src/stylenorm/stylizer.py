@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -18,23 +18,22 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.colors import COLOR_METHODS, DEFAULT_COLOR_METHOD, ColorMethod
 from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.graphs import frozen_vector
-from stylenorm.media import fill_transparent, picture_from_image
+from stylenorm.media import READABLE_SUFFIXES, fill_transparent, picture_from_image
+from stylenorm.predicting import predict_style
 from stylenorm.style import Statistics, Style
 from stylenorm.zoo import IDENTITY, NetworkFolder, parse_style, shipped_network
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["COLOR_METHODS", "Stylizer", "keep_luminance"]
+__all__ = ["Stylizer"]
 
 FloatArray = NDArray[np.float32]
 ImageT = TypeVar("ImageT", NDArray[Any], "Image")
-
-_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)  # Rec. 709, whose primaries are those of sRGB
-_ROWS_AT_ONCE = 256
 
 
 class Stylizer:
@@ -42,7 +41,8 @@ class Stylizer:
 
     Args:
         style: a name (``"scream"``), the path of a style file, a mixture as text
-            (``"scream:0.6,great-wave:0.4"``), or a `Style` (so also ``0.6 * a + 0.4 * b``).
+            (``"scream:0.6,great-wave:0.4"``), a picture whose style is predicted (``"painting.jpg"``), or a
+            `Style` (so also ``0.6 * a + 0.4 * b``).
         network: a network folder, or None for the network that ships.
         engine: one of `stylenorm.engines.ENGINES`, or an engine that is open already.
         precision: ``"auto"``, ``"f32"`` or ``"bf16"``; see `stylenorm.engines.open_engine`.
@@ -157,7 +157,7 @@ class Stylizer:
             strength: 0 gives the photo back, exactly; 1 is the painting; between, the style is mixed with
                 the network's identity style.
             keep_colors: take only the painting's light and dark, and the photo's colours (see
-                `keep_luminance`); or the name of another of `COLOR_METHODS`.
+                `stylenorm.colors.keep_luminance`); or the name of another of `stylenorm.colors.COLOR_METHODS`.
 
         Returns:
             The same kind as ``image``: an array of its shape and type, or a Pillow image, RGB or RGBA. Alpha
@@ -178,7 +178,7 @@ class Stylizer:
         if strength == 0 or self.style.photo_gate == 1:
             return image.copy()
         alpha = image[..., 3:]
-        painting = self._paint(_visible(image), self._vector(strength), method)
+        painting = self._paint(_visible(image), alpha, self._vector(strength), method)
         return np.concatenate((painting, alpha), axis=2) if alpha.size else painting
 
     def close(self) -> None:
@@ -195,8 +195,10 @@ class Stylizer:
 
     def _resolved(self, style: str | Path | Style) -> Style:
         if isinstance(style, str):
-            return parse_style(style, self.network)
+            return parse_style(style, self.network, predict_style)
         if isinstance(style, Path):
+            if style.suffix.lower() in READABLE_SUFFIXES:
+                return predict_style(style, self.network)
             return self.network.style_file(style)
         if not isinstance(style, Style):
             raise InputError(f"style: expected a name, a path or a Style, got {type(style).__name__}")
@@ -212,7 +214,9 @@ class Stylizer:
             return style.vector()
         return frozen_vector(self.statistics, style)
 
-    def _paint(self, image: NDArray[Any], vector: FloatArray, method: ColorMethod | None) -> NDArray[Any]:
+    def _paint(
+        self, image: NDArray[Any], alpha: NDArray[Any], vector: FloatArray, method: ColorMethod | None
+    ) -> NDArray[Any]:
         if method is None and image.dtype in (np.uint8, np.uint16):
             return self.engine.paint_image(image, vector)
         photo = _to_float(image)
@@ -221,7 +225,7 @@ class Stylizer:
             1, 2, 0
         )
         if method is not None:
-            painting = method(painting, photo)
+            painting = method(painting, photo, _to_float(alpha[..., 0]) if alpha.size else None)
         return _from_float(painting, image.dtype)
 
     def _paint_pillow(self, image: Any, strength: float, keep_colors: bool | str) -> Image:
@@ -233,51 +237,12 @@ class Stylizer:
         return picture.repainted(self(picture.pixels, strength, keep_colors)).to_image()
 
 
-ColorMethod = Callable[[FloatArray, FloatArray], FloatArray]
-
-
-def keep_luminance(painting: FloatArray, photo: FloatArray) -> FloatArray:
-    """Give a painting the colours of the photo: luma of the one, chroma of the other.
-
-    After Gatys et al., "Preserving Color in Neural Artistic Style Transfer" (2016, arXiv:1606.05897),
-    section 4, who transfer luminance alone, in YIQ. Here: ``Y' + s (photo - Y)``, with Rec. 709 luma Y of
-    the encoded (not linear) values. Reasons for this space: the difference to grey is additive, so noise in
-    the photo's shadows is not blown up where the painting is bright, as ratios in linear light would; the
-    grey axis lies inside the gamut, so a colour that would leave 0..1 is moved towards the grey of the same
-    luma, by the largest s of at most 1 that fits. Nothing is clipped: luma is exactly the painting's, hue the
-    photo's, and only saturation gives way. (In Lab there is no such closed form.)
-
-    Args:
-        painting: (H, W, 3) float32, RGB, 0..1.
-        photo: the same.
-
-    Returns:
-        (H, W, 3) float32, RGB, 0..1.
-    """
-    result = np.empty(painting.shape, dtype=np.float32)
-    for top in range(0, len(painting), _ROWS_AT_ONCE):  # in strips, to save memory
-        rows = slice(top, top + _ROWS_AT_ONCE)
-        luma = (painting[rows] @ _LUMA).clip(0, 1)[..., None]  # (h, W, 1)
-        chroma = photo[rows] - (photo[rows] @ _LUMA)[..., None]  # (h, W, 3)
-        highest = chroma.max(axis=2, keepdims=True)
-        lowest = chroma.min(axis=2, keepdims=True)
-        # the largest s with luma + s * highest <= 1 and luma + s * lowest >= 0; grey needs none
-        tiny = np.float32(1e-6)
-        fit = np.minimum((1 - luma) / np.maximum(highest, tiny), luma / np.maximum(-lowest, tiny))
-        result[rows] = (luma + np.minimum(fit, 1) * chroma).clip(0, 1)  # clips rounding alone
-    return result
-
-
-COLOR_METHODS: Mapping[str, ColorMethod] = {"luminance": keep_luminance}
-"""Ways to keep the photo's colours: from painting and photo, both (H, W, 3) float32 0..1, to the result."""
-
-
 def _color_method(keep_colors: bool | str) -> ColorMethod | None:
     if isinstance(keep_colors, str):
         if keep_colors not in COLOR_METHODS:
             raise UnknownNameError("way of keeping colours", keep_colors, COLOR_METHODS)
         return COLOR_METHODS[keep_colors]
-    return keep_luminance if keep_colors else None
+    return COLOR_METHODS[DEFAULT_COLOR_METHOD] if keep_colors else None
 
 
 def _check_strength(strength: float) -> None:

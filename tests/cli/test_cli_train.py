@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stylenorm.cli import train
+from stylenorm.cli import learn, train
 from stylenorm.cli.configurations import REQUIRED, read_fields
 from stylenorm.cli.paintings import read_paintings
 from stylenorm.errors import InputError, PictureError, UnknownNameError
@@ -25,7 +25,9 @@ def _torch() -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [train._MULTISTYLE, train._DISTILL, train._NETWORK, train._LOOP], ids=lambda config: config[1]
+    "config",
+    [train._MULTISTYLE, train._PREDICT, train._DISTILL, train._NETWORK, train._LOOP, learn._CONFIG],
+    ids=lambda config: config[1],
 )
 def test_what_is_read_from_the_source_is_the_class(config: tuple[str, str]) -> None:
     kind = getattr(importlib.import_module(config[0]), config[1])
@@ -146,4 +148,4 @@ def test_train_with_mistakes_is_one_line(run: Run, paintings: Path, tmp_path: Pa
 def test_the_record_names_no_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["train", "multistyle", "--photos", "/home/me/photos", "--steps", "3"]
     monkeypatch.setattr(sys, "argv", ["/usr/bin/stylenorm", *words])
-    assert train._command() == "stylenorm train multistyle --photos photos --steps 3"
+    assert train.recorded_command() == "stylenorm train multistyle --photos photos --steps 3"

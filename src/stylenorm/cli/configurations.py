@@ -22,7 +22,14 @@ __all__ = ["REQUIRED", "ConfigField", "add_fields", "read_fields"]
 REQUIRED = object()
 """Default of a field that has none."""
 
-_TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool, "Path": Path}
+_TYPES: dict[str, type] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "Path": Path,
+    "Path | None": Path,
+}
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,8 @@ def add_fields(group: argparse._ArgumentGroup, fields: tuple[ConfigField, ...]) 
             group.add_argument(flag, type=field.kind, required=True, metavar=metavar, help=text)
         else:
             shown = f"{field.default:g}" if field.kind is float else field.default
-            text = f"{text} (default: {shown})"
+            if field.default is not None:
+                text = f"{text} (default: {shown})"
             group.add_argument(flag, type=field.kind, default=field.default, metavar=metavar, help=text)
 
 

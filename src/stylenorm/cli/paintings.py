@@ -28,7 +28,7 @@ from stylenorm.errors import InputError, UnknownNameError
 if TYPE_CHECKING:
     from stylenorm.training.multistyle import Painting
 
-__all__ = ["read_paintings"]
+__all__ = ["check_name", "kebab", "read_paintings"]
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _RESERVED = ("all", "identity")
@@ -59,13 +59,13 @@ def read_paintings(folder: Path, listed: Path | None) -> list[Painting]:
     paintings: dict[str, Painting] = {}
     for path in pictures:
         artist, dashes, title = path.stem.partition("--")
-        name = _kebab(title if dashes else path.stem)
+        name = kebab(title if dashes else path.stem)
         if name in paintings:
             raise InputError(
                 f"{path}: the style {name!r} exists already, from {paintings[name].path.name}; "
                 "rename one, or name the styles in a list (--styles FILE.toml)"
             )
-        _check_name(name, str(path))
+        check_name(name, str(path))
         texts = {"artist": _words(artist), "title": _words(title)} if dashes else {"title": _words(path.stem)}
         paintings[name] = Painting(path, name, **texts)
     return list(paintings.values())
@@ -87,7 +87,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 def _listed(name: str, table: Any, folder: Path, listed: Path) -> Painting:
     from stylenorm.training.multistyle import Painting
 
-    _check_name(name, str(listed))
+    check_name(name, str(listed))
     if not isinstance(table, dict) or "painting" not in table:
         raise InputError(f'{listed}: style {name!r}: expected a table with painting = "FILE", got {table!r}')
     for key in table:
@@ -99,7 +99,12 @@ def _listed(name: str, table: Any, folder: Path, listed: Path) -> Painting:
     return Painting(path, name, **{key: str(value) for key, value in table.items() if key != "painting"})
 
 
-def _check_name(name: str, where: str) -> None:
+def check_name(name: str, where: str) -> None:
+    """Refuse what is no name of a style.
+
+    Raises:
+        InputError: the name is not in kebab-case, or means something else.
+    """
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise InputError(
             f"{where}: expected a name for the style in kebab-case (starry-night), neither 'all' nor "
@@ -107,7 +112,8 @@ def _check_name(name: str, where: str) -> None:
         )
 
 
-def _kebab(text: str) -> str:
+def kebab(text: str) -> str:
+    """Return a text as a name: lower case, words joined by hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 

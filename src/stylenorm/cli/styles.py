@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "StylesOptions", "add_arguments", "run"]
 
-HELP = "list the styles: name, artist, title, year"
+HELP = "list the styles, your own too: name, artist, title, year"
 _COLUMNS = ("name", "artist", "title", "year")
 
 
@@ -53,12 +53,31 @@ def styles(options: StylesOptions) -> int:
     with as_usage():
         network = NetworkFolder.open(options.network) if options.network else shipped_network()
         listed = [network.style(name) for name in network.style_names()]
+        listed += _own(network)
     if options.sheet is None:
         print(_table(listed))
         return 0
     _write_sheet(network, listed, options.sheet, overwrite=options.overwrite)
     print(f"{options.sheet}: {len(listed)} styles", file=sys.stderr)
     return 0
+
+
+def _own(network: NetworkFolder) -> list[Style]:
+    """The user's own styles that belong to the network."""
+    from stylenorm.errors import InputError
+    from stylenorm.style import Style
+    from stylenorm.zoo import own_style, own_style_names
+
+    found = []
+    for name in own_style_names():
+        try:
+            style = Style.load(own_style(name))
+        except InputError as error:
+            print(f"stylenorm: note: {error}", file=sys.stderr)
+            continue
+        if style.network == network.identity:
+            found.append(replace(style, name=name))
+    return found
 
 
 def _table(listed: Sequence[Style]) -> str:

@@ -15,7 +15,7 @@ from stylenorm.errors import MissingExtraError
 if TYPE_CHECKING:
     from stylenorm.training.loop import Recipe
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["HELP", "add_arguments", "recorded_command", "run"]
 
 HELP = "learn styles from paintings (needs torch)"
 EPILOG = """example:
@@ -24,6 +24,7 @@ EPILOG = """example:
 _Config = tuple[str, str]  # module and class of a recipe's configuration
 _MULTISTYLE: _Config = ("stylenorm.training.multistyle", "MultistyleConfig")
 _DISTILL: _Config = ("stylenorm.training.distill", "DistillConfig")
+_PREDICT: _Config = ("stylenorm.training.predict", "PredictConfig")
 _NETWORK: _Config = ("stylenorm.networks.stylizer", "NetworkConfig")
 _LOOP: _Config = ("stylenorm.training.loop", "LoopConfig")
 
@@ -81,6 +82,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_fields(recipe.add_argument_group("training"), loop)
 
     recipe = add_recipe(
+        "predict",
+        "the predictor that makes any picture a style",
+        "Learn to predict styles from pictures; the predictor is written into the network's folder.",
+        train_predict,
+    )
+    add_config(recipe.add_argument_group("what is learned"), _PREDICT)
+    add_fields(recipe.add_argument_group("training"), loop)
+
+    recipe = add_recipe(
         "distill",
         "the feature network that the losses look through",
         "Learn a small feature network whose losses move pictures as those of two larger ones do.",
@@ -117,7 +127,7 @@ def train_multistyle(options: argparse.Namespace) -> int:
         others = read_paintings(options.others, None) if options.others else []
     known = {painting.path.name for painting in paintings}
     others = [painting for painting in others if painting.path.name not in known]
-    recipe = Multistyle(config, paintings, options.out, _command(), others)
+    recipe = Multistyle(config, paintings, options.out, recorded_command(), others)
     code = _fit(recipe, options)
     if code == 0:
         for path, reason in recipe.photos.unreadable.items():
@@ -129,6 +139,21 @@ def train_multistyle(options: argparse.Namespace) -> int:
     return code
 
 
+def train_predict(options: argparse.Namespace) -> int:
+    """Train `stylenorm.training.predict`.
+
+    Raises:
+        TrainingError: the training cannot go on.
+    """
+    from stylenorm.training.predict import Predict, PredictConfig
+
+    recipe = Predict(PredictConfig(**_values(_PREDICT, options)), recorded_command())
+    code = _fit(recipe, options)
+    if code == 0:
+        print(f"{options.network}: paint with: stylenorm stylize --network {options.network} --style PICTURE")
+    return code
+
+
 def train_distill(options: argparse.Namespace) -> int:
     """Train `stylenorm.training.distill`.
 
@@ -137,7 +162,9 @@ def train_distill(options: argparse.Namespace) -> int:
     """
     from stylenorm.training.distill import Distill, DistillConfig
 
-    recipe = Distill(DistillConfig(**_values(_DISTILL, options)), options.steps, options.out, _command())
+    recipe = Distill(
+        DistillConfig(**_values(_DISTILL, options)), options.steps, options.out, recorded_command()
+    )
     code = _fit(recipe, options)
     if code == 0:
         print(f"{options.out}: distilled.safetensors, and what it was measured to be in record.json")
@@ -159,7 +186,7 @@ class _Plain(argparse.ArgumentParser):
     """A recipe's parser; named, since sub-parsers otherwise take the class of their command's parser."""
 
 
-def _command() -> str:
+def recorded_command() -> str:
     """The command as it goes into the record: of paths only the last part, which says enough."""
     words = [Path(word).name if "/" in word or "\\" in word else word for word in sys.argv[1:]]
     return shlex.join(["stylenorm", *words])

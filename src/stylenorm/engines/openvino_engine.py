@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from stylenorm.engines.engine import Engine, FloatArray, Pixels, Program, check_options, num_cores
 from stylenorm.errors import InputError, ShapeError
 
-__all__ = ["OpenVinoEngine", "import_openvino", "openvino_core"]
+__all__ = ["OpenVinoEngine", "import_openvino", "openvino_core", "run_graph"]
 
 # Compiled graphs keep their activations: of how many pixels together they are kept, and of how many graphs.
 _KEPT_PIXELS = 6_000_000
@@ -76,6 +76,19 @@ def openvino_core() -> Any:
     the first one's, which is gone by then: the next Ctrl-C ends the process with a segmentation fault.
     """
     return import_openvino().Core()
+
+
+def run_graph(graph: bytes, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Run a small graph once, in float32: inputs in turn, outputs in turn.
+
+    Raises:
+        RuntimeError: the graph is broken, or the inputs do not fit it.
+    """
+    core = openvino_core()
+    model = core.read_model(io.BytesIO(graph))
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    outputs = compiled(inputs)
+    return [np.array(outputs[i]) for i in range(len(compiled.outputs))]
 
 
 class OpenVinoEngine(Engine):

@@ -1,5 +1,6 @@
 """A trained network -> ONNX, with a numeric parity check."""
 
+from stylenorm.export.predictor import export_predictor
 from stylenorm.export.stylizer import export_stylizer, load_network, network_identity, stylizer_to_onnx
 
-__all__ = ["export_stylizer", "load_network", "network_identity", "stylizer_to_onnx"]
+__all__ = ["export_predictor", "export_stylizer", "load_network", "network_identity", "stylizer_to_onnx"]

@@ -16,11 +16,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +25,7 @@ from numpy.typing import NDArray
 
 from stylenorm.engines.openvino_engine import openvino_core
 from stylenorm.errors import ExportError, InputError
+from stylenorm.export.onnx_writing import module_to_onnx
 from stylenorm.media import atomic_write
 from stylenorm.networks import NetworkConfig, StylizerNetwork, build_network
 from stylenorm.style import Style
@@ -35,7 +33,6 @@ from stylenorm.style import Style
 __all__ = ["export_stylizer", "load_network", "network_identity", "stylizer_to_onnx"]
 
 _FORMAT = "stylenorm-network-1"
-_OPSET = 18  # the first with Pad "edge" on chosen axes, and old enough for every engine in use
 # (batch, height, width): allowed difference. Measured: below 1e-5 for OpenVINO and ONNX Runtime; half a grey
 # level of 8 bits is 2e-3. One pixel makes planes that are constant but for rounding, which instance norm
 # amplifies by 1 / sqrt(eps) = 316 in each layer: there engines agree to 6e-3.
@@ -60,27 +57,13 @@ def stylizer_to_onnx(network: StylizerNetwork) -> bytes:
     network = network.eval()
     example = (torch.rand(1, 3, 64, 72), _random_style(network))
     dims = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
-    exporter_log = logging.getLogger("torch.onnx._internal.exporter")
-    level = exporter_log.level
-    exporter_log.setLevel(logging.ERROR)  # it reports that torchvision, which is not needed, is not there
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations inside torch's own exporter
-            program = torch.onnx.export(
-                network,
-                example,
-                dynamo=True,
-                input_names=["photo", "style"],
-                output_names=["painting"],
-                dynamic_shapes={"photo": dims, "style": None},
-                opset_version=_OPSET,
-                verbose=False,
-            )
-    finally:
-        exporter_log.setLevel(level)
-    if program is None:
-        raise ExportError("torch.onnx.export gave no graph: check the versions of torch, onnx and onnxscript")
-    graph: bytes = _without_notes(program.model_proto).SerializeToString()
+    graph = module_to_onnx(
+        network,
+        example,
+        inputs=("photo", "style"),
+        outputs=("painting",),
+        dynamic={"photo": dims, "style": None},
+    )
     _check_parity(network, graph)
     return graph
 
@@ -152,23 +135,6 @@ def load_network(folder: Path) -> StylizerNetwork:
             "network.safetensors and network.json are not of one export"
         )
     return network.eval()
-
-
-def _without_notes(model: Any) -> Any:
-    """Drop the exporter's notes on where in whose file system each node came from."""
-    graph = model.graph
-    for part in (
-        model,
-        graph,
-        *graph.node,
-        *graph.input,
-        *graph.output,
-        *graph.value_info,
-        *graph.initializer,
-    ):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    return model
 
 
 def _random_style(network: StylizerNetwork) -> torch.Tensor:

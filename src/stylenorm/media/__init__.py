@@ -4,19 +4,22 @@ from stylenorm.media.animating import write_animation, write_media
 from stylenorm.media.animation import Animation, read_animation, read_media
 from stylenorm.media.atomic import atomic_write, check_output
 from stylenorm.media.finding import find_pictures
+from stylenorm.media.formats import READABLE_SUFFIXES
 from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource
 from stylenorm.media.picture import Frame, Metadata, Picture
 from stylenorm.media.planning import Job, plan_outputs
 from stylenorm.media.reading import picture_from_image, read_picture
 from stylenorm.media.transparency import fill_transparent
 from stylenorm.media.video import Film, FilmFrame
-from stylenorm.media.video_formats import FilmFormat, film_format_of, is_film
+from stylenorm.media.video_formats import FILM_FORMATS, FilmFormat, film_format_named, film_format_of, is_film
 from stylenorm.media.video_reading import Damage, FilmReader
 from stylenorm.media.video_writing import FilmWriter, WritingOptions
 from stylenorm.media.writing import encode_picture, write_picture
 
 __all__ = [
+    "FILM_FORMATS",
     "MAX_MEGAPIXELS",
+    "READABLE_SUFFIXES",
     "Animation",
     "Damage",
     "Film",
@@ -34,6 +37,7 @@ __all__ = [
     "check_output",
     "encode_picture",
     "fill_transparent",
+    "film_format_named",
     "film_format_of",
     "find_pictures",
     "is_film",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from stylenorm.errors import UnknownNameError
 from stylenorm.networks.johnson import JohnsonNetwork
+from stylenorm.networks.predictor import StylePredictor
 from stylenorm.networks.quarter import QuarterNetwork
 from stylenorm.networks.stylizer import NetworkConfig, StylizerNetwork
 
@@ -12,6 +13,7 @@ __all__ = [
     "JohnsonNetwork",
     "NetworkConfig",
     "QuarterNetwork",
+    "StylePredictor",
     "StylizerNetwork",
     "build_network",
 ]

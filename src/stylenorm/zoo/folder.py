@@ -4,6 +4,7 @@
 
     network.onnx             the graph, for the engines
     network.json             format, identity, norm sizes, configuration, training record
+    predictor.onnx           any picture's style; not every network has one
     styles/NAME.safetensors  one style each; "identity" gives the photo back
     thumbnails/NAME.jpg      what a style looks like; not needed to paint
 """
@@ -18,6 +19,7 @@ from typing import Any
 
 from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.style import Style
+from stylenorm.zoo.own import own_style, own_style_names
 
 __all__ = ["IDENTITY", "NetworkFolder", "shipped_network"]
 
@@ -94,6 +96,12 @@ class NetworkFolder:
         return self.path / "network.onnx"
 
     @property
+    def predictor(self) -> Path | None:
+        """Path of ``predictor.onnx``, or None if the network has none."""
+        path = self.path / "predictor.onnx"
+        return path if path.is_file() else None
+
+    @property
     def style_length(self) -> int:
         """Numbers in a style vector."""
         return 2 * sum(self.norm_sizes) + 1
@@ -104,16 +112,19 @@ class NetworkFolder:
         return tuple(sorted(stem for stem in stems if stem != IDENTITY and not stem.startswith(".")))
 
     def style(self, name: str) -> Style:
-        """Load a style by its name; ``"identity"`` is one.
+        """Load a style by its name: of the network (``"identity"`` is one), or else the user's own.
 
         Raises:
-            UnknownNameError: the network has no such style.
+            UnknownNameError: neither the network nor the user has such a style.
             InputError: its file is broken.
             StyleMismatchError: it was made for another network.
         """
         file = self.path / "styles" / f"{name}.safetensors"
         if name not in (*self.style_names(), IDENTITY) or not file.is_file():
-            raise UnknownNameError("style", name, self.style_names())
+            own = own_style_names()
+            if name not in own:
+                raise UnknownNameError("style", name, (*self.style_names(), *own))
+            file = own_style(name)
         return self._fitting(Style.load(file))
 
     def style_file(self, path: str | Path) -> Style:

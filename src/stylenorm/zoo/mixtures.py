@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from stylenorm.errors import InputError, UnknownNameError
+from stylenorm.media import READABLE_SUFFIXES
 from stylenorm.style import Style
 from stylenorm.zoo.folder import NetworkFolder
 
@@ -15,25 +17,35 @@ ALL = "all"
 """Every style of the network; the command line knows it, a style may not be called so."""
 
 
-def parse_style(text: str, network: NetworkFolder) -> Style:
+Predict = Callable[[Path, NetworkFolder], Style]
+
+
+def parse_style(text: str, network: NetworkFolder, predict: Predict | None = None) -> Style:
     """Return the style that ``text`` describes.
 
-    ``"scream"`` is a name, ``"my/own.safetensors"`` a file, and ``"scream:0.6,great-wave:0.4"`` a mixture.
-    Weights are positive; what they add up to is 1 afterwards, whatever it was; a weight left out is 1.
+    ``"scream"`` is a name, ``"my/own.safetensors"`` a file, ``"painting.jpg"`` a picture whose style is
+    predicted, and ``"scream:0.6,great-wave:0.4"`` a mixture. Weights are positive; what they add up to is 1
+    afterwards, whatever it was; a weight left out is 1.
+
+    Args:
+        text: what to parse.
+        network: whose styles are meant.
+        predict: gives the style of a picture; without it, a picture is an error.
 
     Raises:
         UnknownNameError: the network has no such style.
+        PictureError: a picture cannot be read.
         InputError: the text is empty, a weight is no positive number, or a file is broken.
         StyleMismatchError: a file belongs to another network.
     """
-    if Path(text).suffix == ".safetensors" and Path(text).is_file():  # whatever commas are in the path
-        return network.style_file(text)
+    if Path(text).suffix and Path(text).is_file():  # whatever commas are in the path
+        return _load(text, network, predict)
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise InputError(
             f"style {text!r}: expected a name, a file, or a mixture such as 'scream:0.6,great-wave:0.4'"
         )
-    weighted = [_weighted(part, network) for part in parts]
+    weighted = [_weighted(part, network, predict) for part in parts]
     if len(weighted) == 1:
         (style, weight), *_ = weighted
         if weight != 1:
@@ -49,27 +61,35 @@ def parse_style(text: str, network: NetworkFolder) -> Style:
     return mixture.normalized()
 
 
-def _weighted(part: str, network: NetworkFolder) -> tuple[Style, float]:
+def _weighted(part: str, network: NetworkFolder, predict: Predict | None) -> tuple[Style, float]:
     name, colon, number = part.rpartition(":")
     if not colon or not name or _is_known(part, network):
-        return _load(part, network), 1.0
+        return _load(part, network, predict), 1.0
     try:
         weight = float(number)
     except ValueError:
         if Path(part).is_file():
-            return _load(part, network), 1.0
+            return _load(part, network, predict), 1.0
         raise InputError(f"style {part!r}: expected a number after the colon, got {number!r}") from None
     if not (math.isfinite(weight) and weight > 0):
         raise InputError(f"style {part!r}: expected a weight greater than 0, got {number}")
-    return _load(name.strip(), network), weight
+    return _load(name.strip(), network, predict), weight
 
 
 def _is_known(name: str, network: NetworkFolder) -> bool:
     return name in network.style_names()
 
 
-def _load(name: str, network: NetworkFolder) -> Style:
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in READABLE_SUFFIXES
+
+
+def _load(name: str, network: NetworkFolder, predict: Predict | None) -> Style:
     is_path = name.endswith(".safetensors") or "/" in name or "\\" in name
+    if _is_picture(name) and not _is_known(name, network):
+        if predict is None:
+            raise InputError(f"style {name!r}: expected a style's name or file, got a picture")
+        return predict(Path(name), network)
     if is_path and not _is_known(name, network):
         return network.style_file(name)
     if name == ALL:

@@ -1,0 +1,153 @@
+"""``stylenorm learn``: a style of one's own from one picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stylenorm.cli.usage import UsageError, as_usage, number_from
+from stylenorm.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "learn a style from a picture, in about two minutes (needs torch)"
+EPILOG = """example:
+  stylenorm learn painting.jpg --name mine
+  stylenorm stylize photo.jpg --style mine"""
+
+_CONFIG = ("stylenorm.training.learn", "LearnConfig")
+_STEPS, _THOROUGH_STEPS = 120, 2000
+_RATE, _THOROUGH_RATE = 0.03, 0.001
+_PREVIEW_EVERY = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    from stylenorm.cli.configurations import add_fields, read_fields
+
+    parser.add_argument("painting", type=Path, metavar="PICTURE", help="the picture whose style is wanted")
+    parser.add_argument("--name", help="name of the style, in kebab-case; default: the picture's")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="PATH",
+        help="the style file; with --thorough the network folder; default: among your own styles",
+    )  # fmt: skip
+    parser.add_argument("--network", metavar="DIR", help="a network folder; default: the one that ships")
+    parser.add_argument(
+        "--preview", type=Path, metavar="PATH", help="a picture that shows how far it is; painted anew often"
+    )
+    parser.add_argument(
+        "--steps", type=number_from(1), metavar="N",
+        help=f"how long to learn (default: {_STEPS}; {_THOROUGH_STEPS} with --thorough)",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace a style of that name")
+    parser.add_argument(
+        "--resume", type=Path, metavar="DIR", help="keep a checkpoint there, and go on from it"
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ...; auto takes a GPU if there is one")
+    add_fields(parser.add_argument_group("what is learned"), read_fields(*_CONFIG))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Learn the style.
+
+    Raises:
+        UsageError: the name is taken, or is no name; the picture or the network is not there.
+        MissingExtraError: torch is not installed.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("torch", "torch", "learning a style")
+    from stylenorm.cli.configurations import read_fields
+    from stylenorm.cli.train import recorded_command
+    from stylenorm.training.learn import Learn, LearnConfig
+    from stylenorm.training.loop import LoopConfig, fit
+    from stylenorm.zoo import NetworkFolder, shipped_network
+
+    config = LearnConfig(**{field.name: getattr(options, field.name) for field in read_fields(*_CONFIG)})
+    with as_usage():
+        network = NetworkFolder.open(options.network) if options.network else shipped_network()
+        name = _name(options, network)
+        destination = _destination(options, name)
+        recipe = Learn(
+            config,
+            options.painting,
+            name,
+            destination,
+            network=network,
+            command=recorded_command(),
+            on_preview=_preview(options.preview),
+        )
+    steps = options.steps or (_THOROUGH_STEPS if config.thorough else _STEPS)
+    with tempfile.TemporaryDirectory(prefix="stylenorm-learn-") as scratch:
+        loop = LoopConfig(
+            out=options.resume or Path(scratch),
+            steps=steps,
+            learning_rate=_THOROUGH_RATE if config.thorough else _RATE,
+            average=0.9,
+            sample_every=_PREVIEW_EVERY if options.preview else 0,
+            seed=config.seed,
+            resume=options.resume is not None,
+            device=options.device,
+        )
+        try:
+            fit(recipe, loop)
+        except KeyboardInterrupt:
+            if options.resume is None:
+                raise
+            print("stylenorm: interrupted; the same command goes on from here", file=sys.stderr)
+            return 130
+    where = (
+        f"--network {destination} --style {name}" if config.thorough else f"--style {_said(options, name)}"
+    )
+    print(f"{destination}: paint with: stylenorm stylize photo.jpg {where}")
+    return 0
+
+
+def _name(options: argparse.Namespace, network: Any) -> str:
+    from stylenorm.cli.paintings import check_name, kebab
+
+    name = options.name if options.name is not None else kebab(options.painting.stem)
+    check_name(name, "--name")
+    if name in network.style_names():
+        raise UsageError(f"--name: {name!r} is a style of the network already; choose another name")
+    return str(name)
+
+
+def _destination(options: argparse.Namespace, name: str) -> Path:
+    from stylenorm.media import check_output
+    from stylenorm.zoo import own_style
+
+    path = options.output or own_style(name)
+    if options.thorough:
+        path = options.output or own_style(name).with_suffix("")
+        if path.exists() and not options.overwrite:
+            raise UsageError(f"{path} exists; choose another --output, or replace it with --overwrite")
+        return Path(path)
+    if options.output is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(path, overwrite=options.overwrite)
+    return Path(path)
+
+
+def _said(options: argparse.Namespace, name: str) -> str:
+    return str(options.output) if options.output else name
+
+
+def _preview(path: Path | None) -> Any:
+    if path is None:
+        return None
+
+    def write(pixels: NDArray[np.uint8]) -> None:
+        from stylenorm.media import Picture, write_picture
+
+        write_picture(Picture(pixels), path, overwrite=True)
+
+    return write

@@ -1,0 +1,62 @@
+"""Any picture as a style, in one pass, by the network's predictor.
+
+The predictor itself is `stylenorm.networks.StylePredictor`; what runs here is its exported graph, without
+torch and by OpenVINO, which every installation has: whatever engine paints, the style is the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stylenorm.engines.openvino_engine import run_graph
+from stylenorm.errors import InputError
+from stylenorm.media import fill_transparent, read_picture
+from stylenorm.style import Style
+from stylenorm.zoo import NetworkFolder
+
+__all__ = ["predict_style"]
+
+_SHORTER_PX = 256  # half of what the predictor was trained to take strokes from
+_LONGER_PX = 1024
+_SMALLEST_PX = 16
+
+
+def predict_style(path: Path, network: NetworkFolder) -> Style:
+    """Return the style of a picture.
+
+    Args:
+        path: the picture.
+        network: for which network; its folder must have a predictor.
+
+    Raises:
+        PictureError: the picture cannot be read.
+        InputError: the network has no predictor, or the picture is smaller than 16 pixels.
+    """
+    graph = network.predictor
+    if graph is None:
+        raise InputError(
+            f"style {str(path)!r} is a picture, and the network {network.path} has no predictor: expected a "
+            "style's name or file; 'stylenorm learn' makes a style of a picture"
+        )
+    picture = read_picture(path)
+    pixels = picture.pixels
+    if picture.alpha is not None:
+        pixels = fill_transparent(pixels, picture.alpha)
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
+    if min(pixels.shape[:2]) < _SMALLEST_PX:
+        raise InputError(
+            f"{path}: expected a picture of at least {_SMALLEST_PX} x {_SMALLEST_PX} pixels to take a style "
+            f"from, got {pixels.shape[1]} x {pixels.shape[0]}"
+        )
+    image = Image.fromarray(pixels)
+    scale = _SHORTER_PX / min(image.size)
+    size = [min(_LONGER_PX, max(_SHORTER_PX, round(side * scale))) for side in image.size]
+    image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+    painting = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)[None] / 255  # (1, 3, H, W)
+    (vectors,) = run_graph(graph.read_bytes(), np.ascontiguousarray(painting))
+    name = path.stem
+    return Style.from_vector(vectors[0], network.norm_sizes, name=name, title=name, network=network.identity)
