@@ -41,10 +41,11 @@ TrainingMaker = Callable[..., tuple[Multistyle, LoopConfig]]
 def make_training(material: Path, tmp_path: Path) -> TrainingMaker:
     def make(out: str = "run", **changes: object) -> tuple[Multistyle, LoopConfig]:
         loop = {k: changes.pop(k) for k in list(changes) if k in LoopConfig.__dataclass_fields__}
+        network = changes.pop("network", NetworkConfig("quarter", 8, 1))
         config = MultistyleConfig(
             photos=material / "photos",
             features=str(material / "features"),
-            network=NetworkConfig("quarter", 8, 1),
+            network=network,  # type: ignore[arg-type]
             crop_px=48,
             batch_size=2,
             painting_px=48,

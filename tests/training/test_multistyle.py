@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from PIL import Image
 from stylenorm import Style
 from stylenorm.errors import InputError, TrainingError
 from stylenorm.export import load_network, network_identity
+from stylenorm.networks import NetworkConfig, build_network
 from stylenorm.training import Multistyle, MultistyleConfig, Photos, fit, read_painting
+from stylenorm.zoo import NetworkFolder
 from tests.tolerances import assert_close
 from tests.training.conftest import TrainingMaker
 
@@ -74,6 +77,36 @@ def test_a_killed_training_resumes_to_the_bit(
         assert torch.equal(a, b), name
     a, b = (load_network(recipe.out) for recipe in (whole, resumed))
     assert network_identity(a) == network_identity(b)
+
+
+def test_a_training_starts_from_a_network_that_exists(make_training: TrainingMaker) -> None:
+    recipe, loop = make_training("first", steps=2)
+    fit(recipe, loop)
+    first = load_network(loop.out)
+    network = NetworkConfig("quarter-nearest", 8, 1)
+    second, _ = make_training("second", start_from=loop.out, network=network)
+    for name, weight in second.model.network.state_dict().items():
+        same_shape = weight.shape == first.state_dict()[name].shape
+        assert torch.equal(weight, first.state_dict()[name]) if same_shape else name == "head.weight"
+    one = Style.load(loop.out / "styles" / "one.safetensors").vector()
+    assert_close(second.model.style_vectors(torch.tensor([1]))[0], one.astype(np.float64), rtol=0, atol=0)
+
+    second.paintings[0] = replace(second.paintings[0], name="another")
+    second._start_from(NetworkFolder.open(loop.out))
+    two = Style.load(loop.out / "styles" / "two.safetensors").vector()
+    assert_close(second.model.style_vectors(torch.tensor([1]))[0], (one + two) / 2.0)
+    with pytest.raises(InputError, match="start_from: expected a network with norms"):
+        make_training("third", start_from=loop.out, network=NetworkConfig("quarter", 12, 1))
+
+
+def test_what_is_flat_is_painted_flat_by_the_family_that_only_enlarges() -> None:
+    torch.manual_seed(0)
+    for family, is_flat in (("quarter-nearest", True), ("quarter", False)):
+        network = build_network(NetworkConfig(family, 8, 1))
+        style = torch.rand(network.style_length) + 0.5
+        style[-1] = 0
+        painted = network(torch.full((1, 3, 48, 48), 0.3), style)[..., 16:32, 16:32]
+        assert ((painted.amax((2, 3)) - painted.amin((2, 3))).max() < 1e-4) == is_flat
 
 
 def test_what_is_changed_on_resume_is_recorded(make_training: TrainingMaker) -> None:

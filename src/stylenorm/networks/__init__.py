@@ -21,6 +21,7 @@ __all__ = [
 FAMILIES: Mapping[str, type[JohnsonNetwork] | type[QuarterNetwork]] = {
     "johnson": JohnsonNetwork,
     "quarter": QuarterNetwork,
+    "quarter-nearest": QuarterNetwork,
 }
 
 

@@ -1,9 +1,10 @@
 """The fast stylizer: everything happens on a quarter of the picture's grid.
 
 The first convolution is 12 x 12 with stride 4 (space-to-depth by 4, Shi et al., CVPR 2016,
-arXiv:1609.05158, and a 3 x 3 convolution, written as one); a residual trunk works there; the way back is half
-depth-to-space, half nearest-neighbour enlargement with a convolution, since depth-to-space by 4 alone leaves
-a lattice of 4 pixels.
+arXiv:1609.05158, and a 3 x 3 convolution, written as one); a residual trunk works there; the way back is two
+steps. In the family ``quarter`` the first is depth-to-space and the second nearest-neighbour enlargement with
+a convolution, since depth-to-space by 4 alone leaves a lattice of 4 pixels; a faint one remains. In the one
+called ``quarter-nearest`` both enlarge by nearest neighbours, so that what is flat stays flat, at the same cost.
 
 ================================  =========  ===========
 layer (width c, n blocks)         grid       channels
@@ -11,8 +12,8 @@ layer (width c, n blocks)         grid       channels
 conv 12x12 / 4, norm, ReLU        1/4        c
 n x residual (conv 3x3, norm,     1/4        c
 ReLU, conv 3x3, norm)
-conv 3x3, depth-to-space 2,       1/2        16
-norm, ReLU
+conv 3x3, depth-to-space 2 (or     1/2        16
+nearest x 2, conv 3x3), norm, ReLU
 nearest x 2, conv 3x3, sigmoid    1          3
 ================================  =========  ===========
 
@@ -52,7 +53,10 @@ class QuarterNetwork(StylizerNetwork):
         super().__init__(config, [c] * (1 + 2 * n) + [_HEAD_CHANNELS], first_block=1)
         self.stem = StyledConv2d(3, c, 12, stride=4)
         self.blocks = nn.ModuleList(StyledResidual(c) for _ in range(n))
-        self.head = StyledConv2d(c, 4 * _HEAD_CHANNELS, upscale=2)
+        if config.family == "quarter-nearest":
+            self.head = StyledConv2d(c, _HEAD_CHANNELS, nearest=True)
+        else:
+            self.head = StyledConv2d(c, 4 * _HEAD_CHANNELS, upscale=2)
         self.last_weight = nn.Parameter(torch.empty(3, _HEAD_CHANNELS, 3, 3))
         self.last_bias = nn.Parameter(torch.zeros(3))
         nn.init.xavier_normal_(self.last_weight)

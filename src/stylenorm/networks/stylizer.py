@@ -34,7 +34,7 @@ class NetworkConfig:
     """Which stylizer network: enough to build it again.
 
     Attributes:
-        family: ``"quarter"`` or ``"johnson"``.
+        family: ``"quarter"``, ``"quarter-nearest"`` or ``"johnson"``.
         width: channels of the trunk (quarter) or of the first convolution (Johnson).
         num_blocks: residual blocks.
     """

@@ -75,7 +75,7 @@ def _shaded(
 ) -> NDArray[np.float32]:
     """A surface (S, S, 3): a colour, a gradient of light across it, and one of the textures (S, S)."""
     color = palette[rng.integers(len(palette))]
-    texture = textures[rng.integers(len(textures))]
+    texture = textures[int(rng.integers(len(textures)))]
     ramp = np.linspace(-1, 1, len(texture), dtype=np.float32)
     angle = rng.uniform(0, 2 * np.pi)
     light = 0.18 * rng.uniform() * (np.cos(angle) * ramp[None, :] + np.sin(angle) * ramp[:, None])

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError
-from stylenorm.export import export_stylizer
+from stylenorm.export import export_stylizer, load_network
 from stylenorm.networks import NetworkConfig, build_network
 from stylenorm.perceptual import (
     SMALLEST_PX,
@@ -44,6 +44,7 @@ from stylenorm.perceptual import (
 )
 from stylenorm.training.data import Photos, read_painting
 from stylenorm.training.loop import Recipe
+from stylenorm.zoo import IDENTITY, NetworkFolder
 
 __all__ = ["Multistyle", "MultistyleConfig", "Painting"]
 
@@ -92,6 +93,8 @@ class MultistyleConfig:
         others_share: share of the styled samples that go to the ``others`` of `Multistyle`, if there are any.
         warmup_steps: over these steps the share falls from 1, and the style weight rises from 0 as the square
             of the step: the network learns to see before it paints.
+        start_from: a network folder whose weights, where they fit, and styles are started from; styles that
+            it has not start from the mean of its own.
         num_held_out: photos (the first by name) that are never trained on, for samples and measurements.
         seed: what the choice of photos, styles and shifts is drawn from.
     """
@@ -110,6 +113,7 @@ class MultistyleConfig:
     identity_share: float = 0.1
     others_share: float = 0.3
     warmup_steps: int = 1000
+    start_from: Path | None = None
     num_held_out: int = 24
     seed: int = 0
 
@@ -180,6 +184,8 @@ class Multistyle(Recipe):
         )
         torch.manual_seed(config.seed)
         self.model = _Model(config.network, len(self.paintings) + len(self.others), config.style_weight)
+        if config.start_from is not None:
+            self._start_from(NetworkFolder.open(config.start_from))
 
     def to(self, device: torch.device) -> None:
         """Move network, styles, feature networks and what the paintings measure."""
@@ -277,6 +283,24 @@ class Multistyle(Recipe):
         }
         details = {**whole_record, **self.config(), "final_style_weights": weights}
         (self.out / "record.json").write_text(json.dumps(details, indent=2) + "\n")
+
+    @torch.no_grad()
+    def _start_from(self, folder: NetworkFolder) -> None:
+        network = self.model.network
+        if folder.norm_sizes != network.norm_sizes:
+            raise InputError(
+                f"start_from: expected a network with norms of {network.norm_sizes} channels, "
+                f"got {folder.path} with {folder.norm_sizes}"
+            )
+        theirs, ours = load_network(folder.path).state_dict(), network.state_dict()
+        network.load_state_dict(
+            {key: theirs[key] if theirs[key].shape == value.shape else value for key, value in ours.items()}
+        )
+        rows = {name: torch.from_numpy(folder.style(name).vector()[:-1]) for name in folder.style_names()}
+        mean = torch.stack(list(rows.values())).mean(dim=0)
+        self.model.styles[0] = torch.from_numpy(folder.style(IDENTITY).vector()[:-1])
+        for number, painting in enumerate((*self.paintings, *self.others), start=1):
+            self.model.styles[number] = rows.get(painting.name, mean)
 
     def _draw_styles(self, step: int, count: int, generator: torch.Generator) -> Tensor:
         share = max(self.settings.identity_share, 1 - step / max(1, self.settings.warmup_steps))
