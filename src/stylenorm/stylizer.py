@@ -157,7 +157,7 @@ class Stylizer:
             strength: 0 gives the photo back, exactly; 1 is the painting; between, the style is mixed with
                 the network's identity style.
             keep_colors: take only the painting's light and dark, and the photo's colours (see
-                `stylenorm.colors.keep_luminance`); or the name of another of `stylenorm.colors.COLOR_METHODS`.
+                `stylenorm.colors.keep_luminance`); or the name of another of `COLOR_METHODS` there.
 
         Returns:
             The same kind as ``image``: an array of its shape and type, or a Pillow image, RGB or RGBA. Alpha

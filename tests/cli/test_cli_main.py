@@ -14,6 +14,7 @@ import pytest
 import stylenorm
 from stylenorm.cli import COMMANDS, styles, stylize
 from stylenorm.cli.usage import one_line
+from stylenorm.colors import COLOR_METHODS
 from stylenorm.engines import ENGINES, PRECISIONS
 from tests.cli.conftest import Run
 
@@ -50,6 +51,7 @@ def test_help(run: Run, command: tuple[str, ...]) -> None:
         ("stylize", "a.jpg", "--style", "scream", "--threads", "0"),
         ("stylize", "a.jpg", "--style", "scream", "--engine", "tensorrt"),
         ("stylize", "a.jpg", "--style", "scream", "--max-megapixels", "0"),
+        ("stylize", "a.jpg", "--style", "scream", "--color-method", "sepia"),
         ("stylize", "a.jpg", "--styl", "scream"),
         ("styles", "--network", "nowhere"),
         ("train",),
@@ -75,12 +77,13 @@ def test_help_loads_neither_numpy_nor_an_engine() -> None:
     assert done.stdout.strip() == ""
 
 
-def test_choices_are_those_of_the_engines() -> None:
+def test_choices_are_those_of_engines_and_colors() -> None:
     parser = argparse.ArgumentParser()
     stylize.add_arguments(parser)
     choices = {action.dest: action.choices for action in parser._actions}
     assert tuple(choices["engine"]) == tuple(ENGINES)
     assert tuple(choices["precision"]) == PRECISIONS
+    assert tuple(choices["keep_colors"]) == tuple(COLOR_METHODS)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class StylizeOptions:
     style: tuple[str, ...]
     output: str | None
     strength: float
-    keep_colors: bool
+    keep_colors: bool | str
     format: str | None
     quality: int
     strip: bool
@@ -76,7 +76,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength", type=_share, default=1.0, metavar="0..1", help="0: the photo; 1: the painting (default)"
     )
-    parser.add_argument("--keep-colors", action="store_true", help="keep the photo's colours")
+    parser.add_argument(
+        "--keep-colors", action="store_true", help="keep every object's colour: take light and dark alone"
+    )
+    parser.add_argument(
+        "--color-method",
+        dest="keep_colors",
+        choices=("luminance", "covariance", "histogram"),
+        default=False,
+        help="keep colours this way: luminance is --keep-colors; covariance and histogram give the painting "
+        "the photo's palette, and leave it free where to use which colour",
+    )
     files = parser.add_argument_group("files")
     files.add_argument(
         "--format", metavar="NAME", help="png, jpeg, webp, tiff, gif, avif or bmp; default: by suffix"
