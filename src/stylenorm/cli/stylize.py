@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylenorm.cli.films import FilmArguments, add_film_arguments, paint_film_job, steady_options
 from stylenorm.cli.progress import Progress
 from stylenorm.cli.usage import UsageError, add_engine_arguments, as_usage, number_from, one_line
 from stylenorm.errors import OutputError, StylenormError
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "StylizeOptions", "add_arguments", "run"]
 
-HELP = "paint photos, folders of photos, animations"
+HELP = "paint photos, folders of photos, animations, films"
 EPILOG = """examples:
   stylenorm stylize photo.jpg --style starry-night -o painting.png
   stylenorm stylize photo.jpg --style starry-night:0.6,great-wave:0.4 --strength 0.7
   stylenorm stylize holiday/ --style scream -o painted/
   stylenorm stylize a.jpg b.png --style all -o out/
+  stylenorm stylize film.mp4 --style scream --preview
   cat photo.jpg | stylenorm stylize - --style great-wave -o - > out.png"""
 
 
@@ -43,6 +44,12 @@ class StylizeOptions:
     keep_gps: bool
     overwrite: bool
     max_megapixels: float | None
+    start_s: float
+    end_s: float | None
+    preview: bool
+    steady: str
+    smooth: float | None
+    preset: str
     network: str | None
     engine: str
     precision: str
@@ -89,14 +96,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     files = parser.add_argument_group("files")
     files.add_argument(
-        "--format", metavar="NAME", help="png, jpeg, webp, tiff, gif, avif or bmp; default: by suffix"
+        "--format",
+        metavar="NAME",
+        help="png, jpeg, webp, tiff, gif, avif, bmp; mp4, mov, mkv, webm; default: by suffix",
     )
     files.add_argument(
         "--quality",
         type=number_from(1, 100),
         default=95,
         metavar="1..100",
-        help="of JPEG, WebP and AVIF (default: %(default)s)",
+        help="of JPEG, WebP, AVIF and films (default: %(default)s)",
     )
     files.add_argument("--strip", action="store_true", help="write no metadata")
     files.add_argument(
@@ -106,6 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--max-megapixels", type=_positive, metavar="N", help="refuse larger pictures; guards against bombs"
     )
+    add_film_arguments(parser)
     add_engine_arguments(parser)
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="no progress and no notes; errors are shown"
@@ -132,7 +142,14 @@ def stylize(options: StylizeOptions) -> int:
     from stylenorm.zoo import ALL, NetworkFolder, shipped_network
 
     with as_usage():
-        network = NetworkFolder.open(options.network) if options.network else shipped_network()
+        if options.network:
+            network = NetworkFolder.open(options.network)
+        elif options.preset == "standard":  # without the time that films take to import
+            network = shipped_network()
+        else:
+            from stylenorm.films import preset_named
+
+            network = preset_named(options.preset).open_network()
         names = [
             name for text in options.style for name in (network.style_names() if text == ALL else (text,))
         ]
@@ -187,20 +204,24 @@ class _Run:
         return True
 
     def _paint(self, job: Job, name: str) -> None:
-        from stylenorm.media import Animation, check_output, write_media
+        from stylenorm.media import FILM_FORMATS, Animation, check_output, write_media
 
         options, stylizer = self.options, self.stylizers[job.style]
         if job.target is not None:
             check_output(job.target, overwrite=options.overwrite)
+        if job.format in FILM_FORMATS:
+            for note in paint_film_job(job, FilmArguments.of(options), stylizer, self.progress):
+                self._note(f"{job.target}: {note}")
+            return
         media = self._read(job.source, name)
 
         def paint(pixels: Any) -> Any:
             return stylizer(pixels, options.strength, options.keep_colors)
 
-        if isinstance(media, Animation):
-            self.progress.add_steps(media.num_frames)
         notes = write_media(
-            media.painted_with(self._counted(paint) if isinstance(media, Animation) else paint),
+            self._painted(media, stylizer, name)
+            if isinstance(media, Animation)
+            else media.painted_with(paint),
             sys.stdout.buffer if job.target is None else job.target,
             format=job.format,
             quality=options.quality,
@@ -225,13 +246,14 @@ class _Run:
             self._last = (source, media)
         return self._last[1]
 
-    def _counted(self, paint: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def painted(pixels: Any) -> Any:
-            result = paint(pixels)
-            self.progress.step()
-            return result
+    def _painted(self, animation: Animation, stylizer: Stylizer, name: str) -> Animation:
+        from stylenorm.films import paint_animation
 
-        return painted
+        self.progress.add_steps(animation.num_frames)
+        steady, note = steady_options(FilmArguments.of(self.options))
+        if note:
+            self._note(f"{name}: {note}")
+        return paint_animation(animation, stylizer, steady, on_frame=self.progress.step)
 
     def _note(self, text: str) -> None:
         if not self.options.quiet:

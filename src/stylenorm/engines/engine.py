@@ -39,12 +39,14 @@ class Engine(ABC):
             statistics of the norms are float32 sums either way.
         threads: how many threads it computes with.
         device: where it computes, for people to read.
+        runs_graphs: whether `program` works, which tiles need.
     """
 
     name: ClassVar[str]
     precision: str
     threads: int
     device: str = "CPU"
+    runs_graphs: ClassVar[bool] = True
     _graph: Path | bytes | None = None
     _frozen: Engine | None = None
 
@@ -119,11 +121,23 @@ class Engine(ABC):
             InputError: this engine was opened without a graph, or its graph is no stylizer network.
             MemoryError: the photos do not fit into memory.
         """
-        _check_photo(photos)
-        check_memory(photos.size // 3)
+        return self.measurer()(photos, style)
+
+    def measurer(self) -> Callable[[FloatArray, FloatArray], Statistics]:
+        """Return `measure` with its graph kept ready, for who measures often; it holds its activations.
+
+        Raises:
+            InputError: as `measure` does.
+        """
         program = self.program(measuring_graph(self._content()))
-        _, *told = program(np.ascontiguousarray(photos), _checked_style(style))
-        return told_statistics(told)
+
+        def measured(photos: FloatArray, style: FloatArray) -> Statistics:
+            _check_photo(photos)
+            check_memory(photos.size // 3)
+            _, *told = program(np.ascontiguousarray(photos), _checked_style(style))
+            return told_statistics(told)
+
+        return measured
 
     @abstractmethod
     def program(self, graph: bytes) -> Program:

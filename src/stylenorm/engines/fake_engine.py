@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ class FakeEngine(Engine):
 
     name = "fake"
     precision = "f32"
+    runs_graphs = False
     threads = 1
 
     def __init__(self, graph: Path | bytes | None = None) -> None:
@@ -38,16 +40,20 @@ class FakeEngine(Engine):
         """Return this engine."""
         return self
 
-    def measure(self, photos: FloatArray, style: FloatArray) -> Statistics:  # noqa: ARG002
-        """Return the network's norms with mean 0 and variance 1 each.
+    def measurer(self) -> Callable[[FloatArray, FloatArray], Statistics]:
+        """Return what finds the network's norms with mean 0 and variance 1 each.
 
         Raises:
             InputError: this engine was opened without a graph.
         """
         sizes = norm_sizes(Graph.parse(self._content()))
-        counts = tuple(photos.size // 3 for _ in sizes)
-        m2s = tuple(np.full(size, n, np.float64) for size, n in zip(sizes, counts, strict=True))
-        return Statistics(counts, tuple(np.zeros(size) for size in sizes), m2s)
+
+        def measured(photos: FloatArray, style: FloatArray) -> Statistics:  # noqa: ARG001
+            counts = tuple(photos.size // 3 for _ in sizes)
+            m2s = tuple(np.full(size, n, np.float64) for size, n in zip(sizes, counts, strict=True))
+            return Statistics(counts, tuple(np.zeros(size) for size in sizes), m2s)
+
+        return measured
 
     def program(self, graph: bytes) -> Program:  # noqa: ARG002
         """Refuse: it has no backend.

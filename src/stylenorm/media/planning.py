@@ -12,24 +12,29 @@ from pathlib import Path
 from stylenorm.errors import InputError, OutputError, PictureError
 from stylenorm.media.finding import find_pictures
 from stylenorm.media.formats import FORMATS, PictureFormat, format_named, format_of
+from stylenorm.media.video_formats import FILM_FORMATS, FilmFormat, film_format_of, is_film
 
 __all__ = ["STANDARD", "Job", "plan_outputs"]
 
 STANDARD = "-"
 """Standard input or output, on the command line."""
 
-_SUFFIX_FORMATS = {suffix: entry for entry in FORMATS.values() for suffix in entry.suffixes}
+_Format = PictureFormat | FilmFormat
+_SUFFIX_FORMATS: dict[str, _Format] = {
+    **{suffix: entry for entry in FORMATS.values() for suffix in entry.suffixes},
+    **{suffix: entry for entry in FILM_FORMATS.values() for suffix in entry.suffixes},
+}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture in one style.
+    """One picture, or film, in one style.
 
     Args:
         source: the picture; None is standard input.
         target: where the painting goes; None is standard output.
         style: the name of the style, as it was given.
-        format: Pillow's name of the format that is written.
+        format: Pillow's name of the format that is written, or a film's name in `FILM_FORMATS`.
     """
 
     source: Path | None
@@ -61,6 +66,8 @@ def plan_outputs(
       paint the paintings, and not for standard input.
     - A suffix is kept if it can be written, or becomes ``.png``; ``format`` overrules. Two pictures that
       would meet (``a.jpg`` and ``a.png`` as PNG) say where they came from: ``a-jpg.png`` and ``a-png.png``.
+    - Films are planned alike, if they are named: of a folder, its pictures are taken. One of a kind that
+      is not written becomes ``.mkv``.
 
     Args:
         inputs: files and folders; ``"-"`` is standard input.
@@ -84,7 +91,7 @@ def plan_outputs(
     """
     if not inputs or not styles:
         raise InputError(f"expected at least one {'picture' if not inputs else 'style'}, got none; name one")
-    kind = format_named(format) if format else None
+    kind = _named(format) if format else None
     text = None if output is None else os.fspath(output)
     folders = [each for each in inputs if os.fspath(each) != STANDARD and Path(each).is_dir()]
     many = bool(folders) or len(inputs) > 1 or len(styles) > 1
@@ -95,12 +102,12 @@ def plan_outputs(
             raise OutputError(
                 f"standard output takes one picture, got {len(found) * len(styles)}; give a folder"
             )
-        return [Job(found[0].source, None, styles[0], (kind or FORMATS["PNG"]).name)]
+        return _checked([Job(found[0].source, None, styles[0], (kind or FORMATS["PNG"]).name)])
     if text is None:
         return _checked(_beside(found, folders, styles, kind))
     if into_folder:
         return _checked(_into(found, Path(text), styles, kind))
-    return _checked([Job(found[0].source, Path(text), styles[0], (kind or format_of(text)).name)])
+    return _checked([Job(found[0].source, Path(text), styles[0], (kind or _of(text)).name)])
 
 
 def _is_folder(text: str, many: bool) -> bool:
@@ -141,7 +148,7 @@ def _gather(
 
 
 def _beside(
-    found: list[_Found], folders: Sequence[object], styles: Sequence[str], kind: PictureFormat | None
+    found: list[_Found], folders: Sequence[object], styles: Sequence[str], kind: _Format | None
 ) -> list[Job]:
     if folders:
         raise OutputError(
@@ -164,7 +171,7 @@ def _beside(
     return jobs
 
 
-def _into(found: list[_Found], folder: Path, styles: Sequence[str], kind: PictureFormat | None) -> list[Job]:
+def _into(found: list[_Found], folder: Path, styles: Sequence[str], kind: _Format | None) -> list[Job]:
     planned = []
     for each in found:
         suffix, written = _suffix(each.relative, kind)
@@ -189,6 +196,7 @@ def _checked(jobs: list[Job]) -> list[Job]:
     sources = {os.path.realpath(job.source) for job in jobs if job.source is not None}
     targets: dict[str, Job] = {}
     for job in jobs:
+        _check_kind(job)
         if job.target is None:
             continue
         if os.path.realpath(job.target) in sources:
@@ -202,14 +210,39 @@ def _checked(jobs: list[Job]) -> list[Job]:
     return jobs
 
 
-def _suffix(path: Path, kind: PictureFormat | None) -> tuple[str, str]:
+def _suffix(path: Path, kind: _Format | None) -> tuple[str, str]:
     """The suffix and format of the painting: the photo's, if it can be written and is of the format."""
     own = _SUFFIX_FORMATS.get(path.suffix.lower())
     if own is not None and kind in (None, own):
         return path.suffix, own.name
+    if kind is None and is_film(path):
+        kind = FILM_FORMATS["MKV"]  # holds whatever sound and subtitles there are
     if kind is None:
         kind = FORMATS["JPEG"] if path.suffix.lower() == ".mpo" else FORMATS["PNG"]
     return kind.suffixes[0], kind.name
+
+
+def _named(name: str) -> _Format:
+    film = FILM_FORMATS.get(name.strip().upper().removeprefix("."))
+    return film if film is not None else format_named(name)
+
+
+def _of(path: str) -> _Format:
+    return film_format_of(path) if is_film(path) else format_of(path)
+
+
+def _check_kind(job: Job) -> None:
+    """Refuse a film that is to become a picture, and a picture that is to become a film.
+
+    Raises:
+        OutputError: as said.
+    """
+    film = job.source is not None and is_film(job.source)
+    if film and job.format not in FILM_FORMATS:
+        known = ", ".join(suffix for entry in FILM_FORMATS.values() for suffix in entry.suffixes)
+        raise OutputError(f"{job.source}: is a film, which is written to a file of the kinds {known}")
+    if not film and job.format in FILM_FORMATS:
+        raise OutputError(f"{job.source or 'standard input'}: is a picture, which does not become a film")
 
 
 def _key(path: Path) -> str:

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from stylenorm.errors import OutputError
+from stylenorm.errors import OutputError, UnknownNameError
 
-__all__ = ["FILM_FORMATS", "FILM_SUFFIXES", "FilmFormat", "film_format_of", "is_film"]
+__all__ = ["FILM_FORMATS", "FILM_SUFFIXES", "FilmFormat", "film_format_named", "film_format_of", "is_film"]
 
 _H264 = ("libx264", "libopenh264", "h264_videotoolbox", "mpeg4")
 
@@ -56,6 +56,18 @@ def is_film(path: str | os.PathLike[str]) -> bool:
     (True, False)
     """
     return PurePath(path).suffix.lower() in FILM_SUFFIXES
+
+
+def film_format_named(name: str) -> FilmFormat:
+    """The format of that name, whatever the case: ``"mkv"``.
+
+    Raises:
+        UnknownNameError: films of that name are not written.
+    """
+    key = name.strip().upper().removeprefix(".")
+    if key not in FILM_FORMATS:
+        raise UnknownNameError("film format", name, [known.lower() for known in FILM_FORMATS])
+    return FILM_FORMATS[key]
 
 
 def film_format_of(path: str | os.PathLike[str]) -> FilmFormat:

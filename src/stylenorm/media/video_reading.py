@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
@@ -42,6 +42,7 @@ class FilmReader:
         path: the film.
         start_s: where to begin, in seconds since the first frame.
         end_s: where to end (frames at that time are left out); None for the film's end.
+        max_side_px: make the frames smaller than they are, if they are larger than this.
 
     Attributes:
         film: its description.
@@ -55,14 +56,19 @@ class FilmReader:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, start_s: float = 0.0, end_s: float | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        max_side_px: int | None = None,
     ) -> None:
         self._av = import_av()
         name = os.fspath(path)
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         with film_errors(name):
             with self._av.open(name, metadata_errors="replace") as container:
-                self.film = _described(self._av, name, container)
+                self.film = _limited(_described(self._av, name, container), max_side_px)
             self._check_part(start_s, end_s)
             # opened anew: seeking back would leave out packets before time 0, as AAC begins with
             self.container = self._av.open(name, metadata_errors="replace")
@@ -239,6 +245,17 @@ def _described(av: Any, name: str, container: Any) -> Film:
         frames,
         tuple(notes),
     )
+
+
+def _limited(film: Film, max_side_px: int | None) -> Film:
+    longest = max(film.width, film.height)
+    if max_side_px is None or longest <= max_side_px:
+        return film
+    # even sides, which films have, if the limit leaves a choice
+    width, height = (
+        max(round(side * max_side_px / longest / 2) * 2, 2) for side in (film.width, film.height)
+    )
+    return replace(film, width=width, height=height)
 
 
 def _picture_stream(name: str, container: Any) -> Any:

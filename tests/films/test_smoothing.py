@@ -1,0 +1,95 @@
+"""Blending along the motion, on a moving texture whose paintings are noisy."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+
+import numpy as np
+import pytest
+
+from stylenorm.errors import InputError, MissingExtraError
+from stylenorm.films import FlowSmoother
+from tests.requirements_met import need
+
+cv2 = need("cv2")
+
+
+def texture(height: int = 120, width: int = 300) -> np.ndarray:
+    """Smooth noise that motion can be seen on."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (height // 6, width // 6, 3)).astype(np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def pan(count: int, step: int) -> list[np.ndarray]:
+    wide = texture()
+    return [np.ascontiguousarray(wide[:, step * i : step * i + 160]) for i in range(count)]
+
+
+def noisy(photos: list[np.ndarray], sigma: float = 8) -> list[np.ndarray]:
+    """Paintings that are the photo and fresh noise: what a network makes of details that move."""
+    rng = np.random.default_rng(1)
+    return [(p + rng.normal(0, sigma, p.shape)).clip(0, 255).astype(np.uint8) for p in photos]
+
+
+def warp_error(paintings: list[np.ndarray], step: int) -> float:
+    """Mean square difference of neighbours, moved back by the known motion."""
+    inner = [p.astype(np.float64)[8:-8, 16:-16] for p in paintings]
+    return float(
+        np.mean([(a[:, step:] - b[:, : a.shape[1] - step]) ** 2 for a, b in itertools.pairwise(inner)])
+    )
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_errors_shrink_as_theory_says(step: int) -> None:
+    """Independent errors leave (1 - w)^2 / (1 + w) of their mean square between neighbours: 1/6 for 0.5."""
+    photos = pan(24, step)
+    paintings = noisy(photos)
+    smoother = FlowSmoother(0.5)
+    steady = [smoother(photo, painting) for photo, painting in zip(photos, paintings, strict=True)]
+    ratio = warp_error(steady[8:], step) / warp_error(paintings[8:], step)
+    assert 0.12 < ratio < 0.24
+    blur = np.abs(steady[-1].astype(float) - photos[-1])[16:-16, 16:-16].mean()
+    assert blur < np.abs(paintings[-1].astype(float) - photos[-1])[16:-16, 16:-16].mean()
+
+
+def test_what_does_not_fit_is_taken_anew() -> None:
+    """A square jumps in: there, and only there, the new painting stands."""
+    photo = texture()[:, :160]
+    later = photo.copy()
+    later[40:80, 60:100] = np.where(photo[40:80, 60:100].mean(axis=2, keepdims=True) < 128, 255, 0)
+    smoother = FlowSmoother(0.9)
+    old, new = np.zeros_like(photo), np.full_like(photo, 200)
+    smoother(photo, old)
+    result = smoother(later, new)
+    assert (result[50:70, 70:90] > 190).mean() > 0.9
+    assert (result[100:, :40] < 60).mean() > 0.9
+
+
+def test_reset() -> None:
+    photo = texture()[:, :160]
+    smoother = FlowSmoother(0.5)
+    smoother(photo, np.zeros_like(photo))
+    smoother.reset()
+    new = np.full_like(photo, 200)
+    assert np.array_equal(smoother(photo, new), new)
+
+
+def test_another_size_and_tiny_pictures_pass() -> None:
+    smoother = FlowSmoother(0.5)
+    for size in ((40, 60), (41, 60), (3, 5), (3, 5), (1, 1), (600, 500), (600, 500)):
+        picture = np.full((*size, 3), 90, np.uint8)
+        assert np.array_equal(smoother(picture, picture), picture)
+
+
+@pytest.mark.parametrize("weight", [-0.1, 0.95, float("nan")])
+def test_weights(weight: float) -> None:
+    with pytest.raises(InputError, match=r"0 \(off\) to 0.9"):
+        FlowSmoother(weight)
+
+
+def test_without_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"opencv-python-headless: pip install 'stylenorm\[video\]'"):
+        FlowSmoother()
