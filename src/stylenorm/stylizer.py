@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -21,10 +22,11 @@ from numpy.typing import NDArray
 from stylenorm.colors import COLOR_METHODS, DEFAULT_COLOR_METHOD, ColorMethod
 from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
-from stylenorm.graphs import frozen_vector
+from stylenorm.graphs import Plan, cut_graph, frozen_vector
 from stylenorm.media import READABLE_SUFFIXES, fill_transparent, picture_from_image
 from stylenorm.predicting import predict_style
 from stylenorm.style import Statistics, Style
+from stylenorm.tiles import Layout, Tiling, Workspace, paint_array
 from stylenorm.zoo import IDENTITY, NetworkFolder, parse_style, shipped_network
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Stylizer"]
 
 FloatArray = NDArray[np.float32]
+_FITS_ANYWHERE_PIXELS = 4_000_000  # smaller images are painted whole without asking what is free
 ImageT = TypeVar("ImageT", NDArray[Any], "Image")
 
 
@@ -47,6 +50,8 @@ class Stylizer:
         engine: one of `stylenorm.engines.ENGINES`, or an engine that is open already.
         precision: ``"auto"``, ``"f32"`` or ``"bf16"``; see `stylenorm.engines.open_engine`.
         threads: how many to compute with; None for all cores.
+        tiling: when images are painted in tiles; by default those that do not fit into memory whole. The
+            result is the same, but for rounding.
 
     Raises:
         UnknownNameError: no such style, engine or precision.
@@ -69,7 +74,9 @@ class Stylizer:
         engine: str | Engine = DEFAULT_ENGINE,
         precision: str = "auto",
         threads: int | None = None,
+        tiling: Tiling | None = None,
     ) -> None:
+        self.tiling = tiling or Tiling()
         if network is None:
             self.network = shipped_network()
         else:
@@ -178,8 +185,75 @@ class Stylizer:
         if strength == 0 or self.style.photo_gate == 1:
             return image.copy()
         alpha = image[..., 3:]
+        if self.layout(*image.shape[:2]).tile:
+            out = np.empty_like(image)
+            out[..., 3:] = alpha
+            self.paint_tiles(image, out, strength, keep_colors)
+            return out
         painting = self._paint(_visible(image), alpha, self._vector(strength), method)
         return np.concatenate((painting, alpha), axis=2) if alpha.size else painting
+
+    def layout(self, height: int, width: int) -> Layout:
+        """Return how an image of this size would be painted: whole, or in which tiles.
+
+        Raises:
+            InputError: tiles were asked for, and the network cannot be cut into stages.
+        """
+        whole = Layout(0, on_disk=False)
+        if self.tiling.tile == "off" or not self._measuring_engine.runs_graphs:
+            return whole
+        if self.tiling.tile != "auto":
+            return self.tiling.layout(self._plan(), height, width)
+        if self.tiling.memory_bytes is None and height * width < _FITS_ANYWHERE_PIXELS:
+            return whole
+        try:
+            return self.tiling.layout(self._plan(), height, width)
+        except InputError:  # a network that knows no tiles is painted whole, as long as nobody asked
+            return whole
+
+    def paint_tiles(
+        self,
+        image: NDArray[Any],
+        out: NDArray[Any],
+        strength: float = 1.0,
+        keep_colors: bool | str = False,
+        *,
+        workspace: Workspace | None = None,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Paint an image in tiles, array to array; both may be mapped from files.
+
+        Args:
+            image: an array as in `__call__`. Where it has alpha, what is hidden is filled in memory.
+            out: of the same shape and type; its colours are written, alpha is left as it is.
+            strength: as in `__call__`.
+            keep_colors: as in `__call__`.
+            workspace: keeps feature maps; `stylenorm.tiles.DiskWorkspace` can be gone on with after a kill.
+            progress: is told the pixels that were done; their sum is the image's.
+
+        Raises:
+            ShapeError, InputError, UnknownNameError: as in `__call__`.
+            InputError: the network cannot be cut into stages, or the engine runs no graphs.
+            OutputError: the workspace's disk is full.
+            MemoryError: a tile does not fit into memory.
+        """
+        _check_strength(strength)
+        style = self.style
+        if strength != 1:
+            style = style.weaken(strength, self.network.style(IDENTITY))
+        paint_array(
+            self._measuring_engine,
+            self._plan(),
+            _visible(image),
+            out,
+            style,
+            alpha=image[..., 3] if image.shape[2] > 3 else None,
+            tiling=self.tiling,
+            statistics=self.statistics,
+            method=_color_method(keep_colors),
+            workspace=workspace,
+            progress=progress,
+        )
 
     def close(self) -> None:
         """Close the engine, also for the stylizers that share it."""
@@ -205,6 +279,10 @@ class Stylizer:
         style.check_network(self.network.identity, self.network.norm_sizes)
         style.vector()  # a mixture that does not add up fails here, not at the first picture
         return style
+
+    def _plan(self) -> Plan:
+        path = self.network.graph
+        return _plan_of(path, path.stat().st_mtime_ns)
 
     def _vector(self, strength: float) -> FloatArray:
         style = self.style
@@ -235,6 +313,11 @@ class Stylizer:
             raise ShapeError(f"image: expected an array or a Pillow image, got {type(image).__name__}")
         picture = picture_from_image(image)
         return picture.repainted(self(picture.pixels, strength, keep_colors)).to_image()
+
+
+@functools.lru_cache(maxsize=2)
+def _plan_of(graph: Path, changed: int) -> Plan:  # noqa: ARG001 (another file is another entry)
+    return cut_graph(graph.read_bytes())
 
 
 def _color_method(keep_colors: bool | str) -> ColorMethod | None:

@@ -2,6 +2,7 @@
 
 from stylenorm.engines.engine import PRECISIONS, Engine
 from stylenorm.engines.fake_engine import FakeEngine
+from stylenorm.engines.memory import available_bytes
 from stylenorm.engines.registry import DEFAULT_ENGINE, ENGINES, EngineKind, open_engine
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "Engine",
     "EngineKind",
     "FakeEngine",
+    "available_bytes",
     "open_engine",
 ]

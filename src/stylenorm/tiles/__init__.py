@@ -2,6 +2,22 @@
 
 from stylenorm.tiles.boxes import Box, TileGrid
 from stylenorm.tiles.exact import paint_exact
-from stylenorm.tiles.workspace import DiskWorkspace, MemoryWorkspace
+from stylenorm.tiles.fast import paint_frozen, sample_statistics, sampled_boxes
+from stylenorm.tiles.options import Layout, Tiling
+from stylenorm.tiles.painting import paint_array
+from stylenorm.tiles.workspace import DiskWorkspace, MemoryWorkspace, Workspace
 
-__all__ = ["Box", "DiskWorkspace", "MemoryWorkspace", "TileGrid", "paint_exact"]
+__all__ = [
+    "Box",
+    "DiskWorkspace",
+    "Layout",
+    "MemoryWorkspace",
+    "TileGrid",
+    "Tiling",
+    "Workspace",
+    "paint_array",
+    "paint_exact",
+    "paint_frozen",
+    "sample_statistics",
+    "sampled_boxes",
+]

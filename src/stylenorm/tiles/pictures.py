@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,10 +9,9 @@ from numpy.typing import NDArray
 
 from stylenorm.tiles.boxes import Box, replicate_borders
 
-__all__ = ["ArraySink", "Sink", "from_float", "photo_tile", "to_float"]
+__all__ = ["Sink", "from_float", "photo_tile", "to_float"]
 
 FloatArray = NDArray[np.float32]
-Recolor = Callable[[FloatArray, FloatArray], FloatArray]
 
 
 class Sink(Protocol):
@@ -21,28 +19,6 @@ class Sink(Protocol):
 
     def write(self, box: Box, painting: FloatArray) -> None:
         """Take (h, w, 3) float32, 0..1 but for rounding."""
-
-
-class ArraySink:
-    """Writes tiles to an array of the photo's type.
-
-    Args:
-        out: (H, W, 3), uint8, uint16, float32 or float64; also one that is mapped from a file.
-        photo: what is painted; only read for ``recolor``.
-        recolor: from tiles of painting and photo, both float32 (h, w, 3), to the tile that is written.
-    """
-
-    def __init__(self, out: NDArray[Any], photo: NDArray[Any], recolor: Recolor | None = None) -> None:
-        self._out, self._photo, self._recolor = out, photo, recolor
-
-    def write(self, box: Box, painting: FloatArray) -> None:
-        """Write one tile; what lies beyond the picture is cut off."""
-        box = box.clipped(*self._out.shape[:2])
-        painting = painting[: box.height, : box.width]
-        rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
-        if self._recolor is not None:
-            painting = self._recolor(painting, to_float(self._photo[rows, columns, :3]))
-        self._out[rows, columns] = from_float(painting, self._out.dtype)
 
 
 def photo_tile(photo: NDArray[Any], box: Box) -> FloatArray:
