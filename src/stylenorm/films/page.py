@@ -22,6 +22,7 @@ __all__ = ["LivePage"]
 
 _BOUNDARY = "stylenorm-frame"
 _WAIT_S = 1.0
+_CLOSING_S = 0.05  # how long closing may take
 _HTML = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>stylenorm live</title>
 <style>html,body{margin:0;height:100%;background:#111}img{width:100%;height:100%;object-fit:contain}</style>
 <img src="/stream.mjpg" alt="the live painting"></html>
@@ -67,7 +68,9 @@ class LivePage:
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.server_address[1]}/"
         self.any_host = not _is_loopback(host)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="page", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_CLOSING_S,), name="page", daemon=True
+        )
         self._thread.start()
 
     def show(self, pixels: NDArray[np.uint8]) -> bool:
