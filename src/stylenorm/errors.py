@@ -10,6 +10,7 @@
     │   └── StyleMismatchError           a style belongs to another network
     ├── OutputError (OSError)            an output exists already, or cannot be written
     ├── MissingExtraError (ImportError)  an optional dependency is not installed; the message says which
+    ├── DownloadError (OSError)          something could not be downloaded, or was not what was asked for
     ├── ExportError (RuntimeError)       an exported graph does not agree with its network
     └── TrainingError (RuntimeError)     a training cannot go on (NaN, no readable photos, wrong checkpoint)
 
@@ -22,6 +23,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "DownloadError",
     "ExportError",
     "InputError",
     "MissingExtraError",
@@ -78,6 +80,10 @@ class StyleMismatchError(InputError):
 
 class OutputError(StylenormError, OSError):
     """An output exists already, or cannot be written."""
+
+
+class DownloadError(StylenormError, OSError):
+    """Something could not be downloaded, or was not what was asked for."""
 
 
 class MissingExtraError(StylenormError, ImportError):

@@ -3,6 +3,7 @@
 from stylenorm.perceptual.choosing import load_features
 from stylenorm.perceptual.darknet import DARKNETS, SMALLEST_PX, Darknet, DarknetSpec, load_darknet
 from stylenorm.perceptual.distilled import DISTILLED, DistilledNetwork, load_distilled
+from stylenorm.perceptual.download import CACHE_VARIABLE, cache_folder, fetch
 from stylenorm.perceptual.features import FeatureNetwork
 from stylenorm.perceptual.losses import (
     PerceptualLoss,
@@ -13,11 +14,15 @@ from stylenorm.perceptual.losses import (
     style_loss,
     total_variation,
 )
+from stylenorm.perceptual.vgg import DOWNLOADS_VARIABLE, VGGS, Vgg, VggSpec, load_vgg
 
 __all__ = [
+    "CACHE_VARIABLE",
     "DARKNETS",
     "DISTILLED",
+    "DOWNLOADS_VARIABLE",
     "SMALLEST_PX",
+    "VGGS",
     "Darknet",
     "DarknetSpec",
     "DistilledNetwork",
@@ -25,11 +30,16 @@ __all__ = [
     "PerceptualLoss",
     "PerceptualTerms",
     "StyleTarget",
+    "Vgg",
+    "VggSpec",
+    "cache_folder",
     "content_loss",
+    "fetch",
     "gram_matrix",
     "load_darknet",
     "load_distilled",
     "load_features",
+    "load_vgg",
     "style_loss",
     "total_variation",
 ]

@@ -8,6 +8,7 @@ from stylenorm.errors import UnknownNameError
 from stylenorm.perceptual.darknet import DARKNETS, load_darknet
 from stylenorm.perceptual.distilled import DISTILLED, load_distilled
 from stylenorm.perceptual.features import FeatureNetwork
+from stylenorm.perceptual.vgg import VGGS, load_vgg
 
 __all__ = ["load_features"]
 
@@ -15,20 +16,24 @@ __all__ = ["load_features"]
 def load_features(text: str) -> list[FeatureNetwork]:
     """Return the feature networks that ``text`` names, for a `PerceptualLoss`.
 
-    ``"distilled"`` is the network that ships; the name of a folder stands for the Darknets whose weights are
-    in it; several, separated by commas, are used together.
+    ``"distilled"`` is the network that ships; ``"vgg16"`` and ``"vgg19"`` are downloaded at their first
+    use; the name of a folder stands for the Darknets whose weights are in it. Several, separated by commas,
+    are used together.
 
     Raises:
         UnknownNameError: the text is neither.
         InputError: a network's weights cannot be read.
+        DownloadError: a network's weights cannot be downloaded.
     """
     networks: list[FeatureNetwork] = []
     for part in text.split(","):
         name = part.strip()
         if name == DISTILLED:
             networks.append(load_distilled())
+        elif name in VGGS:
+            networks.append(load_vgg(name))
         elif Path(name).is_dir():
             networks += [load_darknet(darknet, Path(name)) for darknet in DARKNETS]
         else:
-            raise UnknownNameError("feature network, or folder of some,", name, [DISTILLED])
+            raise UnknownNameError("feature network, or folder of some,", name, [DISTILLED, *VGGS])
     return networks
