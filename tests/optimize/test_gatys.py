@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stylenorm.errors import InputError, ShapeError, StylenormError
-from stylenorm.optimize import Evaluation, Objective, OptimizeConfig, StyleSource, optimize
+from stylenorm.optimize import Evaluation, Objective, Optimization, OptimizeConfig, StyleSource, optimize
 from stylenorm.perceptual import DARKNETS, Darknet, PerceptualLoss, gram_matrix, style_loss
 from tests.perceptual.darknets import random_tensors
 from tests.tolerances import assert_close
@@ -141,3 +142,68 @@ def test_pictures_with_mistakes(loss: PerceptualLoss) -> None:
         optimize(photo, [StyleSource(photo, painting_mask=torch.zeros(1, 1, 64, 80))], loss, QUICK)
     with pytest.raises(InputError, match="weight of a painting"):
         optimize(photo, [StyleSource(photo, 0.0)], loss, QUICK)
+
+
+@pytest.mark.parametrize("change", [{}, {"optimizer": "adam"}, {"colors": "luminance"}])
+def test_going_on_is_bitwise(loss: PerceptualLoss, tmp_path: Path, change: dict[str, object]) -> None:
+    config = dataclasses.replace(QUICK, steps=9, coarse_steps=4, **change)  # type: ignore[arg-type]
+    sources = [picture(0), [StyleSource(picture(1))], loss, config]
+    whole = Optimization(*sources)  # type: ignore[arg-type]
+    count = 0
+    while not whole.done:
+        whole.step()
+        count += 1
+    for stop in (2, 7):  # at the coarse size, and at the full one
+        first = Optimization(*sources)  # type: ignore[arg-type]
+        for _ in range(stop):
+            first.step()
+        torch.save(first.state_dict(), tmp_path / "state.pt")
+        second = Optimization(*sources)  # type: ignore[arg-type]
+        second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+        while not second.done:
+            second.step()
+        assert torch.equal(second.picture(), whole.picture())
+        losses = [(e.height, e.step, e.total) for e in second.history]
+        assert losses == [(e.height, e.step, e.total) for e in whole.history]
+        assert [e.seconds for e in second.history] == sorted(e.seconds for e in second.history)
+
+
+def test_luminance_keeps_the_photos_hue(loss: PerceptualLoss) -> None:
+    photo = 0.25 + 0.5 * picture(0)
+    result, history = optimize(photo, [picture(1)], loss, dataclasses.replace(QUICK, colors="luminance"))
+    weights = torch.tensor([0.2126, 0.7152, 0.0722]).reshape(1, 3, 1, 1)
+    chroma, expected = (x - (x * weights).sum(dim=1, keepdim=True) for x in (result, photo))
+    share = (chroma * expected).sum(dim=1, keepdim=True) / expected.square().sum(dim=1, keepdim=True)
+    assert_close(chroma, share * expected, atol=1e-5)
+    assert float(share.min()) > -1e-4
+    assert history[-1].total < 0.7 * history[0].total
+
+
+@pytest.mark.parametrize("colors", ["covariance", "histogram"])
+def test_a_recoloured_painting(loss: PerceptualLoss, colors: str) -> None:
+    """A blue photo stays blue under a red painting."""
+    photo, painting = picture(0) * 0.4, picture(1) * 0.4
+    photo[:, 2] += 0.5
+    painting[:, 0] += 0.5
+    for keeps in (colors, "painting"):
+        config = dataclasses.replace(QUICK, steps=30, colors=keeps)
+        result, _ = optimize(photo, [painting], loss, config)
+        red, blue = float(result[:, 0].mean()), float(result[:, 2].mean())
+        assert (blue > red + 0.2) == (keeps == colors), (red, blue)
+
+
+def test_masked_palettes(loss: PerceptualLoss) -> None:
+    """Under its mask a painting gets the palette that the photo has in the region it is for."""
+    photo, painting = picture(0), picture(1)
+    left = torch.zeros(1, 1, 64, 80)
+    left[..., :40] = 1
+    run = Optimization(
+        photo,
+        [StyleSource(painting, painting_mask=left, photo_mask=left), StyleSource(painting)],
+        loss,
+        dataclasses.replace(QUICK, colors="covariance"),
+    )
+    for changed, columns in zip(run.sources, (slice(0, 40), slice(0, 80)), strict=True):
+        mine = changed.painting[0, :, :, columns].flatten(1).double().numpy().mean(axis=1)
+        theirs = photo[0, :, :, columns].flatten(1).double().numpy().mean(axis=1)
+        np.testing.assert_allclose(mine, theirs, atol=0.05)  # colours beyond 0..1 are clipped

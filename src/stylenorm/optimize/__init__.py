@@ -1,14 +1,16 @@
 """Painting by optimisation: slow, and the measure of what is possible."""
 
-from stylenorm.optimize.config import OPTIMIZERS, STARTS, OptimizeConfig
-from stylenorm.optimize.gatys import Evaluation, optimize
+from stylenorm.optimize.config import FREE_COLORS, OPTIMIZERS, STARTS, OptimizeConfig
+from stylenorm.optimize.gatys import Evaluation, Optimization, optimize
 from stylenorm.optimize.objective import Objective, StyleSource, Terms
 
 __all__ = [
+    "FREE_COLORS",
     "OPTIMIZERS",
     "STARTS",
     "Evaluation",
     "Objective",
+    "Optimization",
     "OptimizeConfig",
     "StyleSource",
     "Terms",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stylenorm.colors import COLOR_METHODS
 from stylenorm.errors import InputError, UnknownNameError
 
-__all__ = ["OPTIMIZERS", "STARTS", "OptimizeConfig"]
+__all__ = ["FREE_COLORS", "OPTIMIZERS", "STARTS", "OptimizeConfig"]
 
 OPTIMIZERS = ("lbfgs", "adam")
 STARTS = ("photo", "noise", "painting")
+FREE_COLORS = "painting"
+"""The value of ``colors`` that keeps none of the photo's."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class OptimizeConfig:
         content_weight: weight of the content loss.
         style_weight: weight of the style loss.
         tv_weight: weight of the total variation.
+        colors: painting takes the painting's; luminance, covariance and histogram keep the photo's.
         seed: of the noise.
     """
 
@@ -41,10 +45,12 @@ class OptimizeConfig:
     content_weight: float = 1.0
     style_weight: float = 30.0
     tv_weight: float = 1.0
+    colors: str = FREE_COLORS
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("optimizer", OPTIMIZERS), ("start", STARTS)):
+        known_colors = (FREE_COLORS, *COLOR_METHODS)
+        for name, known in (("optimizer", OPTIMIZERS), ("start", STARTS), ("colors", known_colors)):
             if getattr(self, name) not in known:
                 raise UnknownNameError(name, getattr(self, name), known)
         for name, lowest in (("steps", 1), ("coarse_steps", 0), ("coarsest_px", 1), ("history_size", 1)):

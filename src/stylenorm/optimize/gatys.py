@@ -16,23 +16,24 @@ Differs from the papers:
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylenorm.errors import InputError, ShapeError
+from stylenorm.optimize.coloring import colored, prepared
 from stylenorm.optimize.config import OptimizeConfig
-from stylenorm.optimize.objective import Objective, StyleSource, resized
-from stylenorm.perceptual import PerceptualLoss, total_variation
+from stylenorm.optimize.descent import Descent
+from stylenorm.optimize.objective import Objective, StyleSource, check_sources, resized
+from stylenorm.perceptual import PerceptualLoss
 
-__all__ = ["Evaluation", "optimize"]
+__all__ = ["Evaluation", "Optimization", "optimize"]
 
-_FIRST_STEP = 0.01  # mean absolute change of the picture in the first step of L-BFGS
 _NOISE = 0.1  # deviation of the noise around grey
 
 
@@ -69,113 +70,122 @@ def optimize(
 
     Args:
         photo: (1, 3, H, W), RGB, 0..1.
-        paintings: tensors of the same kind at the size whose strokes are wanted, or `StyleSource` for weights
-            and masks.
+        paintings: see `Optimization`, also for the errors.
         loss: feature networks and scales.
         config: see `OptimizeConfig`.
-        watch: called after every evaluation with its losses and the picture (not to be changed).
+        watch: called after every evaluation with its losses and the best picture of its size (not to be
+            changed).
 
     Returns:
-        The best picture of the last size, (1, 3, H, W), clipped to 0..1, and every evaluation in order.
+        The best picture, (1, 3, H, W), clipped to 0..1, and every evaluation in order.
+    """
+    run = Optimization(photo, paintings, loss, config)
+    while not run.done:
+        for evaluation in run.step():
+            if watch is not None:
+                watch(evaluation, run.descent.best)
+    return run.picture(), run.history
+
+
+class Optimization:
+    """An optimisation that can be looked at between steps, saved, and gone on with to the bit.
+
+    Args:
+        photo: (1, 3, H, W), RGB, 0..1.
+        paintings: tensors of the same kind at the size whose strokes are wanted, or `StyleSource` for weights
+            and masks.
+        loss: feature networks and scales, on the photo's device.
+        config: see `OptimizeConfig`.
+
+    Attributes:
+        history: every evaluation, in order.
+        num_steps: evaluations that are planned, over all sizes.
+        done: whether the last size is finished.
 
     Raises:
         ShapeError: a picture or a mask has another shape, or is too small for the networks.
         InputError: no painting, or an empty mask.
     """
-    config = config or OptimizeConfig()
-    _check_picture("photo", photo, loss)
-    sources = [p if isinstance(p, StyleSource) else StyleSource(p) for p in paintings]
-    for source in sources:
-        _check_picture("painting", source.painting, loss)
-    history: list[Evaluation] = []
-    started = time.perf_counter()
-    picture, photo_before = torch.empty(0), torch.empty(0)
-    sizes = _sizes(photo, sources, loss, config)
-    for level, factor in enumerate(sizes):
-        photo_here, sources_here = _scaled(photo, sources, factor)
-        if level == 0:
-            picture = _start(photo_here, sources_here, config)
-        else:
-            size = (photo_here.shape[2], photo_here.shape[3])
-            change = F.interpolate(picture - photo_before, size=size, mode="bicubic", align_corners=False)
-            picture = (photo_here + change).clamp(0, 1)
-        objective = Objective(loss, photo_here, sources_here)
-        steps = config.steps if factor == 1 else config.coarse_steps
-        descent = _Descent(objective, picture, config, started)
-        while descent.num_evaluations < steps and (evaluations := descent.step()):
-            for evaluation in evaluations:
-                history.append(evaluation)
-                if watch is not None:
-                    watch(evaluation, descent.best)
-        picture, photo_before = descent.best, photo_here
-    return picture.clamp(0, 1), history
 
-
-class _Descent:
-    """The optimiser on one picture of one size."""
-
-    def __init__(self, objective: Objective, start: Tensor, config: OptimizeConfig, started: float) -> None:
-        self.objective, self.config, self.started = objective, config, started
-        self.best, self.best_total = start.detach().clone(), math.inf
-        self.num_evaluations = 0
-        self._new: list[Evaluation] = []
-        self._last: tuple[Tensor, Tensor, Tensor] | None = None
-        # L-BFGS starts with a step whose absolute values sum to 1: in units of this, that is a step of
-        # _FIRST_STEP on average. A power of two, so that nothing is rounded.
-        self.unit = (
-            2.0 ** round(math.log2(_FIRST_STEP * start.numel())) if config.optimizer == "lbfgs" else 1.0
-        )
-        self.variable = (start / self.unit).requires_grad_()
-        self.optimizer: torch.optim.Optimizer
-        if config.optimizer == "lbfgs":
-            self.optimizer = torch.optim.LBFGS(
-                [self.variable],
-                lr=1,
-                max_iter=1,
-                max_eval=25,
-                history_size=config.history_size,
-                tolerance_grad=0,  # the gradient of a mean over a million pixels is small everywhere
-                tolerance_change=0,
-                line_search_fn="strong_wolfe",
-            )
-        else:
-            self.optimizer = torch.optim.Adam([self.variable], lr=config.learning_rate, betas=(0.9, 0.99))
+    def __init__(
+        self,
+        photo: Tensor,
+        paintings: Sequence[Tensor | StyleSource],
+        loss: PerceptualLoss,
+        config: OptimizeConfig | None = None,
+    ) -> None:
+        self.config, self.loss, self.original = config or OptimizeConfig(), loss, photo
+        _check_picture("photo", photo, loss)
+        sources = [p if isinstance(p, StyleSource) else StyleSource(p) for p in paintings]
+        for source in sources:
+            _check_picture("painting", source.painting, loss)
+        check_sources(photo, sources)
+        self.photo, self.sources = prepared(photo, sources, self.config.colors)
+        self.factors = _factors(self.photo, self.sources, loss, self.config)
+        self.num_steps = self.config.steps + self.config.coarse_steps * (len(self.factors) - 1)
+        self.history: list[Evaluation] = []
+        self.done = False
+        self._seconds_before, self._started = 0.0, time.perf_counter()
+        self._enter(0, None)
 
     def step(self) -> list[Evaluation]:
-        """Go one step; return the evaluations that it took: none where it goes down no further."""
-        self._new = []
-        self.optimizer.step(self._evaluate)  # type: ignore[arg-type]  # L-BFGS wants the loss as a tensor
-        return self._new
+        """Go one step; return the evaluations that it took.
 
-    def _evaluate(self) -> Tensor:
-        """The loss, with its gradient in place. L-BFGS asks again where its last step ended: that is kept."""
-        if self._last is not None and torch.equal(self._last[0], self.variable):
-            self.variable.grad = self._last[2].clone()
-            return self._last[1]
-        x = self.variable * self.unit
-        terms, config = self.objective(x), self.config
-        total = config.content_weight * terms.content + config.style_weight * terms.style
-        if config.tv_weight:
-            total = total + config.tv_weight * total_variation(x).sum()
-        (gradient,) = torch.autograd.grad(total, self.variable)
-        self.variable.grad, total = gradient, total.detach()
-        self.num_evaluations += 1
-        if total.item() < self.best_total:
-            self.best, self.best_total = x.detach(), total.item()
-        if config.optimizer == "lbfgs":
-            self._last = (self.variable.detach().clone(), total, gradient.clone())
-        self._new.append(
-            Evaluation(
-                height=x.shape[2],
-                width=x.shape[3],
-                step=self.num_evaluations,
-                content=terms.content.item(),
-                style=terms.style.item(),
-                total=total.item(),
-                seconds=time.perf_counter() - self.started,
-            )
-        )
-        return total
+        Raises:
+            TrainingError: the loss is no longer finite.
+        """
+        if self.done:
+            return []
+        evaluations = self.descent.step()
+        seconds = self._seconds_before + time.perf_counter() - self._started
+        found = [
+            Evaluation(self.descent.height, self.descent.width, number, content, style, total, seconds)
+            for number, content, style, total in evaluations
+        ]
+        self.history += found
+        factor = self.factors[self.level]
+        steps = self.config.steps if factor == 1 else self.config.coarse_steps
+        if not found or self.descent.num_evaluations >= steps:  # nothing found: it goes down no further
+            if factor == 1:
+                self.done = True
+            else:
+                self._enter(self.level + 1, self.descent.best)
+        return found
+
+    def picture(self) -> Tensor:
+        """Return the best picture of the present size, in its final colours, clipped to 0..1."""
+        return colored(self.descent.best.clamp(0, 1), self.original, self.config.colors)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to go on; it holds tensors, numbers and text alone."""
+        return {
+            "level": self.level,
+            "done": self.done,
+            "history": [list(astuple(evaluation)) for evaluation in self.history],
+            "descent": self.descent.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of the same photo, paintings, networks and configuration."""
+        self._enter(int(state["level"]), None)
+        self.done = bool(state["done"])
+        self.history = [Evaluation(*values) for values in state["history"]]
+        self._seconds_before = self.history[-1].seconds if self.history else 0.0
+        self._started = time.perf_counter()
+        self.descent.load_state_dict(state["descent"])
+
+    def _enter(self, level: int, before: Tensor | None) -> None:
+        """Begin with a size, from the result of the size before."""
+        photo, sources = _scaled(self.photo, self.sources, self.factors[level])
+        if before is None:
+            start = _start(photo, sources, self.config)
+        else:
+            smaller, _ = _scaled(self.photo, [], self.factors[level - 1])
+            size = (photo.shape[2], photo.shape[3])
+            change = F.interpolate(before - smaller, size=size, mode="bicubic", align_corners=False)
+            start = (photo + change).clamp(0, 1)
+        self.level = level
+        self.descent = Descent(Objective(self.loss, photo, sources), start, self.config)
 
 
 def _check_picture(what: str, picture: Tensor, loss: PerceptualLoss) -> None:
@@ -193,7 +203,7 @@ def _smallest_px(loss: PerceptualLoss) -> int:
     return max(network.smallest_px for network in loss.networks) << (loss.num_scales - 1)
 
 
-def _sizes(
+def _factors(
     photo: Tensor, sources: Sequence[StyleSource], loss: PerceptualLoss, config: OptimizeConfig
 ) -> list[int]:
     """Factors by which the pictures are made smaller, coarsest first; the last is 1."""
@@ -230,5 +240,6 @@ def _start(photo: Tensor, sources: Sequence[StyleSource], config: OptimizeConfig
     if config.start == "painting":
         return resized(sources[0].painting, (photo.shape[2], photo.shape[3]))
     generator = torch.Generator().manual_seed(config.seed)
-    noise = torch.randn(photo.shape, generator=generator).to(photo)
+    channels = 1 if config.colors == "luminance" else 3
+    noise = torch.randn((1, channels, *photo.shape[2:]), generator=generator).to(photo).expand_as(photo)
     return (0.5 + _NOISE * noise).clamp(0, 1)

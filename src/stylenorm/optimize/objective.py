@@ -12,7 +12,7 @@ from torch import Tensor
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.perceptual import PerceptualLoss, content_loss, gram_matrix, style_loss
 
-__all__ = ["Objective", "StyleSource", "Terms", "resized"]
+__all__ = ["Objective", "StyleSource", "Terms", "check_sources", "resized"]
 
 _LEAST_COVER = 1e-4  # of a region, in the photo or in its painting: below it, there is nothing to compare
 
@@ -70,11 +70,12 @@ class Objective:
     """
 
     def __init__(self, loss: PerceptualLoss, photo: Tensor, sources: Sequence[StyleSource]) -> None:
+        check_sources(photo, sources)
         self.loss = loss
         self.content = loss.content_target(photo)
         self.targets = [
             _Target(share, _painting_grams(loss, source), source.photo_mask)
-            for source, share in zip(sources, _shares(photo, sources), strict=True)
+            for source, share in zip(sources, _shares(sources), strict=True)
         ]
 
     def __call__(self, x: Tensor) -> Terms:
@@ -94,6 +95,22 @@ class Objective:
                     style.append(target.share / len(network.style_taps) * term)
         num_looks = len(self.loss.networks) * self.loss.num_scales
         return Terms(torch.stack(content).mean(), torch.stack(style).sum() / num_looks)
+
+
+def check_sources(photo: Tensor, sources: Sequence[StyleSource]) -> None:
+    """Check that there is a source, that weights are positive, and that masks fit and are not black.
+
+    Raises:
+        InputError: there is no source, a weight is not positive, or a mask is empty.
+        ShapeError: a mask does not fit its picture.
+    """
+    if not sources:
+        raise InputError("paintings: expected at least one, got none")
+    for source in sources:
+        if not 0 < source.weight < float("inf"):
+            raise InputError(f"weight of a painting: expected more than 0, got {source.weight:g}")
+        _check_mask("mask of the photo", source.photo_mask, photo)
+        _check_mask("mask of a painting", source.painting_mask, source.painting)
 
 
 def resized(picture: Tensor, size: tuple[int, int]) -> Tensor:
@@ -122,15 +139,8 @@ def _painting_grams(loss: PerceptualLoss, source: StyleSource) -> dict[tuple[int
     }
 
 
-def _shares(photo: Tensor, sources: Sequence[StyleSource]) -> list[float]:
+def _shares(sources: Sequence[StyleSource]) -> list[float]:
     """Of the style loss: a source's weight in its region, times the region's share of all regions."""
-    if not sources:
-        raise InputError("paintings: expected at least one, got none")
-    for source in sources:
-        if not 0 < source.weight < float("inf"):
-            raise InputError(f"weight of a painting: expected more than 0, got {source.weight:g}")
-        _check_mask("mask of the photo", source.photo_mask, photo)
-        _check_mask("mask of a painting", source.painting_mask, source.painting)
     keys = [id(source.photo_mask) for source in sources]
     areas = {
         key: 1.0 if s.photo_mask is None else float(s.photo_mask.mean())
