@@ -151,7 +151,14 @@ class Stylizer:
         other.statistics, other.engine = statistics, self._measuring_engine.frozen()
         return other
 
-    def __call__(self, image: ImageT, strength: float = 1.0, keep_colors: bool | str = False) -> ImageT:
+    def __call__(
+        self,
+        image: ImageT,
+        strength: float = 1.0,
+        keep_colors: bool | str = False,
+        *,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> ImageT:
         """Paint an image.
 
         Args:
@@ -165,6 +172,7 @@ class Stylizer:
                 the network's identity style.
             keep_colors: take only the painting's light and dark, and the photo's colours (see
                 `stylenorm.colors.keep_luminance`); or the name of another of `COLOR_METHODS` there.
+            progress: is told the pixels that were done, where the image is painted in tiles.
 
         Returns:
             The same kind as ``image``: an array of its shape and type, or a Pillow image, RGB or RGBA. Alpha
@@ -188,7 +196,7 @@ class Stylizer:
         if self.layout(*image.shape[:2]).tile:
             out = np.empty_like(image)
             out[..., 3:] = alpha
-            self.paint_tiles(image, out, strength, keep_colors)
+            self.paint_tiles(image, out, strength, keep_colors, progress=progress)
             return out
         painting = self._paint(_visible(image), alpha, self._vector(strength), method)
         return np.concatenate((painting, alpha), axis=2) if alpha.size else painting
@@ -218,6 +226,7 @@ class Stylizer:
         strength: float = 1.0,
         keep_colors: bool | str = False,
         *,
+        alpha: NDArray[Any] | None = None,
         workspace: Workspace | None = None,
         progress: Callable[[float], None] = lambda _: None,
     ) -> None:
@@ -228,6 +237,8 @@ class Stylizer:
             out: of the same shape and type; its colours are written, alpha is left as it is.
             strength: as in `__call__`.
             keep_colors: as in `__call__`.
+            alpha: (H, W) of an image of three channels, whose hidden pixels have been filled already; only
+                says how much each pixel counts where colours are kept.
             workspace: keeps feature maps; `stylenorm.tiles.DiskWorkspace` can be gone on with after a kill.
             progress: is told the pixels that were done; their sum is the image's.
 
@@ -247,7 +258,7 @@ class Stylizer:
             _visible(image),
             out,
             style,
-            alpha=image[..., 3] if image.shape[2] > 3 else None,
+            alpha=image[..., 3] if image.shape[2] > 3 else alpha,
             tiling=self.tiling,
             statistics=self.statistics,
             method=_color_method(keep_colors),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylenorm.cli.big import Megapixels, add_tile_arguments, big_picture, paint_big_job, tile_size
 from stylenorm.cli.films import FilmArguments, add_film_arguments, paint_film_job, steady_options
 from stylenorm.cli.progress import Progress
 from stylenorm.cli.usage import UsageError, add_engine_arguments, as_usage, number_from, one_line
@@ -26,6 +27,7 @@ EPILOG = """examples:
   stylenorm stylize holiday/ --style scream -o painted/
   stylenorm stylize a.jpg b.png --style all -o out/
   stylenorm stylize film.mp4 --style scream --preview
+  stylenorm stylize huge.tif --style scream --memory 2GB
   cat photo.jpg | stylenorm stylize - --style great-wave -o - > out.png"""
 
 
@@ -44,6 +46,9 @@ class StylizeOptions:
     keep_gps: bool
     overwrite: bool
     max_megapixels: float | None
+    tile: str
+    memory: int | None
+    fast: bool
     start_s: float
     end_s: float | None
     preview: bool
@@ -115,6 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--max-megapixels", type=_positive, metavar="N", help="refuse larger pictures; guards against bombs"
     )
+    add_tile_arguments(parser)
     add_film_arguments(parser)
     add_engine_arguments(parser)
     parser.add_argument(
@@ -139,6 +145,7 @@ def stylize(options: StylizeOptions) -> int:
     """
     from stylenorm.media import plan_outputs
     from stylenorm.stylizer import Stylizer
+    from stylenorm.tiles import Tiling
     from stylenorm.zoo import ALL, NetworkFolder, shipped_network
 
     with as_usage():
@@ -167,6 +174,7 @@ def stylize(options: StylizeOptions) -> int:
             engine=options.engine,
             precision=options.precision,
             threads=options.threads,
+            tiling=Tiling(tile_size(options.tile), options.memory, options.fast),
         )
         stylizers = {name: first.with_style(name) for name in names}
     with first, Progress(len(jobs), "picture", enabled=not options.quiet) as progress:
@@ -196,6 +204,8 @@ class _Run:
             reason = one_line(error)
             if isinstance(error, OutputError) and "exists already" in reason:
                 reason += " (--overwrite)"
+            if "raise the limit if you trust" in reason:
+                reason += " (--max-megapixels)"
             says_where = isinstance(error, OutputError) or name in reason
             self.progress.print(f"stylenorm: {reason if says_where else f'{name}: {reason}'}")
             return False
@@ -213,10 +223,17 @@ class _Run:
             for note in paint_film_job(job, FilmArguments.of(options), stylizer, self.progress):
                 self._note(f"{job.target}: {note}")
             return
+        big = None if self._last and self._last[0] == job.source else big_picture(job, options, stylizer)
+        if big is not None:
+            self._last = None
+            for note in paint_big_job(job, big, options, stylizer, self.progress):
+                self._note(f"{job.target}: {note}")
+            return
         media = self._read(job.source, name)
 
         def paint(pixels: Any) -> Any:
-            return stylizer(pixels, options.strength, options.keep_colors)
+            shown = Megapixels(self.progress, Path(name).name, pixels.shape[0] * pixels.shape[1])
+            return stylizer(pixels, options.strength, options.keep_colors, progress=shown)
 
         notes = write_media(
             self._painted(media, stylizer, name)

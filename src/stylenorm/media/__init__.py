@@ -3,8 +3,9 @@
 from stylenorm.media.animating import write_animation, write_media
 from stylenorm.media.animation import Animation, read_animation, read_media
 from stylenorm.media.atomic import atomic_write, check_output
+from stylenorm.media.big import BIG_FORMATS, BigPicture, look_at, write_big
 from stylenorm.media.finding import find_pictures
-from stylenorm.media.formats import READABLE_SUFFIXES
+from stylenorm.media.formats import READABLE_SUFFIXES, format_named
 from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource
 from stylenorm.media.picture import Frame, Metadata, Picture
 from stylenorm.media.planning import Job, plan_outputs
@@ -17,10 +18,12 @@ from stylenorm.media.video_writing import FilmWriter, WritingOptions
 from stylenorm.media.writing import encode_picture, write_picture
 
 __all__ = [
+    "BIG_FORMATS",
     "FILM_FORMATS",
     "MAX_MEGAPIXELS",
     "READABLE_SUFFIXES",
     "Animation",
+    "BigPicture",
     "Damage",
     "Film",
     "FilmFormat",
@@ -40,13 +43,16 @@ __all__ = [
     "film_format_named",
     "film_format_of",
     "find_pictures",
+    "format_named",
     "is_film",
+    "look_at",
     "picture_from_image",
     "plan_outputs",
     "read_animation",
     "read_media",
     "read_picture",
     "write_animation",
+    "write_big",
     "write_media",
     "write_picture",
 ]

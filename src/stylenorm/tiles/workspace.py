@@ -86,13 +86,14 @@ class DiskWorkspace:
     Args:
         folder: made if it does not exist.
         job: what is done, in a form that JSON holds; what was left by another job is deleted.
+        beside: another one, which settles together with this.
 
     Raises:
         OutputError: the folder cannot be made or written.
     """
 
-    def __init__(self, folder: Path, job: dict[str, Any]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, job: dict[str, Any], *, beside: DiskWorkspace | None = None) -> None:
+        self.folder, self._beside = folder, beside
         self._maps: dict[str, tuple[mmap.mmap, NDArray[Any]]] = {}
         boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
         self._job = json.loads(json.dumps({**job, "boot": boot}))  # as it is read back
@@ -141,11 +142,14 @@ class DiskWorkspace:
         if hasattr(mmap, "MADV_DONTNEED"):
             for mapped, _ in self._maps.values():
                 mapped.madvise(mmap.MADV_DONTNEED)
+        if self._beside is not None:
+            self._beside.settle()
 
     def note(self, state: dict[str, Any]) -> None:
         """Write the journal."""
         with atomic_write(self.folder / _JOURNAL, overwrite=True) as file:
             file.write(json.dumps({"job": self._job, "state": state}).encode())
+        self._state = state
 
     def state(self) -> dict[str, Any] | None:
         """Return what was noted last."""
