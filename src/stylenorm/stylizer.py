@@ -26,7 +26,15 @@ from stylenorm.graphs import Plan, cut_graph, frozen_vector
 from stylenorm.media import READABLE_SUFFIXES, fill_transparent, picture_from_image
 from stylenorm.predicting import predict_style
 from stylenorm.style import Statistics, Style
-from stylenorm.tiles import Layout, Tiling, Workspace, paint_array
+from stylenorm.tiles import (
+    Layout,
+    Tiling,
+    Workspace,
+    carry_detail,
+    check_stroke_size,
+    paint_array,
+    shrunk,
+)
 from stylenorm.zoo import IDENTITY, NetworkFolder, parse_style, shipped_network
 
 if TYPE_CHECKING:
@@ -157,6 +165,7 @@ class Stylizer:
         strength: float = 1.0,
         keep_colors: bool | str = False,
         *,
+        stroke_size: float = 1.0,
         progress: Callable[[float], None] = lambda _: None,
     ) -> ImageT:
         """Paint an image.
@@ -172,6 +181,8 @@ class Stylizer:
                 the network's identity style.
             keep_colors: take only the painting's light and dark, and the photo's colours (see
                 `stylenorm.colors.keep_luminance`); or the name of another of `COLOR_METHODS` there.
+            stroke_size: how much wider strokes are than the network's own: the image is painted at 1 / this
+                of its size, enlarged, and given its own detail back (`stylenorm.tiles.carry_detail`).
             progress: is told the pixels that were done, where the image is painted in tiles.
 
         Returns:
@@ -180,23 +191,28 @@ class Stylizer:
 
         Raises:
             ShapeError: an array of another shape or type.
-            InputError: ``strength`` is not in 0..1, or a float image goes beyond 0..1.
+            InputError: ``strength`` is not in 0..1, ``stroke_size`` is less than 1, or a float image goes
+                beyond 0..1.
             UnknownNameError: no such way of keeping colours.
             PictureError: a Pillow image that cannot be decoded.
             MemoryError: the image does not fit into memory.
         """
         if not isinstance(image, np.ndarray):
-            return self._paint_pillow(image, strength, keep_colors)
+            return self._paint_pillow(image, strength, keep_colors, stroke_size)
         _check_image(image)
         _check_strength(strength)
         method = _color_method(keep_colors)
         if strength == 0 or self.style.photo_gate == 1:
             return image.copy()
         alpha = image[..., 3:]
-        if self.layout(*image.shape[:2]).tile:
+        check_stroke_size(stroke_size)
+        if stroke_size > 1 or self.layout(*image.shape[:2]).tile:
             out = np.empty_like(image)
             out[..., 3:] = alpha
-            self.paint_tiles(image, out, strength, keep_colors, progress=progress)
+            if stroke_size > 1:
+                self.paint_strokes(_visible(image), out, strength, keep_colors, stroke_size, progress)
+            else:
+                self.paint_tiles(image, out, strength, keep_colors, progress=progress)
             return out
         painting = self._paint(_visible(image), alpha, self._vector(strength), method)
         return np.concatenate((painting, alpha), axis=2) if alpha.size else painting
@@ -226,7 +242,6 @@ class Stylizer:
         strength: float = 1.0,
         keep_colors: bool | str = False,
         *,
-        alpha: NDArray[Any] | None = None,
         workspace: Workspace | None = None,
         progress: Callable[[float], None] = lambda _: None,
     ) -> None:
@@ -237,8 +252,6 @@ class Stylizer:
             out: of the same shape and type; its colours are written, alpha is left as it is.
             strength: as in `__call__`.
             keep_colors: as in `__call__`.
-            alpha: (H, W) of an image of three channels, whose hidden pixels have been filled already; only
-                says how much each pixel counts where colours are kept.
             workspace: keeps feature maps; `stylenorm.tiles.DiskWorkspace` can be gone on with after a kill.
             progress: is told the pixels that were done; their sum is the image's.
 
@@ -258,13 +271,37 @@ class Stylizer:
             _visible(image),
             out,
             style,
-            alpha=image[..., 3] if image.shape[2] > 3 else alpha,
+            alpha=image[..., 3] if image.shape[2] > 3 else None,
             tiling=self.tiling,
             statistics=self.statistics,
             method=_color_method(keep_colors),
             workspace=workspace,
             progress=progress,
         )
+
+    def paint_strokes(
+        self,
+        image: NDArray[Any],
+        out: NDArray[Any],
+        strength: float,
+        keep_colors: bool | str,
+        stroke_size: float,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Paint an image small, and enlarge it with the image's own detail, array to array.
+
+        Args:
+            image: an array (H, W, 3) as in `__call__`; may be mapped from a file.
+            out: of the same type, (H, W, 3 or more); its colours are written.
+            strength: as in `__call__`.
+            keep_colors: as in `__call__`.
+            stroke_size: as in `__call__`.
+            progress: is told the pixels that were done; their sum is the image's.
+        """
+        small = shrunk(image, stroke_size)
+        painting = self(small, strength, keep_colors)
+        carry_detail(image, small, painting.clip(0, 1), out)
+        progress(image.shape[0] * image.shape[1])
 
     def close(self) -> None:
         """Close the engine, also for the stylizers that share it."""
@@ -317,13 +354,17 @@ class Stylizer:
             painting = method(painting, photo, _to_float(alpha[..., 0]) if alpha.size else None)
         return _from_float(painting, image.dtype)
 
-    def _paint_pillow(self, image: Any, strength: float, keep_colors: bool | str) -> Image:
+    def _paint_pillow(
+        self, image: Any, strength: float, keep_colors: bool | str, stroke_size: float
+    ) -> Image:
         from PIL.Image import Image
 
         if not isinstance(image, Image):
             raise ShapeError(f"image: expected an array or a Pillow image, got {type(image).__name__}")
         picture = picture_from_image(image)
-        return picture.repainted(self(picture.pixels, strength, keep_colors)).to_image()
+        return picture.repainted(
+            self(picture.pixels, strength, keep_colors, stroke_size=stroke_size)
+        ).to_image()
 
 
 @functools.lru_cache(maxsize=2)

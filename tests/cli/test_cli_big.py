@@ -115,10 +115,11 @@ def test_tiled_bigtiff(tmp_path: Path) -> None:
     assert np.abs(pixels(tmp_path / "big.png") - pixels(tmp_path / "whole.png")).max() <= 1
 
 
-def test_options_reach_the_tiles(tmp_path: Path) -> None:
+@pytest.mark.parametrize("extra", [("--color-method", "covariance"), ("--keep-colors", "--stroke-size", "2")])
+def test_options_reach_the_tiles(tmp_path: Path, extra: tuple[str, ...]) -> None:
     need("pyvips")
     photo = photo_file(tmp_path / "photo.png", channels=4)
-    more = ("--strength", "0.6", "--color-method", "covariance")
+    more = ("--strength", "0.6", *extra)
     assert painted(photo, "-o", tmp_path / "big.png", *LITTLE, *more) == 0
     assert painted(photo, "-o", tmp_path / "whole.png", *more) == 0
     assert np.abs(pixels(tmp_path / "big.png") - pixels(tmp_path / "whole.png")).max() <= 1

@@ -72,10 +72,24 @@ def add_tile_arguments(parser: argparse.ArgumentParser) -> None:
         help="use no more, as 1GB; default: most of what is free",
     )
     group.add_argument(
+        "--stroke-size",
+        type=_stroke_size,
+        default=1.0,
+        metavar="N",
+        help="strokes N times as wide, for prints: painted small, then given the photo's detail (default: 1)",
+    )
+    group.add_argument(
         "--fast",
         action="store_true",
         help="in tiles, measure some of the picture instead of all; nearly the same",
     )
+
+
+def _stroke_size(text: str) -> float:
+    number = float(text)
+    if not 1 <= number <= 64:
+        raise argparse.ArgumentTypeError(f"expected 1 to 64, got {text}")
+    return number
 
 
 def tile_size(text: str) -> int | str:
@@ -186,12 +200,16 @@ def _paint(stylizer: Any, photo: Any, out: Any, options: Any, maps: Any, progres
         for top in range(0, len(photo), rows):
             out[top : top + rows] = photo[top : top + rows]
         return
+    if options.stroke_size > 1:
+        stylizer.paint_strokes(
+            photo[..., :3], out, options.strength, options.keep_colors, options.stroke_size, progress
+        )
+        return
     stylizer.paint_tiles(
         photo[..., :3],
         out[..., :3],
         options.strength,
         options.keep_colors,
-        alpha=photo[..., 3] if photo.shape[2] > 3 else None,
         workspace=maps,
         progress=progress,
     )
@@ -210,6 +228,7 @@ def _work(picture: BigPicture, options: StylizeOptions, stylizer: Stylizer) -> d
         "keep_colors": options.keep_colors,
         "tile": stylizer.tiling.tile,
         "fast": stylizer.tiling.fast,
+        "stroke_size": options.stroke_size,
         "engine": [stylizer.engine.name, stylizer.engine.precision],
     }
 

@@ -49,6 +49,7 @@ class StylizeOptions:
     tile: str
     memory: int | None
     fast: bool
+    stroke_size: float
     start_s: float
     end_s: float | None
     preview: bool
@@ -233,7 +234,13 @@ class _Run:
 
         def paint(pixels: Any) -> Any:
             shown = Megapixels(self.progress, Path(name).name, pixels.shape[0] * pixels.shape[1])
-            return stylizer(pixels, options.strength, options.keep_colors, progress=shown)
+            return stylizer(
+                pixels,
+                options.strength,
+                options.keep_colors,
+                stroke_size=options.stroke_size,
+                progress=shown,
+            )
 
         notes = write_media(
             self._painted(media, stylizer, name)

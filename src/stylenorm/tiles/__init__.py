@@ -5,6 +5,7 @@ from stylenorm.tiles.exact import paint_exact
 from stylenorm.tiles.fast import paint_frozen, sample_statistics, sampled_boxes
 from stylenorm.tiles.options import Layout, Tiling
 from stylenorm.tiles.painting import paint_array
+from stylenorm.tiles.strokes import carry_detail, check_stroke_size, shrunk
 from stylenorm.tiles.workspace import DiskWorkspace, MemoryWorkspace, Workspace
 
 __all__ = [
@@ -15,9 +16,12 @@ __all__ = [
     "TileGrid",
     "Tiling",
     "Workspace",
+    "carry_detail",
+    "check_stroke_size",
     "paint_array",
     "paint_exact",
     "paint_frozen",
     "sample_statistics",
     "sampled_boxes",
+    "shrunk",
 ]
