@@ -3,6 +3,7 @@
 from stylenorm.optimize.config import FREE_COLORS, OPTIMIZERS, STARTS, OptimizeConfig
 from stylenorm.optimize.gatys import Evaluation, Optimization, optimize
 from stylenorm.optimize.objective import Objective, StyleSource, Terms
+from stylenorm.optimize.session import Session, run_session
 
 __all__ = [
     "FREE_COLORS",
@@ -12,7 +13,9 @@ __all__ = [
     "Objective",
     "Optimization",
     "OptimizeConfig",
+    "Session",
     "StyleSource",
     "Terms",
     "optimize",
+    "run_session",
 ]

@@ -45,7 +45,7 @@ class OptimizeConfig:
     content_weight: float = 1.0
     style_weight: float = 30.0
     tv_weight: float = 1.0
-    colors: str = FREE_COLORS
+    colors: str = "painting"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -33,6 +33,9 @@ __all__ = ["DOWNLOADS_VARIABLE", "VGGS", "Vgg", "VggSpec", "load_vgg"]
 DOWNLOADS_VARIABLE = "STYLENORM_DOWNLOADS"
 """Environment variable that names a mirror of PyTorch's download address."""
 
+_UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, LookupError, TypeError, ValueError)
+"""What torch.load says of a file that is not its own, depending on the file's first bytes."""
+
 _ADDRESS = "https://download.pytorch.org/models"
 _CONTENT_TAP = "relu4_2"
 _STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -162,7 +165,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a file of PyTorch's; in the newer of its formats only those that are used are read."""
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: expected a PyTorch file of weights ({error})") from error
     if not isinstance(tensors, Mapping):
         raise InputError(f"{path}: expected tensors by name, got {type(tensors).__name__}")

@@ -1,0 +1,251 @@
+"""``stylenorm optimize``: a painting by optimising the picture itself (Gatys 2016)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stylenorm.cli.usage import UsageError, as_usage, number_from
+from stylenorm.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    from stylenorm.media import Picture
+    from stylenorm.optimize import StyleSource
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "paint one photo by optimising it, as Gatys did: minutes, any painting (needs torch)"
+EPILOG = """examples:
+  stylenorm optimize photo.jpg painting.jpg -o out.png
+  stylenorm optimize photo.jpg a.jpg b.jpg --weights 0.7 0.3 -o out.png
+  stylenorm optimize photo.jpg sky.jpg land.jpg --photo-masks up.png down.png -o out.png
+  stylenorm optimize photo.jpg painting.jpg --colors luminance --record steps/ -o out.png"""
+
+_CONFIG = ("stylenorm.optimize.config", "OptimizeConfig")
+_NO_MASK = "none"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    from stylenorm.cli.configurations import add_fields, read_fields
+
+    parser.add_argument("photo", type=Path, help="the photo")
+    parser.add_argument("paintings", nargs="+", type=Path, metavar="PAINTING", help="one or more")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PATH", help="the result")
+    parser.add_argument(
+        "--size",
+        type=number_from(1),
+        default=512,
+        metavar="PX",
+        help="longer side of the result, at most the photo's (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--style-scale",
+        type=_positive,
+        default=1.0,
+        metavar="X",
+        help="longer side of the paintings in that of the result; larger gives larger strokes (default: 1)",
+    )
+    parser.add_argument("--weights", nargs="+", type=_positive, metavar="W", help="one a painting")
+    parser.add_argument(
+        "--photo-masks",
+        nargs="+",
+        metavar="FILE",
+        help="one a painting: white where it paints the photo; none is everywhere; paintings that name the "
+        "same mask share the region",
+    )
+    parser.add_argument(
+        "--painting-masks",
+        nargs="+",
+        metavar="FILE",
+        help="one a painting: white where it is looked at; none is all of it",
+    )
+    features = parser.add_argument_group("features")
+    features.add_argument(
+        "--features",
+        default="distilled",
+        metavar="NAMES",
+        help="distilled (ships), vgg16, vgg19 (downloaded once), a folder with Darknets; several with commas "
+        "(default: %(default)s)",
+    )
+    features.add_argument(
+        "--num-scales",
+        type=number_from(1),
+        default=2,
+        metavar="N",
+        help="style is compared at the full size and N - 1 halvings of it (default: %(default)s)",
+    )
+    features.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    keeping = parser.add_argument_group("while it runs")
+    keeping.add_argument(
+        "--record", type=Path, metavar="DIR", help="keep previews, a curve and a table of the losses there"
+    )
+    keeping.add_argument(
+        "--preview-every", type=number_from(1), default=10, metavar="N", help="steps (default: %(default)s)"
+    )
+    keeping.add_argument("--resume", action="store_true", help="go on where the same command was stopped")
+    keeping.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    parser.add_argument(
+        "--quality", type=number_from(1, 100), default=95, metavar="1..100", help="of JPEG, WebP and AVIF"
+    )
+    add_fields(parser.add_argument_group("optimisation"), read_fields(*_CONFIG))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Paint the photo.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        UsageError: pictures, masks, weights or settings are not as expected.
+        TrainingError: the loss is no longer finite.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("torch", "torch", "optimising a picture")
+    from stylenorm.cli.configurations import read_fields
+    from stylenorm.media import check_output, read_picture, write_picture
+    from stylenorm.optimize import Optimization, OptimizeConfig, Session, run_session
+    from stylenorm.perceptual import PerceptualLoss, load_features
+
+    with as_usage():
+        check_output(options.output, overwrite=options.overwrite)
+        config = OptimizeConfig(**{f.name: getattr(options, f.name) for f in read_fields(*_CONFIG)})
+        device = _device(options.device)
+        picture = read_picture(options.photo)
+        photo = _scaled(picture, options.size)
+        sources = _sources(options, photo.size, device)
+        networks = [network.to(device) for network in load_features(options.features)]
+        loss = PerceptualLoss(networks, options.num_scales)
+        job = Optimization(_tensor(photo).to(device), sources, loss, config)
+        checkpoint = options.output.with_name(f"{options.output.name}.checkpoint")
+        session = Session(
+            checkpoint=checkpoint,
+            resume=options.resume,
+            record=options.record,
+            preview_every=options.preview_every,
+            quiet=options.quiet,
+        )
+    try:
+        result = run_session(job, session, about=f"{options.features}, {options.num_scales} scales")
+    except KeyboardInterrupt:
+        if not checkpoint.exists():
+            raise
+        print("stylenorm: interrupted; the same command with --resume goes on from here", file=sys.stderr)
+        return 130
+    notes = write_picture(
+        _finished(picture, result), options.output, quality=options.quality, overwrite=options.overwrite
+    )
+    checkpoint.unlink(missing_ok=True)
+    if not options.quiet:
+        for note in (*picture.notes, *notes):
+            print(f"stylenorm: note: {note}", file=sys.stderr)
+    return 0
+
+
+def _sources(
+    options: argparse.Namespace, photo_size: tuple[int, int], device: torch.device
+) -> list[StyleSource]:
+    from stylenorm.media import read_picture
+    from stylenorm.optimize import StyleSource
+
+    count = len(options.paintings)
+    weights = options.weights or [1.0] * count
+    photo_masks = options.photo_masks or [_NO_MASK] * count
+    painting_masks = options.painting_masks or [_NO_MASK] * count
+    for name, given in (
+        ("--weights", weights),
+        ("--photo-masks", photo_masks),
+        ("--painting-masks", painting_masks),
+    ):
+        if len(given) != count:
+            raise UsageError(f"{name}: expected {count}, one a painting, got {len(given)}")
+    regions = {
+        name: None if name == _NO_MASK else _mask(Path(name), photo_size).to(device) for name in photo_masks
+    }
+    sources = []
+    for path, weight, photo_mask, painting_mask in zip(
+        options.paintings, weights, photo_masks, painting_masks, strict=True
+    ):
+        painting = _scaled(read_picture(path), round(options.size * options.style_scale), enlarge=True)
+        mask = None if painting_mask == _NO_MASK else _mask(Path(painting_mask), painting.size).to(device)
+        sources.append(StyleSource(_tensor(painting).to(device), weight, mask, regions[photo_mask]))
+    return sources
+
+
+def _scaled(picture: Picture, longer_px: int, *, enlarge: bool = False) -> Image.Image:
+    """The picture's colours, its longer side scaled; what is hidden under alpha gets colours from near."""
+    from PIL import Image
+
+    from stylenorm.media import Picture, fill_transparent
+
+    pixels = picture.pixels if picture.alpha is None else fill_transparent(picture.pixels, picture.alpha)
+    image = Picture(pixels).to_image()
+    scale = longer_px / max(image.size)
+    if scale >= 1 and not enlarge:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _mask(path: Path, size: tuple[int, int]) -> torch.Tensor:
+    """(1, 1, H, W), 0..1: how bright the picture is, scaled to its partner's size."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from stylenorm.media import read_picture
+
+    grey = read_picture(path).to_image().convert("L")
+    image = grey if grey.size == size else grey.resize(size, Image.Resampling.BOX)
+    return torch.from_numpy(np.array(image, dtype=np.float32) / 255)[None, None]
+
+
+def _tensor(image: Image.Image) -> torch.Tensor:
+    import numpy as np
+    import torch
+
+    pixels = np.array(image.convert("RGB"), dtype=np.float32) / 255
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+
+
+def _finished(photo: Picture, result: torch.Tensor) -> Picture:
+    """The result with the photo's alpha, and its metadata where the size is still the photo's."""
+    import numpy as np
+    from PIL import Image
+
+    from stylenorm.media import Metadata, Picture
+
+    pixels = (result[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    height, width = pixels.shape[:2]
+    whole = (height, width) == (photo.height, photo.width)
+    alpha = None
+    if photo.alpha is not None:
+        coarse = photo.alpha if photo.bit_depth == 8 else photo.alpha // 257
+        image = Image.fromarray(coarse.astype(np.uint8))
+        alpha = np.array(image if whole else image.resize((width, height), Image.Resampling.BILINEAR))
+    return Picture(np.ascontiguousarray(pixels), alpha, photo.metadata if whole else Metadata())
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        raise UsageError(f"--device: {name!r} is not there ({error})") from error
+    return device
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected more than 0, got {text}")
+    return number

@@ -1,0 +1,192 @@
+"""An optimisation that runs at a terminal: a bar, previews, a curve, a checkpoint, Ctrl-C."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from stylenorm.errors import InputError
+from stylenorm.media import atomic_write
+from stylenorm.optimize.curve import draw_curve
+from stylenorm.optimize.gatys import Evaluation, Optimization
+
+__all__ = ["Session", "run_session"]
+
+_FORMAT = "stylenorm-optimization-1"
+
+
+_UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, LookupError, TypeError, ValueError)
+"""What torch.load says of a file that is not its own, depending on the file's first bytes."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What is kept while an optimisation runs.
+
+    Attributes:
+        checkpoint: file that it goes on from; removed at the end.
+        resume: go on from the checkpoint, if there is one.
+        record: folder for previews, the curve and the losses as a table; None for none.
+        preview_every: evaluations between previews.
+        checkpoint_every_s: seconds between checkpoints.
+        quiet: no bar.
+    """
+
+    checkpoint: Path
+    resume: bool = False
+    record: Path | None = None
+    preview_every: int = 10
+    checkpoint_every_s: float = 60.0
+    quiet: bool = False
+
+
+def run_session(run: Optimization, session: Session, about: str = "") -> Tensor:
+    """Run to the end and return the picture, (1, 3, H, W), 0..1.
+
+    Ctrl-C finishes the step, writes the checkpoint and raises KeyboardInterrupt; going on gives the same
+    picture, to the bit, as if nothing had been. A second Ctrl-C does not wait.
+
+    Args:
+        run: what is run; it has not begun.
+        session: what is kept.
+        about: what else must be the same to go on, beside pictures and settings (the feature networks).
+
+    Raises:
+        InputError: there is a checkpoint and ``resume`` is False, or it is of another optimisation.
+        TrainingError: the loss is no longer finite.
+    """
+    from tqdm import tqdm
+
+    identity = _identity(run, about)
+    if session.checkpoint.exists():
+        if not session.resume:
+            raise InputError(
+                f"{session.checkpoint} is there: go on with --resume, or remove it to begin anew"
+            )
+        run.load_state_dict(_load(session.checkpoint, identity, run.original.device))
+    saved, shown = time.monotonic(), len(run.history)
+    with (
+        tqdm(total=run.num_steps, initial=shown, unit="step", disable=session.quiet or None) as progress,
+        _HeldInterrupt() as interrupt,
+    ):
+        while not run.done:
+            for evaluation in run.step():
+                progress.set_postfix_str(
+                    f"{evaluation.width} x {evaluation.height}, content {evaluation.content:.3f}, "
+                    f"style {evaluation.style:.4f}",
+                    refresh=False,
+                )
+                progress.update()
+            if session.record is not None and len(run.history) - shown >= session.preview_every:
+                shown = len(run.history)
+                _write_record(run, session.record)
+            if interrupt.came or time.monotonic() - saved > session.checkpoint_every_s:
+                _save(session.checkpoint, identity, run)
+                saved = time.monotonic()
+            if interrupt.came:
+                raise KeyboardInterrupt
+    if session.record is not None:
+        _write_record(run, session.record)
+    return run.picture()
+
+
+def _write_record(run: Optimization, folder: Path) -> None:
+    """A preview, the curve, and all losses so far."""
+    with atomic_write(folder / f"{len(run.history):05d}.png", overwrite=True) as file:
+        Image.fromarray(_pixels(run.picture())).save(file, format="PNG", compress_level=4)
+    with atomic_write(folder / "curve.png", overwrite=True) as file:
+        draw_curve(run.history).save(file, format="PNG")
+    text = io.StringIO()
+    table = csv.writer(text)
+    names = [field.name for field in fields(Evaluation)]
+    table.writerow(names)
+    table.writerows([getattr(evaluation, name) for name in names] for evaluation in run.history)
+    with atomic_write(folder / "losses.csv", overwrite=True) as file:
+        file.write(text.getvalue().encode())
+
+
+def _pixels(picture: Tensor) -> NDArray[np.uint8]:
+    pixels = (picture[0] * 255).round().byte().permute(1, 2, 0)
+    return np.ascontiguousarray(pixels.cpu().numpy())
+
+
+def _identity(run: Optimization, about: str) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    pictures: list[Tensor | None] = [run.original]
+    for source in run.sources:
+        pictures += [source.painting, source.painting_mask, source.photo_mask]
+    for picture in pictures:
+        digest.update(b"none" if picture is None else picture.detach().cpu().contiguous().numpy().tobytes())
+    weights = [source.weight for source in run.sources]
+    return {
+        **asdict(run.config),
+        "size": list(run.original.shape),
+        "weights": weights,
+        "features": about,
+        "pictures": digest.hexdigest(),
+    }
+
+
+def _save(path: Path, identity: Mapping[str, Any], run: Optimization) -> None:
+    with atomic_write(path, overwrite=True) as file:
+        torch.save({"format": _FORMAT, "identity": dict(identity), "state": run.state_dict()}, file)
+
+
+def _load(path: Path, identity: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
+    try:
+        content = torch.load(path, weights_only=True, map_location=device)
+        if content["format"] != _FORMAT:
+            raise KeyError(_FORMAT)
+        theirs: Mapping[str, Any] = content["identity"]
+        state: Mapping[str, Any] = content["state"]
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: expected the checkpoint of an optimisation, got another file") from error
+    differing: Sequence[str] = [name for name in identity if theirs.get(name) != identity[name]]
+    if differing:
+        raise InputError(
+            f"{path} was made with other {', '.join(differing)}: resume with the same, or remove it to "
+            "begin anew"
+        )
+    return state
+
+
+class _HeldInterrupt:
+    """Holds the first Ctrl-C back until the step is done: half a step could not be gone on from."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.getsignal(signal.SIGINT)
+        # Signals reach the main thread alone; and who ignores Ctrl-C (nohup) shall go on ignoring it.
+        self._holds = (
+            threading.current_thread() is threading.main_thread()
+            and self._before is signal.default_int_handler
+        )
+        if self._holds:
+            signal.signal(signal.SIGINT, self._hold)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._holds:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _hold(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (a signal handler's arguments)
+        self.came = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
