@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _PREVIEW_S, _PREVIEW_PX = 3.0, 640
-_SMOOTH = 0.5
+_SMOOTH = 0.6
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def add_steady_arguments(group: Any, steady: Sequence[str], *, preset: str) -> N
         "--smooth",
         type=_smooth,
         metavar="0..0.9",
-        help=f"blend along the motion: steadier and softer (default: {_SMOOTH:g})",
+        help=f"blend along the motion: the more, the steadier (default: {_SMOOTH:g})",
     )
     group.add_argument(
         "--preset",

@@ -55,7 +55,7 @@ class SteadyOptions:
     """
 
     steady: str = "shot"
-    smooth: float = 0.5
+    smooth: float = 0.6
     strength: float = 1.0
     keep_colors: bool | str = False
 
