@@ -63,6 +63,7 @@ def doctor(options: DoctorOptions) -> int:
     print()
     for package in _PACKAGES:
         _say(package, _version(package) or "not installed")
+    _say("kernels", _kernels())
     print()
     network: NetworkFolder | None = None
     try:
@@ -79,6 +80,18 @@ def doctor(options: DoctorOptions) -> int:
     else:
         print("the default engine does not work: see above")
     return 0 if default_works else 1
+
+
+def _kernels() -> str:
+    """Whether the norms of ``stylenorm.functional`` have their fused kernels."""
+    if _version("torch") is None:
+        return "not used: they are for the layers and training, which need torch"
+    from stylenorm.kernels import c_norm
+
+    reason = c_norm.reason_missing()
+    if reason is not None:
+        return f"plain torch operations: {reason}"
+    return f"compiled C, {c_norm.instructions()}, {c_norm.about_threads()}"
 
 
 def _check_engines(network: NetworkFolder, threads: int | None) -> bool:

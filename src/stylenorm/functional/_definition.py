@@ -9,12 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from stylenorm.kernels.rows import compute_dtype
+
 __all__ = ["compute_dtype", "gradients", "moments", "normalize", "reciprocal_deviation"]
-
-
-def compute_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type that statistics are computed in: float32, or float64 for float64."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def pad(value: Tensor, like: Tensor) -> Tensor:

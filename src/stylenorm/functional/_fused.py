@@ -1,197 +1,57 @@
-"""Instance norm with its activation and residual in one call: forward, backward, and their vmap rules.
+"""Instance norm with its activation and residual in one call: gradients, their gradients, and vmap.
 
-This file is the seam for faster kernels: ``norm_forward`` and ``norm_backward`` work on plain tensors and may
-be replaced as a pair; everything above them (autograd, double backward, vmap) stays.
-
-How the numbers are kept, in plain torch operations:
-
-- A plane (one sample's one channel) is always read as one contiguous row, whatever the layout of the input,
-  and all arithmetic of a row depends on that row alone. No reduction is long enough to be split over
-  threads. So layout, batch companions and the number of threads cannot change a bit of the result.
-- A pivot is subtracted first: the row's first element, plus the mean of a sample of the row above it. Hence
-  constant rows become exactly zero, and a large mean costs no digits.
-- Rows are worked in blocks that fit the cache, so that the passes after the first cost little.
-- Rows whose variance overflows or vanishes in the computing type are done again in float64, scaled.
+The arithmetic is that of ``stylenorm.kernels``: plain tensors in, plain tensors out. What torch wants to know
+of an operator is said here, once for all kernels.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from stylenorm.functional._activations import ACTIVATIONS
 from stylenorm.functional._definition import compute_dtype, gradients, normalize, pad
 from stylenorm.functional._modes import is_batched
-from stylenorm.functional._rows import (
-    awkward,
-    blocks,
-    effective,
-    exact,
-    flat,
-    fresh,
-    from_rows,
-    is_channels_last,
-    row_pivot,
-    to_rows,
-)
+from stylenorm.kernels.activations import ACTIVATIONS
+from stylenorm.kernels.dispatch import Kernel, choose
+from stylenorm.kernels.rows import is_channels_last
+from stylenorm.kernels.torch_norm import Stats
 
-__all__ = ["norm_act", "norm_backward", "norm_forward"]
+__all__ = ["Options", "norm_act"]
 
-Stats = tuple[Tensor, Tensor, Tensor]  # pivot, mean above the pivot, reciprocal deviation: each (N * C,)
+# In place, gradients are computed from the output. Where the shift is many times the scale, the output has
+# too few digits of what was normalized: 16 times cost 4 of float32's 24 bits.
+MOST_SHIFT = 16.0
 
 
-def _part(value: Tensor | None, start: int, stop: int) -> Tensor | None:
-    return None if value is None else value[start:stop]
+class Options(NamedTuple):
+    """What is no tensor. ``inverse``: the output was kept for backward, not the input."""
+
+    kernel: Kernel
+    eps: float
+    correction: int
+    act: str | None
+    slope: float
+    given: bool = False
+    inplace: bool = False
+    inverse: bool = False
 
 
-def _group_norm(
-    rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    r, length = rows.shape
-    y, mean, rstd = torch.native_group_norm(rows.view(1, r, length), weight, bias, 1, r, length, r, eps)
-    return y.view(r, length), mean.view(r), rstd.view(r)
+def _wide(value: Tensor | None, x: Tensor, kernel: Kernel) -> Tensor | None:
+    return value if value is None or kernel.extended else value.expand(x.shape[:2])
 
 
-def norm_forward(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    residual: Tensor | None,
-    eps: float,
-    correction: int,
-    act: str | None,
-    slope: float,
-) -> tuple[Tensor, Stats]:
-    """``act(norm(x) * weight + bias + residual)``; weight and bias (N, C), the rest (N, C, *S)."""
-    dtype = compute_dtype(x.dtype)
-    count = x.shape[0] * x.shape[1]
-    if x.numel() == 0:
-        empty = x.new_empty(count, dtype=dtype)
-        return torch.empty_like(x), (empty, empty.clone(), empty.clone())
-    length = x.numel() // count
-    channels_last = is_channels_last(x)
-    rows = to_rows(x, channels_last)
-    res = None if residual is None else to_rows(residual, channels_last)
-    inner_eps, factor = effective(eps, correction, length, dtype)
-    w, b = flat(weight, dtype, factor), flat(bias, dtype)
-    if w is None and factor != 1.0:
-        w = torch.full((count,), factor, dtype=dtype, device=x.device)
-    result = fresh(x, channels_last)  # not a view: callers may write to it in place
-    out = torch.empty_like(rows) if channels_last else result.view(count, length)
-    parts: list[Stats] = []
-    for start, stop in blocks(count, length, x):
-        block = rows[start:stop].to(dtype)
-        p = row_pivot(block)
-        y, m, r = _group_norm(block - p, _part(w, start, stop), _part(b, start, stop), inner_eps)
-        _finish(y, _part(res, start, stop), act, slope, out[start:stop])
-        parts.append((p.view(-1), m, r))
-    stats = parts[0] if len(parts) == 1 else _join(parts)
-    bad = awkward(stats[1], stats[2], eps)
-    if bad is not None:
-        y, _ = exact(rows[bad], eps, correction)
-        y = _scaled(y, weight, bias, bad)
-        fixed = torch.empty_like(y)
-        _finish(y, None if res is None else res[bad].double(), act, slope, fixed)
-        out[bad] = fixed.to(out.dtype)
-    return from_rows(out, result) if channels_last else result, stats
-
-
-def _join(parts: list[Stats]) -> Stats:
-    pivot, mean, rstd = (torch.cat(p) for p in zip(*parts, strict=True))
-    return pivot, mean, rstd
-
-
-def _scaled(y: Tensor, weight: Tensor | None, bias: Tensor | None, pick: Tensor) -> Tensor:
-    """Scale and shift the picked rows."""
-    if weight is not None:
-        y = y * weight.reshape(-1)[pick].double()[:, None]
-    return y if bias is None else y + bias.reshape(-1)[pick].double()[:, None]
-
-
-def _finish(y: Tensor, residual: Tensor | None, act: str | None, slope: float, out: Tensor) -> None:
-    """Residual and activation, written to ``out`` with one rounding."""
-    if residual is not None:
-        y = y.add_(residual)
-    if act is None:
-        out.copy_(y)
-    elif out.dtype == y.dtype:
-        ACTIVATIONS[act].into(y, slope, out)
-    else:
-        out.copy_(ACTIVATIONS[act].forward(y, slope))
-
-
-def norm_backward(
-    grad: Tensor,
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    residual: Tensor | None,
-    stats: Stats,
-    eps: float,
-    correction: int,
-    act: str | None,
-    slope: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, weight (N, C), bias (N, C) and residual (meaningless where there is none).
-
-    Only ``x`` and a few numbers a row were kept: what the activation saw is computed again, block by block.
-    """
-    dtype = compute_dtype(x.dtype)
-    n, c = x.shape[:2]
-    count = n * c
-    dw, db = (torch.zeros(count, dtype=dtype, device=x.device) for _ in range(2))
-    if x.numel() == 0:
-        return torch.empty_like(x), dw.view(n, c), db.view(n, c), torch.empty_like(x)
-    length = x.numel() // count
-    channels_last = is_channels_last(x)
-    rows, grads = to_rows(x, channels_last), to_rows(grad, channels_last)
-    res = None if residual is None else to_rows(residual, channels_last)
-    result = fresh(x, channels_last)
-    dx = torch.empty_like(rows) if channels_last else result.view(count, length)
-    dres = None if res is None else torch.empty_like(res)
-    pivot, mean, rstd = stats
-    _, factor = effective(eps, correction, length, dtype)
-    w, b = flat(weight, dtype, factor), flat(bias, dtype)
-    if w is None:
-        w = torch.full((count,), factor, dtype=dtype, device=x.device)
-    scale = w * rstd
-    shift = -mean * scale if b is None else b - mean * scale
-    for start, stop in blocks(count, length, x):
-        r = stop - start
-        centred = rows[start:stop].to(dtype) - pivot[start:stop, None]
-        g = grads[start:stop].to(dtype)
-        if act is not None:
-            seen = torch.addcmul(shift[start:stop, None], centred, scale[start:stop, None])
-            if res is not None:
-                seen.add_(res[start:stop])
-            g = ACTIVATIONS[act].backward(g, seen, slope)
-        if dres is not None:
-            dres[start:stop] = g
-        g_x, g_w, g_b = torch.ops.aten.native_group_norm_backward(
-            g.view(1, r, length), centred.view(1, r, length), mean[start:stop].view(1, r),
-            rstd[start:stop].view(1, r), w[start:stop], 1, r, length, r, [True, True, True],
-        )  # fmt: skip
-        dx[start:stop], dw[start:stop], db[start:stop] = g_x.view(r, length), g_w, g_b
-    if factor != 1.0:
-        dw = dw * factor
-    bad = awkward(mean, rstd, eps)
-    if bad is not None:
-        y, inverse = exact(rows[bad], eps, correction)
-        g = grads[bad].double()
-        if act is not None:
-            seen = _scaled(y, weight, bias, bad)
-            g = ACTIVATIONS[act].backward(g, seen if res is None else seen + res[bad], slope)
-        if dres is not None:
-            dres[bad] = g.to(dres.dtype)
-        dw[bad], db[bad] = (g * y).sum(1).to(dtype), g.sum(1).to(dtype)
-        inner = g - g.mean(1, keepdim=True) - y * (g * y).sum(1, keepdim=True) / max(length - correction, 1)
-        dx[bad] = (_scaled(inner, weight, None, bad) * inverse).to(dx.dtype)
-    result = from_rows(dx, result) if channels_last else result
-    if dres is not None:
-        dres = from_rows(dres, fresh(x, True)) if channels_last else dres.view(x.shape)
-    return result, dw.view(n, c), db.view(n, c), result if dres is None else dres
+def _forward(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, slopes: Tensor | None,
+    given: Stats | None, o: Options, out: Tensor | None, keep: bool,
+) -> tuple[Tensor, Stats | None]:  # fmt: skip
+    kernel = o.kernel
+    arguments = (x, _wide(weight, x, kernel), _wide(bias, x, kernel), residual, o.eps, o.correction, o.act)
+    if not kernel.extended:
+        return kernel.forward(*arguments, o.slope, out)  # type: ignore[no-any-return]
+    slope = o.slope if slopes is None else slopes
+    return kernel.forward(*arguments, slope, out, given=given, keep=keep)  # type: ignore[no-any-return]
 
 
 def _fold(value: Tensor | None, dim: int | None, size: int) -> Tensor | None:
@@ -212,18 +72,28 @@ class _Eager(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
-        eps: float, correction: int, act: str | None, slope: float,
+        slopes: Tensor | None, mean: Tensor | None, rstd: Tensor | None, o: Options,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-        inputs = (x, weight, bias, residual, eps, correction, act, slope)
-        y, stats = norm_forward(*inputs)
-        pivot, mean, rstd = (s.view(x.shape[:2]) for s in stats)
-        output = (y, pivot, mean, rstd)
-        _remember(ctx, inputs, output)
-        return output
+        given = None if mean is None or rstd is None else (mean, torch.zeros_like(mean), rstd)
+        kept = x
+        if o.inplace:
+            o = o._replace(inverse=_invertible(x, weight, bias, residual, slopes, o))
+            kept = x if o.inverse else x.clone()
+        y, stats = _forward(x, weight, bias, residual, slopes, given, o, x if o.inplace else None, True)
+        assert stats is not None  # noqa: S101 - asked for; for the type checker
+        pivot, above, r = (s.view(x.shape[:2]) for s in stats)
+        if o.inplace:
+            ctx.mark_dirty(x)
+            y = x
+        _remember(ctx, (kept, weight, bias, residual, slopes), o, (pivot, above, r), given is None)
+        if given is not None:  # constants that came in are not handed out again
+            pivot, above, r = (torch.empty(0) for _ in range(3))
+        ctx.mark_non_differentiable(pivot, above, r)
+        return y, pivot, above, r
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
-        return _gradients(ctx, grad)
+        return (*_gradients(ctx, grad), None, None, None)
 
 
 class _Transformed(torch.autograd.Function):
@@ -231,72 +101,153 @@ class _Transformed(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
-        eps: float, correction: int, act: str | None, slope: float,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-        y, stats = norm_forward(x, weight, bias, residual, eps, correction, act, slope)
+        x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, o: Options
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        y, stats = _forward(x, weight, bias, residual, None, None, o, None, True)
+        assert stats is not None  # noqa: S101 - asked for; for the type checker
         pivot, mean, rstd = (s.view(x.shape[:2]) for s in stats)
         return y, pivot, mean, rstd
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        _remember(ctx, inputs, output)
+        _remember(ctx, (*inputs[:4], None), inputs[4], output[1:], True)
+        ctx.mark_non_differentiable(*output[1:])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
-        return _gradients(ctx, grad)
+        return (*_gradients(ctx, grad)[:4], None)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
         size = info.batch_size
         folded = [_fold(a, d, size) for a, d in zip(args[:4], in_dims[:4], strict=True)]
-        outputs = _forward_transformed(*folded, *args[4:])
+        outputs = _forward_transformed(*folded, args[4])
         return tuple(_unfold(o, size) for o in outputs), (0, 0, 0, 0)
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+def _invertible(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, slopes: Tensor | None,
+    o: Options,
+) -> bool:  # fmt: skip
+    """Whether what was normalized can be computed from the output without losing digits that matter."""
+    if not o.kernel.extended or o.given or residual is not None:
+        return False
+    if not (x.is_contiguous() or is_channels_last(x)):
+        return False
+    if x.dtype not in (torch.float32, torch.float64):
+        return False  # the output of half a type's digits would stand for the input
+    if o.act == "leaky_relu":
+        monotone = o.slope >= 1e-3
+    elif o.act == "prelu" and slopes is not None:
+        monotone = bool((slopes >= 1e-3).all())
+    else:
+        monotone = o.act is None
+    if not monotone or weight is None:
+        return monotone and (bias is None or bool((bias.abs() <= MOST_SHIFT).all()))
+    shift = torch.zeros((), dtype=weight.dtype) if bias is None else bias.abs()
+    return bool(((weight.abs() > 1e-6) & (shift <= MOST_SHIFT * weight.abs())).all())
+
+
+def _remember(
+    ctx: Any, inputs: tuple[Tensor | None, ...], o: Options, stats: tuple[Tensor, ...], measured: bool
+) -> None:
     """Keep ``x`` and the statistics; shift and residual too where an activation needs them again."""
-    x, weight, bias, residual, *ctx.options = inputs
-    act = ctx.options[2]
-    ctx.dtypes = tuple(None if v is None else v.dtype for v in (weight, bias, residual))
-    ctx.save_for_backward(x, weight, bias if act else None, residual if act else None, *output[1:])
-    ctx.mark_non_differentiable(*output[1:])
+    x, weight, bias, residual, slopes = inputs
+    ctx.options = o
+    ctx.dtypes = tuple(None if v is None else (v.dtype, v.shape) for v in (weight, bias, residual, slopes))
+    needs_bias = o.act is not None or o.inverse
+    ctx.save_for_backward(
+        x, weight, bias if needs_bias else None, residual if o.act else None, slopes, *stats
+    )
     ctx.set_materialize_grads(False)
+    ctx.measured = measured
+
+
+def _narrowed(gradient: Tensor | None, like: Any) -> Tensor | None:
+    """A gradient (N, C) as one of what came in: (C,), (1, C), (1,) or (N, C), and in its type."""
+    if gradient is None or like is None:
+        return None
+    dtype, shape = like
+    if gradient.shape != shape:
+        same = gradient.dim() == 2 and gradient.shape[0] == 1 and gradient.shape[1:] == shape
+        gradient = gradient[0] if same else gradient.sum_to_size(shape)
+    return gradient if gradient.dtype == dtype else gradient.to(dtype)
 
 
 def _gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
-    """Gradients by blocks; by plain operations where they are differentiated themselves, or vmapped."""
-    none = (None,) * 4
+    """Gradients by the kernel; by plain operations where they are differentiated themselves, or vmapped."""
     if grad is None:
-        return (*none, *none)
-    x, weight, bias, residual, *stats = ctx.saved_tensors
-    eps, correction, act, slope = ctx.options
+        return (None,) * 5
+    x, weight, bias, residual, slopes, *stats = ctx.saved_tensors
+    o: Options = ctx.options
+    dslope = None
     if torch.is_grad_enabled() or is_batched(grad):
-        dtype = compute_dtype(x.dtype)
-        g, xf = grad.to(dtype), x.to(dtype)
-        w, b, res = (None if v is None else v.to(dtype) for v in (weight, bias, residual))
-        if act is not None:
-            wide_w, wide_b = (None if v is None else pad(v, xf) for v in (w, b))
-            seen = normalize(xf, wide_w, wide_b, eps, correction=correction)
-            g = ACTIVATIONS[act].backward(g, seen if res is None else seen + res, slope)
-        dx, dw, db = gradients(g, xf, w, eps, correction)
-        dres = g
+        dx, dw, db, dres, dslope = _by_definition(grad, x, weight, bias, residual, slopes, stats, o)
     else:
-        pivot, mean, rstd = (s.reshape(-1) for s in stats)
-        dx, dw, db, dres = norm_backward(
-            grad, x, weight, bias, residual, (pivot, mean, rstd), eps, correction, act, slope
-        )
+        wide = (_wide(weight, x, o.kernel), _wide(bias, x, o.kernel))
+        if o.kernel.extended:
+            slope = o.slope if slopes is None else slopes
+            flat = tuple(s.reshape(-1) for s in stats)
+            dx, dw, db, dres, dslope = o.kernel.backward(
+                grad, x, *wide, residual, flat, o.eps, o.correction, o.act, slope, given=o.given,
+                inverse=o.inverse,
+            )  # fmt: skip
+        else:
+            flat = tuple(s.reshape(-1) for s in stats)
+            dx, dw, db, dres = o.kernel.backward(
+                grad, x, *wide, residual, flat, o.eps, o.correction, o.act, o.slope
+            )
         if residual is None:
             dres = grad  # the residual's gradient is the output's where no activation is between
+    need = ctx.needs_input_grad
     return (
+        None if not need[0] else dx if dx.dtype == x.dtype else dx.to(x.dtype),
         *(
-            d.to(dtype) if need else None
-            for d, dtype, need in zip(
-                (dx, dw, db, dres), (x.dtype, *ctx.dtypes), ctx.needs_input_grad[:4], strict=True
-            )
+            _narrowed(d, like) if wanted else None
+            for d, like, wanted in zip((dw, db, dres, dslope), ctx.dtypes, need[1:5], strict=False)
         ),
-        *none,
     )
+
+
+def _by_definition(
+    grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
+    slopes: Tensor | None, stats: list[Tensor], o: Options,
+) -> tuple[Any, ...]:  # fmt: skip
+    """The gradients as differentiable functions of everything that came in."""
+    if o.inverse:
+        raise RuntimeError(
+            "instance_norm(inplace=True): expected a first derivative only, got create_graph=True or vmap; "
+            "its input was overwritten; use inplace=False"
+        )
+    dtype = compute_dtype(x.dtype)
+    g, xf = grad.to(dtype), x.to(dtype)
+    w, b, slope = (None if v is None else v.to(dtype).expand(x.shape[:2]) for v in (weight, bias, slopes))
+    res = None if residual is None else residual.to(dtype)
+    wide_w, wide_b, wide_s = (None if v is None else pad(v, xf) for v in (w, b, slope))
+    xh = None
+    if o.given:
+        xh = (xf - pad(stats[0].to(dtype), xf)) * pad(stats[2].to(dtype), xf)
+    dslope = None
+    if o.act is not None:
+        if xh is None:
+            seen = normalize(xf, wide_w, wide_b, o.eps, correction=o.correction)
+        else:
+            seen = xh if wide_w is None else xh * wide_w
+            seen = seen if wide_b is None else seen + wide_b
+        seen = seen if res is None else seen + res
+        if wide_s is not None:
+            negative = seen <= 0
+            dslope = torch.where(negative, g * seen, torch.zeros_like(g)).flatten(2).sum(2)
+            g = torch.where(negative, g * wide_s, g)
+        else:
+            g = ACTIVATIONS[o.act].backward(g, seen, o.slope)
+    if xh is None:
+        dx, dw, db = gradients(g, xf, w, o.eps, o.correction)
+    else:
+        dx = g * pad(stats[2].to(dtype), xf)
+        dx = dx if wide_w is None else dx * wide_w
+        dw, db = (g * xh).flatten(2).sum(2), g.flatten(2).sum(2)
+    return dx, dw, db, g, dslope
 
 
 _forward_eager: Any = _Eager.apply
@@ -312,16 +263,33 @@ def norm_act(
     correction: int,
     act: str | None,
     slope: float,
-) -> tuple[Tensor, Stats]:
-    """The differentiable fused norm; weight and bias (C,), (1, C) or (N, C)."""
-    shape = x.shape[:2]
-    w, b = (None if v is None else v.expand(shape) for v in (weight, bias))
-    args = (x, w, b, residual, eps, correction, act, slope)
+    *,
+    slopes: Tensor | None = None,
+    given: tuple[Tensor, Tensor] | None = None,
+    out: Tensor | None = None,
+    inplace: bool = False,
+    kernel: Kernel | None = None,
+    keep: bool = True,
+) -> tuple[Tensor, Stats | None]:
+    """The differentiable fused norm; weight and bias (C,), (1, C) or (N, C).
+
+    ``slopes`` of prelu and ``given`` statistics (mean, reciprocal deviation; (N, C), in the computing type)
+    want an extended kernel. ``out`` only where nothing is differentiated. ``keep``: return the statistics.
+    """
+    if kernel is None:
+        kernel = choose(x, weight, bias, residual, act)
+    o = Options(kernel, eps, correction, act, slope, given is not None, inplace)
     if torch._C._are_functorch_transforms_active():
-        y, *stats = _forward_transformed(*args)
-    elif torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in args[:4]):
-        y, *stats = _forward_eager(*args)
+        shape = x.shape[:2]
+        w, b = (None if v is None else v.expand(shape) for v in (weight, bias))
+        y, *stats = _forward_transformed(x, w, b, residual, o)
+    elif torch.is_grad_enabled() and any(
+        v is not None and v.requires_grad for v in (x, weight, bias, residual, slopes)
+    ):
+        mean, rstd = (None, None) if given is None else given
+        y, *stats = _forward_eager(x, weight, bias, residual, slopes, mean, rstd, o)
     else:
-        y, stats = norm_forward(*args)
-        stats = [s.view(shape) for s in stats]
+        constants = None if given is None else (given[0], torch.zeros_like(given[0]), given[1])
+        target = x if inplace else out
+        return _forward(x, weight, bias, residual, slopes, constants, o, target, keep)
     return y, (stats[0], stats[1], stats[2])

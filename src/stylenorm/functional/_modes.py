@@ -22,9 +22,14 @@ def is_exporting() -> bool:
     return torch.onnx.is_in_onnx_export() or is_traced()
 
 
-def wants_definition() -> bool:
+def wants_definition(x: Tensor) -> bool:
     """Where plain torch operations serve better than a hand-written forward and backward."""
     if torch.compiler.is_compiling() or is_traced():
+        return True
+    # A tracer, fake tensors, a counter; or no numbers that a kernel could look at.
+    if torch._C._len_torch_dispatch_stack() > 0 or x.is_meta:
+        return True
+    if type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__:
         return True
     return bool(forward_ad._current_level >= 0)  # forward-mode; there is no public question for it
 

@@ -7,10 +7,12 @@ from torch import Tensor
 
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.functional import _checks as checks
-from stylenorm.functional._activations import ACTIVATIONS, apply_activation
 from stylenorm.functional._definition import compute_dtype, moments, pad, reciprocal_deviation
 from stylenorm.functional._fused import norm_act
 from stylenorm.functional._modes import is_exporting, wants_definition
+from stylenorm.kernels.activations import ACTIVATIONS, apply_activation
+from stylenorm.kernels.c_norm import quick
+from stylenorm.kernels.dispatch import choose, is_quick
 
 __all__ = ["ACTIVATION_NAMES", "instance_norm"]
 
@@ -37,6 +39,8 @@ def instance_norm(
     eps_mode: str = "inside",
     correction: int = 0,
     scale_offset: float = 0.0,
+    out: Tensor | None = None,
+    inplace: bool = False,
 ) -> Tensor:
     r"""Normalize each channel of each sample over its spatial axes.
 
@@ -68,6 +72,14 @@ def instance_norm(
         eps_mode: ``"inside"`` or ``"outside"`` the square root.
         correction: 0 divides the variance by L, 1 by L - 1.
         scale_offset: added to ``weight``; 1 for the :math:`(1 + \gamma)` convention.
+        out: a tensor like ``input`` that the result is written to and that is returned; as with torch's own
+            functions, only where no gradient is asked for. Large results cost their memory's first touch:
+            a reused one is written several times as fast.
+        inplace: write the result over ``input`` and return it. Where a gradient is asked for, what was
+            overwritten must not be needed by anybody else, as torch checks, and gradients are computed from
+            the output: one full tensor is kept, not two. That needs the C kernels, no residual, float32 or
+            float64, no activation or one that can be inverted (leaky_relu, prelu), and shifts of at most 16
+            times the scales (it loses at most 4 bits of what was normalized); otherwise a copy is kept.
 
     Shape:
         - input: (N, C, \*S) with one to three spatial axes, or more
@@ -77,6 +89,7 @@ def instance_norm(
     Raises:
         ShapeError: a tensor has the wrong shape or dtype; the message says expected and got.
         InputError: an argument is out of its range, or arguments contradict each other.
+        RuntimeError: ``out`` where a gradient is asked for; in backward, a second derivative of ``inplace``.
 
     Reference: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022.
 
@@ -88,6 +101,15 @@ def instance_norm(
         tensor([[0.0000, 3.6584]])
     """
     x = input
+    if (
+        running_mean is None and running_var is None and statistics is None and mask is None
+        and residual is None and act_weight is None and out is None and not inplace
+        and use_input_stats is True and not correction
+        and eps_mode == "inside" and scale_offset == 0 and not torch.compiler.is_compiling() and is_quick()
+    ):  # fmt: skip
+        y = quick(x, weight, bias, eps, act, alpha if act == "elu" else negative_slope)
+        if y is not None:
+            return y
     checks.check_input(x)
     checks.check_eps(eps)
     checks.check_choice(eps_mode, "eps_mode", ("inside", "outside"))
@@ -112,32 +134,26 @@ def instance_norm(
         mask = checks.check_mask(mask, x)
     if scale_offset:
         weight = None if weight is None else weight + scale_offset
+    if out is not None or inplace:
+        _check_target(out, inplace, x, (weight, bias, residual, act_weight))
     slope = alpha if act == "elu" else negative_slope
     track = running_mean if use_input_stats and statistics is None else None
 
-    plain = mask is None and statistics is None and eps_mode == "inside"
-    definition = wants_definition()
+    definition = wants_definition(x)
     if is_exporting() and track is None and _exports(statistics, mask, eps_mode, correction):
         y = _exported(x, weight, bias, statistics, eps)
-        return apply_activation(y if residual is None else y + residual, act, slope, act_weight)
-    if plain and not definition:
-        narrow = all(v is None or v.dim() <= 2 for v in (weight, bias))
-        if narrow and act != "prelu":
-            y, stats = norm_act(x, weight, bias, residual, eps, correction, act, slope)
-        else:
-            y, stats = norm_act(x.to(compute_dtype(x.dtype)), None, None, None, eps, correction, None, 0.0)
-            y = _put_back(y, weight, bias, residual, act, slope, act_weight).to(x.dtype)
-        if track is not None and running_var is not None:
-            pivot, above, rstd = (s.detach().double() for s in stats)
-            length = x[0, 0].numel() if x.shape[0] and x.shape[1] else 0
-            ratio = (length - 1) / length if correction and length > 1 else 1.0
-            var = (rstd.square().reciprocal() - eps * ratio).clamp_min(0)
-            _track(track, running_var, pivot + above, var, length, momentum)
-        return y
+        y = apply_activation(y if residual is None else y + residual, act, slope, act_weight)
+        return _delivered(y, x, out, inplace)
+    if mask is None and not definition and (eps_mode == "inside" or statistics is not None):
+        y = _fast(x, weight, bias, statistics, residual, act, slope, act_weight, eps, eps_mode, correction,
+                  out, inplace, track, running_var, momentum)  # fmt: skip
+        if y is not None:
+            return y
 
     xf = x.to(compute_dtype(x.dtype))
     if not definition and x.numel() == 0:
-        return _put_back(xf * 1, weight, bias, residual, act, slope, act_weight).to(x.dtype)
+        y = _put_back(xf * 1, weight, bias, residual, act, slope, act_weight).to(x.dtype)
+        return _delivered(y, x, out, inplace)
     if statistics is not None:
         mean, var = (_spread(s, xf) for s in statistics)
         centred = xf - mean
@@ -151,8 +167,54 @@ def instance_norm(
     scale = reciprocal_deviation(var, eps, eps_mode)
     if weight is not None and weight.dim() <= 2:  # a few numbers more here are a pass over the features less
         scale, weight = scale * _spread(weight, xf), None
-    y = centred * scale
-    return _put_back(y, weight, bias, residual, act, slope, act_weight).to(x.dtype)
+    y = _put_back(centred * scale, weight, bias, residual, act, slope, act_weight).to(x.dtype)
+    return _delivered(y, x, out, inplace)
+
+
+def _fast(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, statistics: tuple[Tensor, Tensor] | None,
+    residual: Tensor | None, act: str | None, slope: float, act_weight: Tensor | None, eps: float,
+    eps_mode: str, correction: int, out: Tensor | None, inplace: bool, running_mean: Tensor | None,
+    running_var: Tensor | None, momentum: float,
+) -> Tensor | None:  # fmt: skip
+    """By a kernel; None where none takes the statistics that were given."""
+    narrow = all(v is None or v.dim() <= 2 for v in (weight, bias))
+    kernel = choose(x, weight, bias, residual, act if narrow else None)
+    given = None
+    if statistics is not None:
+        asked = torch.is_grad_enabled() and any(s.requires_grad for s in statistics)
+        if not kernel.extended or not narrow or asked or torch._C._are_functorch_transforms_active():
+            return None
+        mean, var = (s.to(compute_dtype(x.dtype)).expand(x.shape[:2]) for s in statistics)
+        given = (mean.contiguous(), reciprocal_deviation(var, eps, eps_mode))
+    fused = act != "prelu" or (kernel.extended and not torch._C._are_functorch_transforms_active())
+    keep = running_mean is not None
+    if narrow and fused:
+        into_place = inplace and not torch._C._are_functorch_transforms_active()
+        y, stats = norm_act(
+            x, weight, bias, residual, eps, correction, act, slope, slopes=act_weight, given=given, out=out,
+            inplace=into_place, kernel=kernel, keep=keep,
+        )  # fmt: skip
+        if inplace and not into_place:
+            y = x.copy_(y)
+    else:
+        y, stats = norm_act(x.to(compute_dtype(x.dtype)), None, None, None, eps, correction, None, 0.0)
+        y = _put_back(y, weight, bias, residual, act, slope, act_weight).to(x.dtype)
+        y = _delivered(y, x, out, inplace)
+    if running_mean is not None and running_var is not None and stats is not None:
+        pivot, above, rstd = (s.detach().view(x.shape[:2]).double() for s in stats)
+        length = x[0, 0].numel() if x.shape[0] and x.shape[1] else 0
+        ratio = (length - 1) / length if correction and length > 1 else 1.0
+        var = (rstd.square().reciprocal() - eps * ratio).clamp_min(0)
+        _track(running_mean, running_var, pivot + above, var, length, momentum)
+    return y
+
+
+def _delivered(y: Tensor, x: Tensor, out: Tensor | None, inplace: bool) -> Tensor:
+    """The result where it was asked for."""
+    if inplace:
+        return x.copy_(y)
+    return y if out is None else out.copy_(y)
 
 
 def _spread(value: Tensor, x: Tensor) -> Tensor:
@@ -237,6 +299,39 @@ def _check_activation(act: str | None, act_weight: Tensor | None, x: Tensor) -> 
     if tuple(act_weight.shape) not in ((1,), (x.shape[1],)):
         raise ShapeError(f"act_weight: expected shape (1,) or ({x.shape[1]},), got {tuple(act_weight.shape)}")
     checks.check_device(act_weight, "act_weight", x)
+
+
+def _check_target(out: Tensor | None, inplace: bool, x: Tensor, others: tuple[Tensor | None, ...]) -> None:
+    if out is None:
+        return
+    if inplace:
+        raise InputError("out: expected None with inplace=True, got a tensor")
+    checks.check_like(out, "out", x, tuple(x.shape))
+    if out.dtype != x.dtype:
+        raise ShapeError(f"out: expected dtype {x.dtype} (that of the input), got {out.dtype}")
+    if torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in (x, *others, out)):
+        raise RuntimeError(
+            "instance_norm(out=...): expected that no gradient is asked for, got an argument that requires "
+            "one; call it under torch.no_grad(), or without out"
+        )
+    for name, other in (
+        ("input", x),
+        *(("residual", v) for v in others if v is not None and v.dim() == x.dim()),
+    ):
+        same = out.data_ptr() == other.data_ptr() and out.stride() == other.stride()
+        if not same and _overlap(out, other):
+            raise InputError(f"out: expected the {name} itself or other memory, got a part of its memory")
+
+
+def _overlap(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors may share memory: whether the ranges that they lie in do."""
+    if a.device != b.device or not a.numel() or not b.numel() or a.device.type == "meta":
+        return False
+    ranges = []
+    for t in (a, b):
+        last = sum((size - 1) * stride for size, stride in zip(t.shape, t.stride(), strict=True))
+        ranges.append((t.data_ptr(), t.data_ptr() + (last + 1) * t.element_size()))
+    return ranges[0][0] < ranges[1][1] and ranges[1][0] < ranges[0][1]
 
 
 def _check_statistics(statistics: tuple[Tensor, Tensor], x: Tensor, mask: Tensor | None) -> None:

@@ -7,8 +7,14 @@ import math
 import torch
 from torch import Tensor
 
+FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 BLOCK_BYTES = 2 << 20
 SAMPLE = 64  # a long row is sampled for its pivot in SAMPLE runs of SAMPLE elements
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type that statistics are computed in: float32, or float64 for float64."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def row_pivot(rows: Tensor) -> Tensor:
@@ -39,11 +45,14 @@ def effective(eps: float, correction: int, length: int, dtype: torch.dtype) -> t
 
 
 def is_channels_last(x: Tensor) -> bool:
+    """Whether the channels, not the positions, lie side by side; False where both do."""
     if x.is_contiguous():
         return False
-    return (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)) or (
-        x.dim() == 5 and x.is_contiguous(memory_format=torch.channels_last_3d)
-    )
+    if x.dim() == 4:
+        return x.is_contiguous(memory_format=torch.channels_last)
+    if x.dim() == 5:
+        return x.is_contiguous(memory_format=torch.channels_last_3d)
+    return x.dim() == 3 and x.transpose(1, 2).is_contiguous()  # torch has no name for it
 
 
 def to_rows(x: Tensor, channels_last: bool) -> Tensor:
@@ -60,8 +69,20 @@ def to_rows(x: Tensor, channels_last: bool) -> Tensor:
 
 def fresh(x: Tensor, channels_last: bool) -> Tensor:
     """An empty tensor like ``x``: channels last or contiguous."""
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    return torch.empty_like(x, memory_format=formats[x.dim()] if channels_last else torch.contiguous_format)
+    if not channels_last:
+        return torch.empty_like(x, memory_format=torch.contiguous_format)
+    if x.dim() == 3:
+        return torch.empty_like(x.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
+    return torch.empty_like(x, memory_format=FORMATS[x.dim()])
+
+
+def arranged(x: Tensor, channels_last: bool) -> Tensor:
+    """``x`` itself where it lies channels last or contiguous as asked, else a copy that does."""
+    if not channels_last:
+        return x.contiguous()
+    if x.dim() == 3:
+        return x.transpose(1, 2).contiguous().transpose(1, 2)
+    return x.contiguous(memory_format=FORMATS[x.dim()])
 
 
 def from_rows(rows: Tensor, out: Tensor) -> Tensor:
@@ -73,6 +94,7 @@ def from_rows(rows: Tensor, out: Tensor) -> Tensor:
 
 
 def flat(value: Tensor | None, dtype: torch.dtype, factor: float = 1.0) -> Tensor | None:
+    """(N, C) factors as one row, in the computing type."""
     if value is None:
         return None
     flat = value.reshape(-1).to(dtype).contiguous()  # an expanded (N, 1) stays a view with stride 0

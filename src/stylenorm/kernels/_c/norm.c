@@ -1,0 +1,108 @@
+/* Entry points, the choice of the instruction set, and threads borrowed from torch. */
+#include "norm.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* OpenMP's entry in libgomp, which LLVM's and Intel's runtimes have too. */
+typedef void (*parallel_function)(void (*)(void *), void *, unsigned, unsigned);
+
+static parallel_function parallel; /* null: everything runs in the calling thread */
+static const struct kernels *chosen = &sn_baseline;
+static const char *chosen_name = "baseline";
+static int64_t cache_bytes = 32 << 20;
+
+struct work {
+    task_function function;
+    void *context;
+    int64_t tasks;
+    _Atomic int64_t next;
+};
+
+static void work_on(void *data) {
+    struct work *work = data;
+    for (;;) {
+        const int64_t task = atomic_fetch_add_explicit(&work->next, 1, memory_order_relaxed);
+        if (task >= work->tasks) return;
+        work->function(work->context, task);
+    }
+}
+
+/* Which thread takes which task is left to chance; what a task computes does not depend on it. */
+void sn_run(task_function function, void *context, int64_t tasks, int64_t threads) {
+    if (threads > tasks) threads = tasks;
+    const parallel_function run = parallel;
+    if (threads <= 1 || !run) {
+        for (int64_t task = 0; task < tasks; task++) function(context, task);
+        return;
+    }
+    struct work work = {function, context, tasks, 0};
+    run(work_on, &work, (unsigned)threads, 0);
+}
+
+int sn_streams(int64_t bytes) { return bytes > cache_bytes; }
+
+/* New memory of this size comes from the system page by page as it is written; in large pages that costs a
+   fraction. Only a hint, and only for memory that was allocated for this output. */
+void sn_expect(void *memory, int64_t bytes) {
+#ifdef MADV_HUGEPAGE
+    const uintptr_t huge = 2 << 20, start = ((uintptr_t)memory + huge - 1) & ~(huge - 1);
+    const uintptr_t stop = ((uintptr_t)memory + (uintptr_t)bytes) & ~(huge - 1);
+    if (stop > start && bytes >= 8 * (int64_t)huge) madvise((void *)start, stop - start, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)bytes;
+#endif
+}
+
+/* A child process has none of its parent's threads, and OpenMP's runtimes would wait for them forever. */
+static void forget_threads(void) { parallel = NULL; }
+
+static int use(const char *name) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                     __builtin_cpu_supports("f16c");
+    if (avx2 && (!name || !strcmp(name, "avx2"))) {
+        chosen = &sn_avx2, chosen_name = "avx2";
+        return 0;
+    }
+#endif
+    if (!name || !strcmp(name, "baseline")) {
+        chosen = &sn_baseline, chosen_name = "baseline";
+        return 0;
+    }
+    return -1;
+}
+
+EXPORT int sn_abi(void) { return ABI; }
+
+/* Which sources this was built from. */
+EXPORT const char *sn_sources(void) { return SOURCES; }
+
+/* Call once: the runtime's GOMP_parallel, or null. Returns the instruction set's name. */
+EXPORT const char *sn_start(void *gomp_parallel) {
+    memcpy(&parallel, &gomp_parallel, sizeof parallel);
+    use(NULL);
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    const long level3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    if (level3 > 0 && level3 < cache_bytes) cache_bytes = level3;
+#endif
+    return pthread_atfork(NULL, NULL, forget_threads) ? NULL : chosen_name;
+}
+
+/* Another instruction set, by name, for tests and benchmarks. 0, or -1 where the machine has not got it. */
+EXPORT int sn_use(const char *name) { return use(name); }
+
+EXPORT const char *sn_instructions(void) { return chosen_name; }
+
+EXPORT int sn_is_threaded(void) { return parallel != NULL; }
+
+EXPORT int sn_forward(const struct arguments *a) { return chosen->forward[a->dtype](a); }
+
+EXPORT int sn_backward(const struct arguments *a) { return chosen->backward[a->dtype](a); }

@@ -1,0 +1,295 @@
+"""Instance norm, activation and residual on the CPU, by the C library that is built with the package.
+
+The library has a plain C interface and knows nothing of torch: any torch will do. Its threads are torch's
+own, borrowed from the OpenMP runtime that torch has loaded; without one it works in the calling thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from stylenorm.kernels.rows import arranged, compute_dtype, fresh, is_channels_last
+
+__all__ = [
+    "about_threads",
+    "covers",
+    "instructions",
+    "library_path",
+    "norm_backward",
+    "norm_forward",
+    "quick",
+    "reason_missing",
+]
+
+Stats = tuple[Tensor, Tensor, Tensor]  # pivot, mean above the pivot, reciprocal deviation: each (N * C,)
+
+ABI = 1  # as in _c/norm.h
+DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
+COMPUTING = (torch.float32, torch.float64, torch.float32, torch.float32)
+ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "prelu": 2, "silu": 3, "elu": 4}
+# struct arguments of norm.h: pointers and integers of eight bytes, then two doubles.
+_pack = struct.Struct("=14q3q6q8q2d").pack
+
+
+def library_path() -> Path:
+    """Where the build puts the library."""
+    return (
+        Path(__file__).parent / "_c" / ("stylenorm_norm" + (".dylib" if sys.platform == "darwin" else ".so"))
+    )
+
+
+@functools.cache
+def _library() -> Any:
+    """The library, started; or the reason why there is none."""
+    path = library_path()
+    if not path.exists():
+        return "the C kernels were not built: install stylenorm from source on a machine with a C compiler"
+    try:
+        lib = ctypes.CDLL(str(path))
+        abi = lib.sn_abi()
+    except (OSError, AttributeError) as error:
+        return f"{path.name} cannot be loaded ({error}): install stylenorm again"
+    if abi != ABI:
+        return f"{path.name} is of another version ({abi}, expected {ABI}): install stylenorm again"
+    lib.sn_start.argtypes = [ctypes.c_void_p]
+    lib.sn_start.restype = lib.sn_sources.restype = lib.sn_instructions.restype = ctypes.c_char_p
+    lib.sn_use.argtypes = [ctypes.c_char_p]
+    for call in (lib.sn_forward, lib.sn_backward):
+        call.argtypes = [ctypes.c_char_p]
+    if lib.sn_start(_parallel()) is None:
+        return f"{path.name} could not be started"
+    return lib
+
+
+def _parallel() -> int | None:
+    """The address of GOMP_parallel in the OpenMP runtime that torch uses; None where none is found.
+
+    A second runtime would bring threads of its own, which spin while torch's work, and the other way round.
+    """
+    for path in _runtimes():
+        try:
+            runtime = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LOCAL)  # only if it is loaded already
+            return ctypes.cast(runtime.GOMP_parallel, ctypes.c_void_p).value
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+def _runtimes() -> Iterator[str]:
+    """OpenMP runtimes, the most likely one of torch first."""
+    if not hasattr(os, "RTLD_NOLOAD") or "OpenMP" not in torch.__config__.parallel_info():
+        return
+    home = Path(torch.__file__).parent
+    for folder in (home / "lib", home.parent / "torch.libs"):
+        for name in ("libgomp", "libiomp5", "libomp"):
+            yield from map(str, sorted(folder.glob(f"{name}[.-]*")))
+    yield from ("libgomp.so.1", "libiomp5.so", "libomp.so", "libomp.dylib")
+
+
+def reason_missing() -> str | None:
+    """Why there are no C kernels here; None where there are."""
+    lib = _library()
+    return lib if isinstance(lib, str) else None
+
+
+def instructions() -> str:
+    """The instruction set in use: ``"avx2"`` or ``"baseline"``; empty without the library."""
+    lib = _library()
+    return "" if isinstance(lib, str) else lib.sn_instructions().decode()
+
+
+def about_threads() -> str:
+    """Whose threads the library uses."""
+    lib = _library()
+    threaded = not isinstance(lib, str) and lib.sn_is_threaded()
+    return "torch's threads" if threaded else "one thread: torch's OpenMP runtime was not found"
+
+
+def covers(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, act: str | None
+) -> str | None:
+    """None where the kernels serve these arguments, else the reason why not."""
+    if x.device.type != "cpu":
+        return f"the C kernels run on the CPU, not on {x.device.type}"
+    if act not in ACTIVATIONS:
+        return f"activation {act!r} is not fused in C"
+    for value in (x, weight, bias, residual):
+        if value is not None and type(value) is not Tensor and type(value) is not torch.nn.Parameter:
+            return f"{type(value).__name__} is a tensor with a behaviour of its own"
+    if x.dtype not in DTYPES or x.layout is not torch.strided:
+        return f"{x.dtype}, {x.layout} is not served by the C kernels"
+    if x.numel() == 0:
+        return "there is nothing to compute"
+    if torch._C._len_torch_dispatch_stack() > 0:
+        return "a dispatch mode is watching (a tracer, fake tensors, a counter)"
+    return reason_missing()
+
+
+def _factor(value: Tensor | None, dtype: torch.dtype, channels: int) -> tuple[Tensor | None, int, int, int]:
+    """A (C,), (1, C) or (N, C) tensor in the computing type: itself (to keep it alive), address, strides."""
+    if value is None:
+        return None, 0, 0, 0
+    if value.dtype != dtype:
+        value = value.detach().to(dtype)
+    if value.dim() == 1:
+        return value, value.data_ptr(), 0, value.stride(0) if value.shape[0] == channels else 0
+    return value, value.data_ptr(), value.stride(0) if value.shape[0] > 1 else 0, value.stride(1)
+
+
+def quick(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, act: str | None, slope: float
+) -> Tensor | None:
+    """The common call where nothing is differentiated or watched: None where it is not that, or is wrong.
+
+    A small tensor's norm takes a microsecond; the questions that the other way asks take 20.
+    """
+    if type(x) is not Tensor or not x.is_cpu or type(eps) is not float or not 0 <= eps < 1e300:
+        return None
+    kind, shape, code = DTYPES.get(x.dtype), x.shape, ACTIVATIONS.get(act)
+    if kind is None or code is None or len(shape) < 3 or act == "prelu" or not x.is_contiguous():
+        return None
+    n, c = shape[0], shape[1]
+    length, state = x.numel(), torch._C
+    if (
+        not length
+        or state._get_tracing_state()
+        or state._are_functorch_transforms_active()
+        or state._len_torch_dispatch_stack()
+        or forward_ad._current_level >= 0
+        or isinstance(_library(), str)
+    ):
+        return None
+    grad = torch.is_grad_enabled()
+    if grad and x.requires_grad:
+        return None
+    at = []
+    for value in (weight, bias):
+        if value is None:
+            at += [0, 0]
+            continue
+        if type(value) is not Tensor and type(value) is not torch.nn.Parameter:
+            return None
+        if (
+            value.dtype != COMPUTING[kind]
+            or value.shape != (c,)
+            or not value.is_cpu
+            or (grad and value.requires_grad)
+        ):
+            return None
+        at += [value.data_ptr(), value.stride(0)]
+    y = torch.empty_like(x)
+    threads = torch.get_num_threads() if length > 16384 else 1
+    arguments = _pack(
+        x.data_ptr(), 0, 0, y.data_ptr(), 0, at[0], at[2], 0, 0, 0, 0, 0, 0, 0, n, c, length // (n * c),
+        0, at[1], 0, at[3], 0, 0, kind, 0, code, 0, 0, 0, threads, 1, eps, slope,
+    )  # fmt: skip
+    if _library().sn_forward(arguments):
+        raise MemoryError("instance norm: no memory for its sums")
+    return y
+
+
+def norm_forward(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    eps: float,
+    correction: int,
+    act: str | None,
+    slope: float | Tensor,
+    out: Tensor | None = None,
+    *,
+    given: Stats | None = None,
+    keep: bool = True,
+) -> tuple[Tensor, Stats | None]:
+    """``act(norm(x) * weight + bias + residual)``, written to ``out`` where there is one (it may be ``x``).
+
+    Weight and bias (C,) or (N, C), the rest (N, C, *S); ``slope`` a tensor (C,) or (1,) for prelu. With
+    ``given`` the statistics are these, each (N, C). ``keep``: return the statistics.
+    """
+    last = not x.is_contiguous() and is_channels_last(x)
+    if not last:
+        x = x.contiguous()
+    if residual is not None:
+        residual = arranged(residual if residual.dtype == x.dtype else residual.to(x.dtype), last)
+    n, c = x.shape[:2]
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    own = out is None or is_channels_last(out) != last or not (last or out.is_contiguous())
+    y = (torch.empty_like(x) if x.dim() != 3 else fresh(x, last)) if own else out
+    _w, w_at, w_n, w_c = _factor(weight, dtype, c)  # a converted copy lives as long as its name
+    _b, b_at, b_n, b_c = _factor(bias, dtype, c)
+    s, s_at, s_n, s_c = _factor(slope, dtype, c) if isinstance(slope, Tensor) else (None, 0, 0, 0)
+    stats: tuple[Tensor, ...] | None = given
+    if stats is None and keep:
+        stats = torch.empty((3, n * c), dtype=dtype).unbind()
+    at = (0, 0, 0) if stats is None else tuple(v.data_ptr() for v in stats)
+    arguments = _pack(
+        x.data_ptr(), 0, 0 if residual is None else residual.data_ptr(), y.data_ptr(), 0,  # type: ignore[union-attr]
+        w_at, b_at, s_at, *at, 0, 0, 0, n, c, x.numel() // (n * c), w_n, w_c, b_n, b_c, s_n, s_c,
+        DTYPES[x.dtype], last, ACTIVATIONS[act], given is not None, correction, 0, torch.get_num_threads(),
+        own, eps, slope if s is None else 0.0,
+    )  # fmt: skip
+    if _library().sn_forward(arguments):
+        raise MemoryError("instance norm: no memory for its sums")
+    if own and out is not None:
+        y = out.copy_(y)  # type: ignore[arg-type]
+    return y, stats  # type: ignore[return-value]
+
+
+def norm_backward(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    stats: Stats,
+    eps: float,
+    correction: int,
+    act: str | None,
+    slope: float | Tensor,
+    *,
+    given: bool = False,
+    inverse: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+    """Gradients of x, weight (N, C), bias (N, C), residual (meaningless without), slopes of prelu (N, C).
+
+    ``given``: the statistics are constants. ``inverse``: ``x`` is the output, from which what came in is
+    computed; for no activation, and for leaky_relu and prelu with slopes above zero.
+    """
+    last = is_channels_last(x)
+    x = arranged(x, last)
+    grad = arranged(grad if grad.dtype == x.dtype else grad.to(x.dtype), last)
+    n, c = x.shape[:2]
+    dtype = compute_dtype(x.dtype)
+    dres = None
+    if residual is not None and act is not None:
+        residual = arranged(residual if residual.dtype == x.dtype else residual.to(x.dtype), last)
+        dres = fresh(x, last)
+    dx = fresh(x, last)
+    _w, w_at, w_n, w_c = _factor(weight, dtype, c)  # a converted copy lives as long as its name
+    _b, b_at, b_n, b_c = _factor(bias, dtype, c)
+    s, s_at, s_n, s_c = _factor(slope, dtype, c) if isinstance(slope, Tensor) else (None, 0, 0, 0)
+    dw, db, ds = torch.empty((3, n, c), dtype=dtype).unbind()
+    pivot, mean, rstd = (v.contiguous() for v in stats)
+    arguments = _pack(
+        x.data_ptr(), grad.data_ptr(), 0 if dres is None or residual is None else residual.data_ptr(),
+        dx.data_ptr(), 0 if dres is None else dres.data_ptr(), w_at, b_at, s_at, pivot.data_ptr(),
+        mean.data_ptr(), rstd.data_ptr(), dw.data_ptr(), db.data_ptr(), 0 if s is None else ds.data_ptr(),
+        n, c, x.numel() // (n * c), w_n, w_c, b_n, b_c, s_n, s_c,
+        DTYPES[x.dtype], last, ACTIVATIONS[act], given, correction, inverse, torch.get_num_threads(), 1,
+        eps, slope if s is None else 0.0,
+    )  # fmt: skip
+    if _library().sn_backward(arguments):
+        raise MemoryError("instance norm: no memory for its sums")
+    return dx, dw, db, dx if dres is None else dres, None if s is None else ds
