@@ -77,6 +77,7 @@ class FlowSmoother:
         preset = self._cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST if fast else self._cv2.DISOPTICAL_FLOW_PRESET_FAST
         self._search = self._cv2.DISOpticalFlow_create(preset)
         self._bands = _FAST_BANDS_PX if fast else _BANDS_PX
+        self._warp = self._cv2.INTER_LINEAR if fast else self._cv2.INTER_CUBIC
         self._weight = weight
         self._last: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]] | None = None
         self._grid: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
@@ -109,7 +110,7 @@ class FlowSmoother:
             flow *= np.float32(1 / share)
         x, y = x + flow[..., 0], y + flow[..., 1]
         border = cv2.BORDER_REPLICATE
-        past = cv2.remap(last_result, x, y, cv2.INTER_CUBIC, borderMode=border)
+        past = cv2.remap(last_result, x, y, self._warp, borderMode=border)
         moved = cv2.remap(last_grey, x, y, cv2.INTER_LINEAR, borderMode=border)
         misfit = cv2.blur(cv2.absdiff(moved, grey), (_SQUARE_PX, _SQUARE_PX)).astype(np.float32)
         weight = np.clip((_FITS_NOT - misfit) / (_FITS_NOT - _FITS), 0, 1) * np.float32(self._weight)
@@ -132,7 +133,8 @@ class FlowSmoother:
             has = cv2.blur((grey - lower_grey) ** 2, around) + _NOISE
             wanted = cv2.blur((model - lower_model) ** 2, around) + _NOISE
             gain = np.clip(np.sqrt(wanted / has), 1 / _MAX_GAIN, _MAX_GAIN)
-            result += (rest - lower) * gain[..., None]
+            detail = cv2.subtract(rest, lower)
+            cv2.accumulateProduct(detail, cv2.merge([gain, gain, gain]), result)
             rest, grey, model = lower, lower_grey, lower_model
         result += rest
         steady: NDArray[np.uint8] = np.rint(result, out=result).clip(0, 255, out=result).astype(np.uint8)
