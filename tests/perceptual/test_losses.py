@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import stylenorm.perceptual
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.perceptual import (
     DARKNETS,
@@ -18,6 +20,7 @@ from stylenorm.perceptual import (
     content_loss,
     gram_matrix,
     load_darknet,
+    load_features,
     style_loss,
     total_variation,
 )
@@ -170,3 +173,24 @@ def test_perceptual_loss_is_the_mean_over_networks_scales_and_taps() -> None:
         # the folded weights are float32: 1e-4 relative
         assert_close(terms.content[sample], np.mean(contents), rtol=1e-4)
         assert_close(terms.style[sample], np.mean(styles), rtol=1e-4)
+
+
+def test_the_network_that_ships_is_small_and_says_how_it_was_made() -> None:
+    from safetensors import safe_open
+
+    path = Path(stylenorm.perceptual.__file__).parent / "data" / "distilled.safetensors"
+    assert path.stat().st_size <= 3_000_000
+    with safe_open(path, "np") as file:
+        record = file.metadata()
+    assert record["command"].startswith("stylenorm train distill ")
+    assert record["teachers"] == "tiny-darknet, darknet-reference"
+    (network,) = load_features("distilled")
+    features = network(torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0)))
+    assert {tap: tuple(f.shape[1:]) for tap, f in features.items()} == {
+        "conv1": (32, 32, 48),
+        "conv2": (64, 16, 24),
+        "conv4": (128, 8, 12),
+        "conv6": (128, 4, 6),
+        "conv8": (192, 2, 3),
+    }
+    assert all(f.std() > 0.01 for f in features.values())
