@@ -88,6 +88,10 @@ class Recipe(ABC):
         """Return what holds while steps are made, such as threads that make batches ahead."""
         return nullcontext()
 
+    def rates(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return the parameters in groups, each with its learning rate in units of the loop's."""
+        return [(list(self.model.parameters()), 1.0)]
+
     @abstractmethod
     def config(self) -> Mapping[str, Any]:
         """Return the settings; all but `tunable` must be the same when a checkpoint is resumed."""
@@ -136,7 +140,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
         while step < config.steps:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             for group in state.optimizer.param_groups:
-                group["lr"] = config.learning_rate * _rate(step, config.steps)
+                group["lr"] = config.learning_rate * group["rate"] * _rate(step, config.steps)
             losses = recipe.losses(step, generator)
             total = torch.stack(list(losses.values())).sum()
             if not torch.isfinite(total):
@@ -214,7 +218,8 @@ class _State:
         self.path = config.out / "checkpoint.pt"
         # What may change when a run is resumed, from which step on it had which values.
         self.history: list[list[Any]] = [[0, self.tunable()]]
-        self.optimizer = torch.optim.Adam(recipe.model.parameters(), lr=config.learning_rate)
+        groups = [{"params": parameters, "rate": rate} for parameters, rate in recipe.rates()]
+        self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             recipe.model,
             multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average),  # type: ignore[no-untyped-call]

@@ -50,6 +50,7 @@ __all__ = ["Multistyle", "MultistyleConfig", "Painting"]
 
 _NUM_SAMPLES = 4
 _LARGEST_SHIFT_PX = 7
+_STYLE_RATE = 8.0  # gammas and betas are moved by their own style's samples alone
 _BALANCE_RATE = 0.02
 _STYLE_WEIGHT_RANGE = (0.25, 2.0)  # times the weight asked for
 
@@ -200,6 +201,10 @@ class Multistyle(Recipe):
         """Batches are made ahead."""
         with self.photos.ahead():
             yield
+
+    def rates(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Styles move faster than the network."""
+        return [(list(self.model.network.parameters()), 1.0), ([self.model.styles], _STYLE_RATE)]
 
     def config(self) -> Mapping[str, Any]:
         """Return the settings; all but `tunable` must be the same when a checkpoint is resumed."""
