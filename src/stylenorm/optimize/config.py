@@ -26,7 +26,7 @@ class OptimizeConfig:
         coarsest_px: sizes are halved while the shorter side stays at least this long.
         optimizer: lbfgs or adam.
         learning_rate: of Adam, in units of the picture's range.
-        history_size: steps that L-BFGS remembers; more than 10 bought nothing here.
+        history_size: steps that L-BFGS remembers; of 5 to 100, more than 20 bought little.
         start: photo, noise or painting.
         content_weight: weight of the content loss.
         style_weight: weight of the style loss.
@@ -36,11 +36,11 @@ class OptimizeConfig:
     """
 
     steps: int = 100
-    coarse_steps: int = 50
-    coarsest_px: int = 96
+    coarse_steps: int = 25
+    coarsest_px: int = 48
     optimizer: str = "lbfgs"
     learning_rate: float = 0.02
-    history_size: int = 10
+    history_size: int = 30
     start: str = "photo"
     content_weight: float = 1.0
     style_weight: float = 30.0
