@@ -73,9 +73,15 @@ def main() -> None:
     parser.add_argument("--num-frames", type=int, default=16)
     parser.add_argument("--styles", nargs="*", help="default: all of the network's")
     parser.add_argument("--parts", nargs="*", default=["moves", "clip", "still", "rates"])
+    parser.add_argument(
+        "--ways", nargs="*", choices=list(WAYS), help="default: all; the first is always measured"
+    )
     parser.add_argument("--threads", type=int)
     add_network_argument(parser)
     options = parser.parse_args()
+    for way in list(WAYS)[1:]:
+        if options.ways and way not in options.ways:
+            del WAYS[way]
     torch.set_num_threads(options.threads or 1)
     cv2.setNumThreads(options.threads or 1)
     path, about = network_folder(options.network)
@@ -336,8 +342,8 @@ def rates(options: argparse.Namespace, folder: NetworkFolder, style: str) -> dic
         "painting alone, frozen": lambda: [frozen(frame) for frame in film],
         "frozen, at 640 x 360": lambda: [frozen(cv2.resize(frame, (640, 360))) for frame in film],
     }
-    for way in ("frame by frame", "shot", "shot + smooth 0.6", "running + smooth 0.6"):
-        steady = SteadyOptions(*WAYS[way])
+    for way, values in WAYS.items():
+        steady = SteadyOptions(*values)
         ways[f"file to file, {way}"] = lambda steady=steady: paint_film(
             source, work / "out.mp4", stylizer, FilmOptions(steady=steady, overwrite=True)
         )

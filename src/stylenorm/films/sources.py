@@ -53,7 +53,8 @@ class CameraSource:
 
     def __init__(self, index: int = 0, width: int = 1280, height: int = 720) -> None:
         self._cv2 = import_opencv("a camera")
-        self._cv2.utils.logging.setLogLevel(0)  # what matters comes as an error
+        quiet = getattr(self._cv2, "setLogLevel", None)  # of OpenCV 4; 5 has moved it
+        (quiet or self._cv2.utils.logging.setLogLevel)(0)  # what matters comes as an error
         self._camera = self._cv2.VideoCapture(index)
         if not self._camera.isOpened():
             raise InputError(
