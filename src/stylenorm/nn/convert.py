@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError, StylenormError
 from stylenorm.nn import instance_norm as ours
 from stylenorm.nn.blocks import ACTIVATION_TYPES, activation_arguments, block_obstacle, fused_block, is_hooked
+from stylenorm.nn.inplace import inplace_norms
 
 __all__ = ["Change", "Conversion", "FusedActivation", "Left", "convert", "revert"]
 
@@ -93,7 +94,12 @@ class Conversion:
 
 
 def convert(
-    model: nn.Module, *, fuse: bool = True, check: tuple[Tensor, ...] | None = None, tolerance: float = 1e-3
+    model: nn.Module,
+    *,
+    fuse: bool = True,
+    inplace: bool = False,
+    check: tuple[Tensor, ...] | None = None,
+    tolerance: float = 1e-3,
 ) -> Conversion:
     """Replace torch's instance norms in ``model`` by stylenorm's, in place.
 
@@ -104,6 +110,9 @@ def convert(
         model: any module; changed in place.
         fuse: take an activation that follows directly in the same ``nn.Sequential``, or in a known block of
             MONAI or nnU-Net, into the norm.
+        inplace: let norms with leaky_relu or prelu, directly behind a convolution in an ``nn.Sequential`` or
+            a known block, overwrite the convolution's output: a training step keeps one full activation of
+            them instead of two. Their gradients have a first derivative only.
         check: inputs to run the model on before and after, in evaluation mode; if the outputs differ by more
             than ``tolerance``, everything is reverted and an error raised.
         tolerance: largest difference allowed, relative to the largest output.
@@ -145,6 +154,9 @@ def convert(
             changed.append(Change(name, was.__name__, "its norms, activations and addition in one call each"))
         elif obstacle:
             left.append(Left(name, type(module).__name__, obstacle))
+    for name, norm in inplace_norms(model) if inplace else ():
+        norm.inplace = True
+        changed.append(Change(name, type(norm).__name__, "in place"))
     if before is not None and check is not None:
         worst = _difference(before, _run(model, check))
         if not worst <= tolerance:
@@ -170,7 +182,7 @@ def revert(model: nn.Module) -> int:
         was = module.__dict__.pop(MARK, None)
         if was is not None:
             module.__class__ = was
-            for name in ("act", "negative_slope", "alpha", "_act_source"):
+            for name in ("act", "negative_slope", "alpha", "inplace", "_act_source"):
                 module.__dict__.pop(name, None)
             count += was in PLAIN
         for name, child in list(module._modules.items()):

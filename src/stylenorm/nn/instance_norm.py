@@ -32,6 +32,7 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
     eps_mode: str = "inside"
     correction: int = 0
     scale_offset: float = 0.0
+    inplace: bool = False
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
         eps_mode: str = "inside",
         correction: int = 0,
         scale_offset: float = 0.0,
+        inplace: bool = False,
     ) -> None:
         if not isinstance(num_features, int) or isinstance(num_features, bool) or num_features < 1:
             raise InputError(f"num_features: expected an integer >= 1, got {num_features!r}")
@@ -60,6 +62,8 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
             self.eps_mode = eps_mode
         if correction:
             self.correction = correction
+        if inplace:
+            self.inplace = True
         if scale_offset:
             self.scale_offset = scale_offset
             self.reset_parameters()
@@ -104,6 +108,7 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
             eps_mode=self.eps_mode,
             correction=self.correction,
             scale_offset=self.scale_offset,
+            inplace=self.inplace and residual is None and not unbatched,
             **activation,
         )
         return output.squeeze(0) if unbatched else output
@@ -145,7 +150,7 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
     def extra_repr(self) -> str:
         """Exactly torch's line, and behind it whatever differs from torch."""
         text = str(super().extra_repr())  # type: ignore[no-untyped-call]
-        for name in ("eps_mode", "correction", "scale_offset"):
+        for name in ("eps_mode", "correction", "scale_offset", "inplace"):
             value = getattr(self, name)
             if value != getattr(_Instance, name):
                 text += f", {name}={value!r}"
@@ -173,6 +178,8 @@ class InstanceNorm1d(_Instance, torch.nn.InstanceNorm1d):
         eps_mode: ``"inside"`` or ``"outside"`` the root.
         correction: 0 divides the variance by L, 1 by L - 1.
         scale_offset: added to the scale, which then starts at 1 - offset.
+        inplace: write the result over the input, where there is a batch and no residual; see
+            :func:`stylenorm.functional.instance_norm` for what that saves and asks for.
 
     Shape: (N, C, L) or (C, L); returns the same.
 
@@ -275,7 +282,7 @@ class InstanceNormAct1d(_InstanceAct, InstanceNorm1d):
         alpha: of elu.
         num_parameters: slopes of prelu: 1, or one a channel.
         init: what they start at.
-        **options: bias, eps_mode, correction and scale_offset of :class:`InstanceNorm1d`.
+        **options: bias, eps_mode, correction, scale_offset and inplace of :class:`InstanceNorm1d`.
 
     Shape: (N, C, L) or (C, L); returns the same.
 
