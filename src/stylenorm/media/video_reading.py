@@ -171,12 +171,13 @@ class FilmReader:
                     yield packet
                 continue
             time_s = time_s if at is None else max(at, 0.0)
-            if packet.is_corrupt:
-                yield Damage(time_s, "a broken packet")
+            reason = "a broken packet" if packet.is_corrupt else ""
             try:
                 yield from packet.decode()
             except self._av.FFmpegError as error:
-                yield Damage(time_s, f"a broken packet ({error.strerror})")
+                reason = f"a broken packet ({error.strerror})"
+            if reason:
+                yield Damage(time_s, reason)
 
     def _flushed(self, time_s: float) -> Iterator[Any]:
         try:
