@@ -78,6 +78,8 @@ class TorchGraph:
         elif kind == "Pad":
             top, left, bottom, right = (numbers[names[1]][i] for i in (2, 3, 6, 7))
             y = functional.pad(x, (left, right, top, bottom), mode="replicate")
+        elif kind == "Transpose":
+            y = x.permute(settings["perm"])
         elif kind == "Reshape":
             y = x.reshape(numbers[names[1]])
         elif kind == "Slice":
@@ -104,5 +106,5 @@ _ON_NUMBERS: Mapping[str, Callable[[list[list[int]]], list[int]]] = {
 }
 _KNOWN = {
     *("Shape", "Split", "Conv", "Pad", "Reshape", "Slice", "DepthToSpace", "ReduceMean", "ReduceSum"),
-    *("Relu", "Sigmoid", "Add", "Sub", "Mul", "Div", "Sqrt", *_ON_NUMBERS),
+    *("Transpose", "Relu", "Sigmoid", "Add", "Sub", "Mul", "Div", "Sqrt", *_ON_NUMBERS),
 }

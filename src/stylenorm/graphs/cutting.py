@@ -59,9 +59,11 @@ class Stage:
     """One part of the network.
 
     Attributes:
-        graph: ONNX; its inputs are the tiles of ``reads``, (1, C, h, w) float32, and the frozen vector (L,);
-            its outputs the tiles of ``leaves``, then of each norm of ``measures`` mean and centred second
-            moment of each row, (1, C, h, 1).
+        graph: ONNX; its inputs are the tiles of ``reads``, float32, and the frozen vector (L,); its outputs
+            the tiles of ``leaves``, then of each norm of ``measures`` mean and centred second
+            moment of each row, (1, C, h, 1). Tiles are (1, h, w, C), channels last: what engines convolve
+            in; OpenVINO spent a fifth of its time on the way from there and back. But the photo's are
+            (1, 3, h, w).
         reads: maps, with the margin that the stage eats.
         leaves: maps that later stages read, with the margin to cut off; of the last stage, the painting.
         measures: numbers of the norms whose input is computed here.
@@ -269,12 +271,19 @@ class _Walk:
         for i in measured:
             nodes += _row_statistics(by_number[i], i)
             rows += [f"row_mean_{i:02d}", f"row_m2_{i:02d}"]
+        tiles_in = {name: name if name == self.source else f"{name}.last" for name in reads}
+        tiles_out = {name: f"{name}.last" for name in leaves}
+        first = [Node("Transpose", (t,), (n,), {"perm": (0, 3, 1, 2)}) for n, t in tiles_in.items() if t != n]
+        nodes += [Node("Transpose", (n,), (t,), {"perm": (0, 2, 3, 1)}) for n, t in tiles_out.items()]
         graph = replace(
             self.graph,
-            nodes=(*parameters, *nodes),
+            nodes=(*first, *parameters, *nodes),
             constants={**self.graph.constants, _ROW_AXIS: constant(_ROW_AXIS, np.array([3], np.int64))},
-            inputs={**{name: tensor_info(name, 4) for name in reads}, "style": self.graph.inputs["style"]},
-            outputs={name: tensor_info(name, 4) for name in (*leaves, *rows)},
+            inputs={
+                **{name: tensor_info(name, 4) for name in tiles_in.values()},
+                "style": self.graph.inputs["style"],
+            },
+            outputs={name: tensor_info(name, 4) for name in (*tiles_out.values(), *rows)},
         )
         if "style" not in {name for node in graph.nodes for name in node.inputs}:
             graph = replace(

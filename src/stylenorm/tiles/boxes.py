@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "TileGrid", "replicate_borders", "window"]
+__all__ = ["Box", "TileGrid", "window"]
 
 
 class Box(NamedTuple):
@@ -84,31 +84,24 @@ class TileGrid:
         return -(-height // side) * -(-width // side)
 
 
-def window(rows: NDArray[Any], box: Box, out: NDArray[Any]) -> None:
-    """Copy a box of ``rows`` (H, C, W) to ``out`` (C, h, w), replicating the borders where it goes beyond."""
-    inside = box.clipped(rows.shape[0], rows.shape[2])
-    if inside.height <= 0 or inside.width <= 0:  # all of it is beyond: the nearest row or column
-        rows_at = np.arange(box.top, box.bottom).clip(0, rows.shape[0] - 1)
-        columns_at = np.arange(box.left, box.right).clip(0, rows.shape[2] - 1)
-        out[:] = rows[rows_at][:, :, columns_at].transpose(1, 0, 2)
-        return
-    part = out[
-        :,
-        inside.top - box.top : inside.bottom - box.top,
-        inside.left - box.left : inside.right - box.left,
-    ]
-    part[:] = rows[inside.top : inside.bottom, :, inside.left : inside.right].transpose(1, 0, 2)
-    replicate_borders(out, box, inside)
-
-
-def replicate_borders(out: NDArray[Any], box: Box, inside: Box) -> None:
-    """Fill what of ``out`` (C, h, w), which shows ``box``, lies beyond ``inside``, by its border."""
-    top, left = inside.top - box.top, inside.left - box.left
-    bottom, right = inside.bottom - box.top, inside.right - box.left
-    out[:, :top, left:right] = out[:, top : top + 1, left:right]
-    out[:, bottom:, left:right] = out[:, bottom - 1 : bottom, left:right]
-    out[:, :, :left] = out[:, :, left : left + 1]
-    out[:, :, right:] = out[:, :, right - 1 : right]
+def window(array: NDArray[Any], box: Box, out: NDArray[Any]) -> None:
+    """Copy a box of ``array`` (H, W, C) to ``out`` (h, w, C), replicating the borders where it goes beyond."""
+    height, width = array.shape[:2]
+    inside = Box(
+        min(max(box.top, 0), height - 1),
+        min(max(box.left, 0), width - 1),
+        max(min(box.bottom, height), 1),
+        max(min(box.right, width), 1),
+    )
+    # of a box that is all beyond, the nearest row or column
+    top, left = max(inside.top - box.top, 0), max(inside.left - box.left, 0)
+    bottom = min(top + inside.height, out.shape[0]) if box.top < height else 1
+    right = min(left + inside.width, out.shape[1]) if box.left < width else 1
+    out[top:bottom, left:right] = array[inside.top : inside.bottom, inside.left : inside.right]
+    out[:top, left:right] = out[top : top + 1, left:right]
+    out[bottom:, left:right] = out[bottom - 1 : bottom, left:right]
+    out[:, :left] = out[:, left : left + 1]
+    out[:, right:] = out[:, right - 1 : right]
 
 
 def _up(size: int, multiple: int) -> int:

@@ -151,7 +151,7 @@ class _Run:
 
     def _map(self, name: str, about: Any) -> NDArray[Any]:
         height, width = (int(side * about.scale) for side in self.grid.padded)
-        return self.workspace.array(name, (height, about.channels, width))
+        return self.workspace.array(name, (height, width, about.channels))
 
     def _scale(self, stage: Stage, norm: int) -> Any:
         return stage.leaves[-len(stage.measures) + stage.measures.index(norm)].scale
@@ -163,7 +163,7 @@ class _Run:
             if array is None:
                 inputs.append(photo_tile(self.photo, around))
             else:
-                tile = np.empty((1, about.channels, around.height, around.width), np.float32)
+                tile = np.empty((1, around.height, around.width, about.channels), np.float32)
                 window(array, around, tile[0])
                 inputs.append(tile)
         return inputs
@@ -171,12 +171,12 @@ class _Run:
     def _write(self, stage: Stage, leaves: Sequence[Any], box: Box, outputs: Sequence[NDArray[Any]]) -> None:
         for i, (about, output) in enumerate(zip(stage.leaves, outputs, strict=True)):
             before, after = about.margin
-            core = output[0, :, before : output.shape[2] - after, before : output.shape[3] - after]
+            core = output[0, before : output.shape[1] - after, before : output.shape[2] - after]
             if not leaves:
-                self.sink.write(box, core.transpose(1, 2, 0))
+                self.sink.write(box, core)
                 continue
             at = box.scaled(about.scale)
-            leaves[i][at.top : at.bottom, :, at.left : at.right] = core.transpose(1, 0, 2)
+            leaves[i][at.top : at.bottom, at.left : at.right] = core
 
     def _learn(self, norm: int, statistics: Statistics) -> None:
         self.known[norm] = statistics

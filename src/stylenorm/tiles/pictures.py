@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stylenorm.tiles.boxes import Box, replicate_borders
+from stylenorm.tiles.boxes import Box, window
 
 __all__ = ["Sink", "from_float", "photo_tile", "to_float"]
 
@@ -23,26 +23,13 @@ class Sink(Protocol):
 
 def photo_tile(photo: NDArray[Any], box: Box) -> FloatArray:
     """Return a box of a photo (H, W, 3 or more) as (1, 3, h, w) float32, 0..1, with replicated borders."""
-    height, width = photo.shape[:2]
-    inside = Box(
-        min(max(box.top, 0), height - 1),
-        min(max(box.left, 0), width - 1),
-        max(min(box.bottom, height), 1),
-        max(min(box.right, width), 1),
-    )
-    pixels = photo[inside.top : inside.bottom, inside.left : inside.right, :3]
-    out = np.empty((1, 3, box.height, box.width), np.float32)
-    part = out[
-        0,
-        :,
-        inside.top - box.top : inside.bottom - box.top,
-        inside.left - box.left : inside.right - box.left,
-    ]
-    part[:] = pixels.transpose(2, 0, 1)
+    pixels = np.empty((box.height, box.width, 3), photo.dtype)
+    window(photo[..., :3], box, pixels)
+    tile = np.empty((1, 3, box.height, box.width), np.float32)
+    tile[0] = pixels.transpose(2, 0, 1)
     if photo.dtype in (np.uint8, np.uint16):
-        part /= np.float32(np.iinfo(photo.dtype).max)
-    replicate_borders(out[0], box, inside)
-    return out
+        tile /= np.float32(np.iinfo(photo.dtype).max)
+    return tile
 
 
 def to_float(image: NDArray[Any]) -> FloatArray:

@@ -22,7 +22,7 @@ _JOURNAL = "journal.json"
 
 
 class Workspace(Protocol):
-    """Keeps maps (H, C, W) by name, and what is known so far."""
+    """Keeps maps (H, W, C) by name, and what is known so far."""
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = np.float32) -> NDArray[Any]:
         """Return the array of that name; a new one has any content, one that was left over its own."""
