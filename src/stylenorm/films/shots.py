@@ -57,7 +57,7 @@ class ShotFinder(Generic[FrameT]):
         >>> dark, light = np.zeros((27, 48, 3), np.uint8), np.full((27, 48, 3), 200, np.uint8)
         >>> shots = [finder.add(i, dark if i < 5 else light) for i in range(9)]
         >>> [shot for shot in shots if shot], finder.finish()
-        ([Shot(start=0, samples=(1, 3))], Shot(start=5, samples=(6, 8)))
+        ([Shot(start=0, samples=(0, 4))], Shot(start=5, samples=(6, 8)))
     """
 
     def __init__(self, num_samples: int = 4) -> None:
@@ -117,7 +117,7 @@ class ShotFinder(Generic[FrameT]):
     def _shot(self) -> Shot[FrameT]:
         held = self._samples
         count = min(self._num_samples, len(held))
-        # the middles of equal parts: neither end, where fades are
+        # the middles of equal parts
         places = [(2 * i + 1) * len(held) // (2 * count) for i in range(count)]
         return Shot(self._start, tuple(held[place] for place in places))
 
