@@ -106,7 +106,7 @@ class Darknet(FeatureNetwork):
     def activations(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield ``conv1``, ``conv2``, ... after the leaky ReLU."""
         for number, conv in enumerate(self.convs, start=1):
-            x = F.leaky_relu(conv(x), _LEAK, inplace=True)  # pages of memory cost more than the arithmetic
+            x = F.leaky_relu(conv(x), _LEAK, inplace=True)  # half the memory
             yield f"conv{number}", x
             if number in self.spec.pools_after:
                 x = F.avg_pool2d(x, 2) if self.pool == "average" else F.max_pool2d(x, 2)
