@@ -157,7 +157,10 @@ def quick(
     if type(x) is not Tensor or not x.is_cpu or type(eps) is not float or not 0 <= eps < 1e300:
         return None
     kind, shape, code = DTYPES.get(x.dtype), x.shape, ACTIVATIONS.get(act)
-    if kind is None or code is None or len(shape) < 3 or act == "prelu" or not x.is_contiguous():
+    if kind is None or code is None or len(shape) < 3 or act == "prelu":
+        return None
+    last = not x.is_contiguous()
+    if last and not (len(shape) > 3 and is_channels_last(x)):
         return None
     n, c = shape[0], shape[1]
     length, state = x.numel(), torch._C
@@ -192,7 +195,7 @@ def quick(
     threads = torch.get_num_threads() if length > 16384 else 1
     arguments = _pack(
         x.data_ptr(), 0, 0, y.data_ptr(), 0, at[0], at[2], 0, 0, 0, 0, 0, 0, 0, n, c, length // (n * c),
-        0, at[1], 0, at[3], 0, 0, kind, 0, code, 0, 0, 0, threads, 1, eps, slope,
+        0, at[1], 0, at[3], 0, 0, kind, last, code, 0, 0, 0, threads, 1, eps, slope,
     )  # fmt: skip
     if _library().sn_forward(arguments):
         raise MemoryError("instance norm: no memory for its sums")

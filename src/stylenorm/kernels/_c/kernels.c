@@ -6,7 +6,7 @@
 
 /* Bytes below which a thread is not worth waking; of one task; of items cut together; and of what threads may
    hold at once before items are cut. */
-enum { THREAD_BYTES = 128 << 10, TASK_BYTES = 64 << 10, CUT_BYTES = 4 << 20, ITEM_BYTES = 24 << 20 };
+enum { THREAD_BYTES = 128 << 10, TASK_BYTES = 64 << 10, CUT_BYTES = 4 << 20, ITEM_BYTES = 32 << 20 };
 
 enum { SEGMENT = 512, LANES = 16 };
 enum { MOMENTS, GRADIENTS, SLOPES }; /* sum d, d d;  g', g' d;  and g z where z <= 0 */

@@ -72,11 +72,6 @@ static void NAME(do_items)(void *context, int64_t task) {
     if (memory != local) free(memory);
 }
 
-static void NAME(do_begin)(void *context, int64_t task) {
-    struct NAME(job) *job = context;
-    job->pass->begin(job, job->first + task, job->parts + task);
-}
-
 static void NAME(do_sums)(void *context, int64_t task) {
     struct NAME(job) *job = context;
     const int64_t part = task / job->blocks, from = task % job->blocks * job->block;
@@ -141,20 +136,22 @@ static int NAME(run_cut)(struct NAME(job) *job, int64_t threads) {
     job->block = TASK_BYTES / segment_bytes;
     if (job->block < 1) job->block = 1;
     job->blocks = (job->segments + job->block - 1) / job->block;
+    /* Waiting for each other costs threads microseconds, and milliseconds where the machine is busy. */
+    const int64_t between = batch > 1 && batch * job->segments * job->channels > 1 << 15 ? threads : 1;
     for (job->first = 0; job->first < job->items && !job->failed; job->first += batch) {
         const int64_t left = job->items - job->first;
         job->batch = left < batch ? left : batch;
-        sn_run(NAME(do_begin), job, job->batch, threads);
+        for (int64_t i = 0; i < job->batch; i++) pass->begin(job, job->first + i, job->parts + i);
         int again_any = pass->sums > 0;
         for (int64_t i = 0; i < job->batch; i++) job->again[i] = again_any;
         for (int attempt = 0; again_any && attempt < 2 && !job->failed; attempt++) {
             sn_run(NAME(do_sums), job, job->batch * job->blocks, threads);
             if (job->failed) break;
-            sn_run(NAME(do_correct), job, job->batch, threads);
+            sn_run(NAME(do_correct), job, job->batch, between);
             again_any = 0;
             for (int64_t i = 0; i < job->batch; i++) again_any |= job->again[i];
         }
-        if (!job->failed) sn_run(NAME(do_settle), job, job->batch, threads);
+        if (!job->failed) sn_run(NAME(do_settle), job, job->batch, between);
         if (!job->failed) sn_run(NAME(do_write), job, job->batch * job->blocks, threads);
         for (int64_t i = 0; i < job->batch; i++) pass->end(job, job->first + i, job->parts + i);
     }
@@ -174,7 +171,8 @@ static int NAME(run)(const struct arguments *a, const struct NAME(pass) *pass, i
     if (threads > a->threads) threads = a->threads;
     /* Cut items where they are too few to keep all threads busy to the end, or too large to lie in the cache
        one beside the other. */
-    if (threads > 1 && job.segments > 1 && (job.items < 3 * threads || bytes * threads > ITEM_BYTES))
+    const int shared = job.items >= 3 * threads || job.items % threads == 0;
+    if (threads > 1 && job.segments > 1 && (!shared || bytes * threads > ITEM_BYTES))
         return NAME(run_cut)(&job, threads);
     job.group = TASK_BYTES / (bytes ? bytes : 1);
     if (job.group < 1 || threads <= 1) job.group = threads <= 1 ? job.items : 1;
