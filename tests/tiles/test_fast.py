@@ -107,7 +107,7 @@ def test_what_is_painted_in_tiles(shipped_plan: Plan) -> None:
     assert Tiling("off", memory_bytes=1).layout(shipped_plan, 10_000, 10_000) == Layout(0, on_disk=False)
     assert Tiling(64).layout(shipped_plan, 10, 10) == Layout(64, on_disk=False)
     fast = Tiling(memory_bytes=2_000_000_000, fast=True)
-    assert fast.layout(shipped_plan, 10_000, 10_000) == Layout(512, on_disk=False)
+    assert fast.layout(shipped_plan, 10_000, 10_000) == Layout(1024, on_disk=False)
 
 
 @pytest.mark.parametrize("options", [{"tile": "big"}, {"tile": 4}, {"tile": True}, {"memory_bytes": 0}])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Box", "TileGrid", "window"]
@@ -85,7 +84,7 @@ class TileGrid:
 
 
 def window(array: NDArray[Any], box: Box, out: NDArray[Any]) -> None:
-    """Copy a box of ``array`` (H, W, C) to ``out`` (h, w, C), replicating the borders where it goes beyond."""
+    """Copy a box of ``array`` (H, W, C) to ``out`` (h, w, C); beyond the array its borders are replicated."""
     height, width = array.shape[:2]
     inside = Box(
         min(max(box.top, 0), height - 1),
