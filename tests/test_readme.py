@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,11 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (40, 56, 3), dtype=np.uint8)).save(path)
+    # the style that `learn` would have made; making it takes two minutes, and has tests of its own
+    (tmp_path / "own-styles").mkdir()
+    shipped = ROOT / "src" / "stylenorm" / "zoo" / "data" / "styles" / "scream.safetensors"
+    shutil.copy(shipped, tmp_path / "own-styles" / "mine.safetensors")
+    monkeypatch.setenv("STYLENORM_STYLES", str(tmp_path / "own-styles"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -21,7 +21,7 @@ __all__ = ["HELP", "DoctorOptions", "add_arguments", "run"]
 
 HELP = "check engines, threads, bfloat16 and versions; say what is missing and how to install it"
 
-_PACKAGES = ("numpy", "pillow", "safetensors", "openvino", "onnxruntime", "torch")
+_PACKAGES = ("numpy", "pillow", "safetensors", "openvino", "onnxruntime", "torch", "av")
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 _TEST_SIDE_PX = 96
 
