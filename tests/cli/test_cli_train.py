@@ -39,7 +39,7 @@ def test_what_is_read_from_the_source_is_the_class(config: tuple[str, str]) -> N
     }
     for field in read:
         assert field.help, f"{config[1]}.{field.name} is not documented"
-        assert field.default is REQUIRED or isinstance(field.default, field.kind)
+        assert field.default in (REQUIRED, None) or isinstance(field.default, field.kind)
 
 
 def test_no_such_configuration() -> None:

@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from stylenorm.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -219,7 +217,7 @@ def _work(picture: BigPicture, options: StylizeOptions, stylizer: Stylizer) -> d
     """What is painted and how: another answer here, and nothing that was left is used."""
     about = picture.path.stat()
     photo = {"path": str(picture.path.resolve()), "bytes": about.st_size, "changed": about.st_mtime_ns}
-    vector = hashlib.sha256(np.ascontiguousarray(stylizer.style.vector()).tobytes()).hexdigest()
+    vector = hashlib.sha256(stylizer.style.vector().tobytes()).hexdigest()
     return {
         "photo": photo,
         "network": stylizer.network.identity,
