@@ -82,7 +82,7 @@ def tiled(
     return sink.painting, statistics
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(height=st.integers(1, 150), width=st.integers(1, 150), num_tiles=st.integers(1, 6))
 def test_any_size_and_any_tile(height: int, width: int, num_tiles: int) -> None:
     tile = -(-max(height, width) // num_tiles)
@@ -90,7 +90,8 @@ def test_any_size_and_any_tile(height: int, width: int, num_tiles: int) -> None:
     expected = whole(image, style)
     # planes of a few pixels: instance norm amplifies rounding, engines agree to 2e-2 there (tests of engines)
     atol = LEVEL if height * width > 64 else 2e-2
-    np.testing.assert_allclose(tiled(image, style, tile)[0], expected, rtol=0, atol=atol)
+    painting, _ = tiled(image, style, tile, "onnxruntime")  # which compiles nothing for each size
+    np.testing.assert_allclose(painting, expected, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "torch"])
