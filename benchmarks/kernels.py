@@ -1,6 +1,6 @@
 """How fast are the fused CPU kernels, against a copy, torch's norms, and torch.compile?
 
-    python benchmarks/kernels.py --repeats 15
+    python benchmarks/kernels.py --repeats 15 --compile
 
 Scale and shift per channel, then ReLU. A round calls each contender once, in turn; ratios are taken round by
 round and their median is given. ``copy`` is a copy into a reused output. Ours in place, into a reused output
@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from measured import alternate, ratio, summary, write_result
+from measured import alternate, ratio, summary, timed, write_result
 from stylenorm.functional import instance_norm
 from stylenorm.kernels import explain
 
@@ -45,7 +45,9 @@ def formula(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.relu((x - mean) * torch.rsqrt(var + 1e-5) * weight.view(shape) + bias.view(shape))
 
 
-def large(x: Tensor, repeats: int, compiled: Callable[..., Tensor] | None) -> dict[str, Any]:
+def large(
+    x: Tensor, repeats: int, compiled: Callable[..., Tensor] | None, clock: Callable[[], float]
+) -> dict[str, Any]:
     """Forward, and forward with backward, of one large tensor."""
     c = x.shape[1]
     weight, bias = torch.rand(c) + 0.5, torch.rand(c)
@@ -62,7 +64,7 @@ def large(x: Tensor, repeats: int, compiled: Callable[..., Tensor] | None) -> di
     if compiled is not None:
         calls["torch.compile"] = lambda: compiled(x, weight, bias)
     with torch.no_grad():
-        forward = alternate(calls, warmup=2, repeats=repeats)
+        forward = alternate(calls, warmup=2, repeats=repeats, clock=clock)
     leaf, grad = x.clone().requires_grad_(), torch.randn_like(x)
     w, b = weight.clone().requires_grad_(), bias.clone().requires_grad_()
     norms: dict[str, Callable[[], Tensor]] = {
@@ -76,7 +78,7 @@ def large(x: Tensor, repeats: int, compiled: Callable[..., Tensor] | None) -> di
     def both(norm: Callable[[], Tensor]) -> Callable[[], object]:
         return lambda: torch.autograd.grad(norm(), (leaf, w, b), grad)
 
-    backward = alternate({k: both(v) for k, v in norms.items()}, warmup=2, repeats=repeats)
+    backward = alternate({k: both(v) for k, v in norms.items()}, warmup=2, repeats=repeats, clock=clock)
     found: dict[str, Any] = {
         "forward ms": {k: summary([1e3 * s for s in v], 3) for k, v in forward.items()},
         "over copy": {k: ratio(v, forward["copy"]) for k, v in forward.items() if k != "copy"},
@@ -93,7 +95,7 @@ def large(x: Tensor, repeats: int, compiled: Callable[..., Tensor] | None) -> di
     return found
 
 
-def small(x: Tensor, repeats: int) -> dict[str, Any]:
+def small(x: Tensor, repeats: int, clock: Callable[[], float]) -> dict[str, Any]:
     """Microseconds of a call, of a small tensor."""
     c = x.shape[1]
     weight, bias = torch.rand(c), torch.rand(c)
@@ -101,15 +103,13 @@ def small(x: Tensor, repeats: int) -> dict[str, Any]:
     w, b = weight.clone().requires_grad_(), bias.clone().requires_grad_()
 
     def many(call: Callable[[], object]) -> Callable[[], object]:
-        started = time.perf_counter()
-        call()
-        count = max(1, min(200, int(0.01 / (time.perf_counter() - started))))
+        count = max(1, min(200, int(0.01 / timed(call, clock))))
 
         def run() -> None:
-            started = time.perf_counter()
+            started = clock()
             for _ in range(count):
                 call()
-            spent.append((time.perf_counter() - started) / count)
+            spent.append((clock() - started) / count)
 
         return run
 
@@ -152,8 +152,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="torch.compile too: it takes its time")
+    parser.add_argument("--busy", action="store_true", help="processor time of one thread: a busy machine")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    clock = time.thread_time if options.busy else time.perf_counter
+    torch.set_num_threads(1 if options.busy else options.threads)
     torch.manual_seed(0)
     compiled = torch.compile(formula, dynamic=False) if options.compile else None
     if compiled is not None:
@@ -169,8 +171,11 @@ def main() -> None:
                     if layout == "channels_last":
                         x = x.contiguous(memory_format=FORMATS[len(shape)])
                     key = f"{'x'.join(map(str, shape))} {layout}"
-                    args = (x, options.repeats)
-                    into[key] = large(*args, compiled) if into is found else small(*args)
+                    into[key] = (
+                        large(x, options.repeats, compiled, clock)
+                        if into is found
+                        else small(x, options.repeats, clock)
+                    )
                     print(key, flush=True)
     rivals = ["torch instance_norm", "torch group_norm", *(["torch.compile"] if compiled else [])]
     ways = ("in place", "out=", "fresh", "forward and backward")
@@ -181,9 +186,10 @@ def main() -> None:
         for layout in ("", "contiguous", "channels_last")
     }
     kernel = str(explain(torch.rand(1, 2, 4, 4))).splitlines()[0]
-    method = " ".join(__doc__.split("\n\n", 2)[2].split()) + f" {options.threads} threads."
+    method = " ".join(__doc__.split("\n\n", 2)[2].split())
+    method += " Processor time of one thread." if options.busy else f" {options.threads} threads."
     results = {"kernel": kernel, "geometric means": means, "large": found, "small": tiny}
-    write_result("kernels", method, results)
+    write_result("kernels_one_thread" if options.busy else "kernels", method, results)
 
 
 if __name__ == "__main__":

@@ -46,15 +46,19 @@ def summary(samples: Sequence[float], digits: int = 4) -> dict[str, Any]:
     }
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Seconds that one call takes."""
-    started = time.perf_counter()
+def timed(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds that one call takes, by a clock."""
+    started = clock()
     call()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def alternate(
-    calls: Mapping[str, Callable[[], object]], *, warmup: int, repeats: int
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    warmup: int,
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds of each call, in rounds of all calls, so that a busy moment meets all of them."""
     for _ in range(warmup):
@@ -63,7 +67,7 @@ def alternate(
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
-            seconds[name].append(timed(call))
+            seconds[name].append(timed(call, clock))
     return seconds
 
 
