@@ -11,8 +11,17 @@ import torch
 import torch.nn.functional as F
 
 from stylenorm.functional import adaptive_instance_norm, instance_norm
+from stylenorm.kernels import use_kernels
 from tests import reference as ref
 from tests.tolerances import assert_close
+
+
+@pytest.fixture(autouse=True, params=["auto", "torch"])
+def kernels(request: pytest.FixtureRequest):
+    """All of it twice: with what this machine runs, and with what is always there."""
+    with use_kernels(request.param):
+        yield
+
 
 MEANS = (0.0, 10.0, 100.0, 1e3, 1e4)
 
@@ -107,7 +116,8 @@ def test_one_element_planes_give_bias() -> None:
     gx, gb = torch.autograd.grad(y.sum(), (x, bias))
     assert torch.equal(gx, torch.zeros_like(x))
     assert torch.equal(gb, torch.full((3,), 2.0))
-    assert_close(F.group_norm(x, 3, None, bias), y.detach())  # as torch's group norm has it
+    # As torch's group norm has it, but for what cancels there: 316 x - 316 x.
+    assert_close(F.group_norm(x, 3, None, bias), y.detach(), atol=1e-3)
 
 
 @pytest.mark.parametrize(("dtype", "digits"), [(torch.float16, 11), (torch.bfloat16, 8)])
