@@ -156,6 +156,15 @@ def quick(
     """
     if type(x) is not Tensor or not x.is_cpu or type(eps) is not float or not 0 <= eps < 1e300:
         return None
+    state = torch._C
+    if (  # first: a wrapped tensor does not answer what is asked below
+        state._are_functorch_transforms_active()
+        or state._get_tracing_state()
+        or state._len_torch_dispatch_stack()
+        or forward_ad._current_level >= 0
+        or isinstance(_library(), str)
+    ):
+        return None
     kind, shape, code = DTYPES.get(x.dtype), x.shape, ACTIVATIONS.get(act)
     if kind is None or code is None or len(shape) < 3 or act == "prelu":
         return None
@@ -163,15 +172,8 @@ def quick(
     if last and not (len(shape) > 3 and is_channels_last(x)):
         return None
     n, c = shape[0], shape[1]
-    length, state = x.numel(), torch._C
-    if (
-        not length
-        or state._get_tracing_state()
-        or state._are_functorch_transforms_active()
-        or state._len_torch_dispatch_stack()
-        or forward_ad._current_level >= 0
-        or isinstance(_library(), str)
-    ):
+    length = x.numel()
+    if not length:
         return None
     grad = torch.is_grad_enabled()
     if grad and x.requires_grad:
