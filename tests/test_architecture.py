@@ -46,7 +46,21 @@ FLOORS = {
 }
 # Two areas of one floor that may import each other's public names, in this direction only.
 SAME_FLOOR = {("style", "errors"), ("functional", "kernels")}
-LAZY = {"colors", "media", "predicting", "engines", "zoo", "stylizer", "films", "cli", "studio", "errors", "style", "__init__", "__main__"}
+LAZY = {
+    "colors",
+    "media",
+    "predicting",
+    "engines",
+    "zoo",
+    "stylizer",
+    "films",
+    "cli",
+    "studio",
+    "errors",
+    "style",
+    "__init__",
+    "__main__",
+}
 HEAVY = {"torch", "openvino", "onnxruntime", "onnx", "triton", "av", "cv2", "pyvips"}
 
 FILES = sorted(SRC.rglob("*.py"))
