@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylenorm.kernels import triton_norm, triton_ops
+from stylenorm.kernels import triton_norm, triton_ops, triton_plan
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 SHAPES = {
@@ -97,7 +97,7 @@ def ours(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def passes(x: Tensor, channels_last: bool, inputs: int) -> int:
     """Tensors that the kernels read and write: inputs once or twice, and one output."""
     n, c = x.shape[:2]
-    cut = triton_norm.plan(
+    cut = triton_plan.plan(
         n, c, x.numel() // n // c, x.element_size(), channels_last, inputs, triton_norm.TUNING
     )
     return (1 if cut.whole else 2) * inputs + 1

@@ -7,17 +7,15 @@ import warnings
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 pytest.importorskip("triton")
 if not torch.cuda.is_available():
     pytest.skip("no CUDA device", allow_module_level=True)
 
 from stylenorm.kernels import triton_norm, triton_ops
+from tests.kernels import definition
+from tests.kernels.definition import ACTS, LIMITS, laid_out, relative
 
-FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
-# Relative error of a whole tensor, ||a - b|| / ||b||.
-LIMITS = {torch.float64: 1e-12, torch.float32: 3e-6, torch.float16: 1e-3, torch.bfloat16: 6e-3}
 SHAPES = [
     (2, 3, 5, 7),
     (3, 4, 1, 1),
@@ -35,42 +33,13 @@ SHAPES = [
     (1, 7, 37, 41, 43),
     (1, 3, 1024, 1025),
 ]
-ACTS = ["relu", "leaky_relu", "silu", "gelu", "elu"]
-
-
-def oracle(x, weight, bias, residual, eps, correction, act, slope):
-    """Differentiable, in float64, by the definition."""
-    dims = tuple(range(2, x.dim()))
-    count = x[0, 0].numel()
-    mean = x.mean(dims, keepdim=True)
-    var = (x - mean).square().sum(dims, keepdim=True) / max(count - correction, 1)
-    z = (x - mean) / (var + eps).sqrt()
-    shape = (*x.shape[:2],) + (1,) * len(dims)
-    if weight is not None:
-        z = z * weight.view(shape)
-    if bias is not None:
-        z = z + bias.view(shape)
-    if residual is not None:
-        z = z + residual
-    if act is None:
-        return z
-    extra = {"leaky_relu": (slope,), "elu": (slope,)}.get(act, ())
-    return getattr(F, act)(z, *extra)
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    a, b = a.detach().double().cpu(), b.detach().double().cpu()
-    return float((a - b).norm() / b.norm().clamp_min(1e-6))
 
 
 def inputs(shape, dtype, channels_last, seed=0):
     torch.manual_seed(seed)
     x, grad, residual = (torch.randn(shape, device="cuda", dtype=torch.float64) for _ in range(3))
     x = (x * 2 + 3).to(dtype)
-    made = [
-        v.to(memory_format=FORMATS[v.dim()]) if channels_last and v.dim() in FORMATS else v
-        for v in (x, grad.to(dtype), residual.to(dtype))
-    ]
+    made = (laid_out(v, channels_last) for v in (x, grad.to(dtype), residual.to(dtype)))
     weight, bias = (torch.randn(shape[:2], device="cuda", dtype=torch.float32) for _ in range(2))
     return (*made, weight, bias)
 
@@ -90,7 +59,7 @@ def test_forward_and_backward(channels_last: bool, dtype: torch.dtype) -> None:
         assert y.dtype == dtype
         got = triton_norm.norm_backward(grad, x, weight, bias, res, stats, *options)
         leaves = [v.double().detach().requires_grad_() for v in (x, weight, bias, residual)]
-        expected = oracle(*leaves[:3], leaves[3] if with_residual else None, *options)
+        expected = definition.norm(*leaves[:3], leaves[3] if with_residual else None, *options)
         wanted = torch.autograd.grad(expected, leaves[: 3 + with_residual], grad.double())
         errors = [relative(y, expected), *(relative(a, b) for a, b in zip(got, wanted, strict=False))]
         if x[0, 0].numel() == 1:
@@ -140,34 +109,20 @@ def test_groups_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("size", [20, 300])
 def test_numerics_contract(size: int, channels_last: bool) -> None:
-    layout = torch.channels_last if channels_last else torch.contiguous_format
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
-        x = torch.randn(1, 8, size, size, device="cuda", dtype=torch.float64)
-        top = torch.finfo(dtype).max
-        x[0, 0] = 1234.5
-        x[0, 1] = top * 0.9
-        x[0, 2] = x[0, 2].sign() * top
-        x[0, 3] = x[0, 3] * 1e-3 + 1e4
-        x[0, 4] *= 1e18
-        x[0, 5] *= 1e-25
-        x = x.to(dtype).contiguous(memory_format=layout)
-        bias = torch.arange(8.0, device="cuda")[None]
+        x, bias = definition.hard_planes(size, dtype, "cuda", channels_last)
         for eps in (1e-5, 0.0):
             y, stats = triton_norm.norm_forward(x, None, bias, None, eps, 0, None, 0.0)
             assert y.isfinite().all()
             assert (y[0, 0] == 0).all()
             assert (y[0, 1] == 1).all()
-            scale = x[0].double().abs().amax((1, 2), keepdim=True)
-            rows = x[0].double() / scale
-            centred = rows - rows.mean((1, 2), keepdim=True)
-            spread = (centred.square().mean((1, 2), keepdim=True) + eps / scale / scale).sqrt()
+            expected = definition.scaled(x, bias, eps)
             for c in (2, 3, 4, 5, 6, 7):
-                expected = centred[c] / spread[c] + bias[0, c]
                 if c == 3 and dtype == torch.bfloat16:
                     continue  # rounded, it is constant
                 # The oracle itself divides by the largest element: 1e-16 of 1e4, in units of 1e-3.
                 limit = max(LIMITS[dtype], 1e-9 if c == 3 else 0)
-                assert relative(y[0, c], expected) < limit, (c, dtype, eps)
+                assert relative(y[0, c], expected[c]) < limit, (c, dtype, eps)
             grad = torch.randn_like(x)
             got = triton_norm.norm_backward(grad, x, None, bias, None, stats, eps, 0, None, 0.0)
             assert not any(g.isnan().any() for g in got)

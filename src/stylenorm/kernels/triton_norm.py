@@ -1,125 +1,35 @@
-"""Instance norm, activation and residual in Triton: which tiles, in which order, for plain tensors.
+"""Instance norm, activation and residual in Triton: which kernels, in which order, for plain tensors.
 
-The pair ``norm_forward`` and ``norm_backward`` means what its namesakes in ``functional/_fused.py`` mean;
+The pair ``norm_forward`` and ``norm_backward`` means what its namesakes in ``torch_norm.py`` mean;
 ``covers`` says what it can serve. Triton is imported by the first call, not before.
-
-Tile sizes follow from the shape of a plane, the number of channels and the type; never from the batch, so a
-sample's result has the same bits in every batch. What does depend on the batch changes no bit: planes are
-worked in groups that fit the GPU's cache, so that a second reading comes from there.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import importlib.util
 import math
 import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["TUNING", "Plan", "Tuning", "covers", "norm_backward", "norm_forward", "plan"]
+from stylenorm.kernels.rows import arranged, compute_dtype, is_channels_last
+from stylenorm.kernels.triton_plan import TUNING, Plan, plan, power
+
+__all__ = ["TUNING", "covers", "norm_backward", "norm_forward"]
 
 Stats = tuple[Tensor, Tensor, Tensor]  # pivot, mean above the pivot, reciprocal deviation: each (N * C,)
 
 ACTIVATIONS = ("elu", "gelu", "leaky_relu", "relu", "silu")
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """Sizes that the tiles are chosen by; elements, unless said otherwise. Measured on an H100."""
-
-    whole_forward: int = 16384  # the most that one program holds
-    whole_backward: int = 8192
-    whole_least: int = 2048  # short planes are worked together until a program has this much
-    tile: int = 4096  # what a program of a split plane has in registers at a time
-    split_warps: int = 8  # of such a program
-    least_tiles: int = 2  # a chunk has at least so many tiles
-    most_tiles: int = 16  # and, up to most_chunks, at most so many: they bound what may cancel
-    programs: int = 4224  # chunks of one sample, all channels together: 32 for each of an H100's 132 cores
-    most_chunks: int = 256  # of a plane
-    most_chunks_last: int = 1024  # of a channels-last plane
-    line_bytes: int = 128  # what channels-last rows are read by
-    sector_bytes: int = 32  # and the least of it
-    group_bytes: int = 20 << 20  # what stays in the cache between two readings; half of an H100's
-    group_programs: int = 512  # a group has at least so many, or there are no groups
-
-
-TUNING = Tuning()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one tensor is cut: ``tile_p`` positions by ``tile_c`` channels, ``chunk`` positions a program."""
-
-    tile_p: int
-    tile_c: int
-    warps: int
-    whole: bool  # a plane is one tile
-    chunk: int
-    chunks: int  # of a plane
-    tiles: int  # of lanes
-    group: int  # tiles of lanes between two readings of which the cache holds the elements
-
-
-def _power(n: int) -> int:
-    """The next power of two."""
-    return 1 << max(n - 1, 0).bit_length()
-
-
-def is_channels_last(x: Tensor) -> bool:
-    """Whether the channels, not the positions, are contiguous."""
-    if x.is_contiguous():
-        return False
-    return (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)) or (
-        x.dim() == 5 and x.is_contiguous(memory_format=torch.channels_last_3d)
-    )
-
-
-def plan(
-    n: int, c: int, length: int, itemsize: int, channels_last: bool, inputs: int, tuning: Tuning
-) -> Plan:
-    """How to cut (n, c, length); ``inputs``: 1 forward, 2 backward, tensors that are read twice."""
-    most = tuning.whole_forward if inputs == 1 else tuning.whole_backward
-    if itemsize == 8:
-        most //= 2
-    wide, narrow = tuning.line_bytes // itemsize, tuning.sector_bytes // itemsize
-    tile_p = _power(length)
-    tile_c = 1
-    if channels_last:
-        wide, narrow = min(_power(c), wide), min(_power(c), narrow)
-        tile_c = max(narrow, min(wide, tuning.whole_least // tile_p or 1))
-    elif tile_p < tuning.whole_least:
-        tile_c = tuning.whole_least // tile_p
-    if tile_p * tile_c <= most:
-        tiles = n * -(-c // tile_c) if channels_last else -(-n * c // tile_c)
-        warps = min(16, max(1, tile_p * tile_c // 512))
-        return Plan(tile_p, tile_c, warps, True, length, 1, tiles, tiles)
-    tile_c = wide if channels_last else 1
-    tile_p = tuning.tile // tile_c
-    lanes = -(-c // tile_c) if channels_last else c
-    wanted = -(-tuning.programs // lanes)
-    steps = -(-length // tile_p)  # tiles of a plane
-    each = min(max(steps // wanted, tuning.least_tiles), tuning.most_tiles)
-    each = max(each, -(-steps // (tuning.most_chunks_last if channels_last else tuning.most_chunks)))
-    chunk = each * tile_p
-    chunks = -(-length // chunk)
-    tiles = n * lanes
-    fit = tuning.group_bytes // (inputs * itemsize * length * tile_c)
-    if channels_last:  # channels of one sample share lines and pages: a group is whole samples
-        fit = fit // lanes * lanes
-    if fit * chunks < tuning.group_programs:  # reading twice costs less than an idle GPU
-        fit = tiles
-    return Plan(tile_p, tile_c, tuning.split_warps, False, chunk, chunks, tiles, min(fit, tiles))
-
-
-@functools.cache
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
+# Multiplications and additions are rounded as they are written, in every variant that is compiled for another
+# alignment or stride, and as the interpreter rounds them. Memory sets the pace, not arithmetic.
+UNFUSED = {"enable_fp_fusion": False}
+OLDEST = (3, 3)  # of Triton; torch 2.6, whose CUDA build brings 3.2, keeps its own operations
 
 
 def interpreted() -> bool:
@@ -127,26 +37,55 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes")
 
 
+@functools.cache
+def _lacking() -> str | None:
+    """Why this installation cannot run the kernels; None where it can."""
+    if importlib.util.find_spec("triton") is None:
+        return "triton is not installed: pip install 'stylenorm[triton]'"
+    try:
+        version = importlib.metadata.version("triton")
+    except importlib.metadata.PackageNotFoundError:
+        return None  # a build under another name; there is nothing to compare
+    found = tuple(int(part) for part in version.split(".")[:2])
+    if found < OLDEST:
+        return f"triton {version} is installed; expected {OLDEST[0]}.{OLDEST[1]} or later"
+    return None
+
+
+@functools.cache
+def _too_old(device: torch.device) -> str | None:
+    """Why Triton does not compile for a GPU; None where it does."""
+    major, minor = torch.cuda.get_device_capability(device)
+    if torch.version.hip is None and major < 7:
+        return f"Triton compiles for compute capability 7.0 and later; {device} has {major}.{minor}"
+    return None
+
+
 def covers(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, act: str | None
 ) -> str | None:
     """None where the kernels serve these arguments, else the reason why not."""
-    if not _has_triton():
-        return "triton is not installed: pip install 'stylenorm[triton]'"
     if not (x.is_cuda or (x.device.type == "cpu" and interpreted())):
         return f"the Triton kernels run on CUDA devices, not on {x.device.type}"
+    reason = _lacking() or (_too_old(x.device) if x.is_cuda else None)
+    if reason is not None:
+        return reason
     if act is not None and act not in ACTIVATIONS:
         return f"activation {act!r} is not fused"
     for name, value in (("x", x), ("weight", weight), ("bias", bias), ("residual", residual)):
-        if value is not None and value.dtype not in DTYPES:
+        if value is None:
+            continue
+        if type(value) is not Tensor and type(value) is not torch.nn.Parameter:
+            return f"{name} is {type(value).__name__}, a tensor with a behaviour of its own"
+        if value.dtype not in DTYPES:
             return f"{name} is {value.dtype}, not a floating type of 16 bits or more"
+        if value.device != x.device:
+            return f"{name} is on {value.device}, x on {x.device}"
     if x.dim() > 2 and x.shape[1] >= 1 << 17:
         return f"{x.shape[1]} channels, of at most {(1 << 17) - 1}"
+    if torch._C._len_torch_dispatch_stack() > 0:
+        return "a dispatch mode is watching (a tracer, fake tensors, a counter)"
     return None
-
-
-def compute_dtype(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def effective(eps: float, correction: int, length: int) -> tuple[float, float]:
@@ -158,14 +97,6 @@ def effective(eps: float, correction: int, length: int) -> tuple[float, float]:
     return math.sqrt(eps * ratio), math.sqrt(ratio)
 
 
-def _like(value: Tensor | None, x: Tensor, channels_last: bool) -> Tensor | None:
-    """A tensor in the layout of ``x``: itself where it has it already."""
-    if value is None:
-        return None
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    return value.contiguous(memory_format=formats[x.dim()] if channels_last else torch.contiguous_format)
-
-
 def _strides(value: Tensor | None) -> tuple[int, int]:
     return (0, 0) if value is None else (value.stride(0), value.stride(1))
 
@@ -174,6 +105,11 @@ def _language(dtype: torch.dtype) -> Any:
     import triton.language as tl
 
     return tl.float64 if dtype == torch.float64 else tl.float32
+
+
+def _tile(p: Plan, channels_last: bool) -> dict[str, Any]:
+    sizes = {"tile_p": p.tile_p, "tile_c": p.tile_c, "channels_last": channels_last}
+    return {**sizes, "num_warps": p.warps, **UNFUSED}
 
 
 def _on(x: Tensor) -> AbstractContextManager[Any]:
@@ -203,7 +139,7 @@ def norm_forward(
     rows = n * c
     channels_last = is_channels_last(x)
     x = x if channels_last else x.contiguous()
-    residual = _like(residual, x, channels_last)
+    residual = None if residual is None else arranged(residual, channels_last)
     direct = out is not None and out.dtype == x.dtype and out.stride() == x.stride() and out.shape == x.shape
     y = out if out is not None and direct else torch.empty_like(x)
     pivot, mean, inverse = (torch.empty(rows, dtype=kind, device=x.device) for _ in range(3))
@@ -216,7 +152,7 @@ def norm_forward(
         tensors = (x, y, residual, weight, bias)
         strides = (*_strides(weight), *_strides(bias))
         language = _language(kind)
-        tile = {"tile_p": p.tile_p, "tile_c": p.tile_c, "channels_last": channels_last, "num_warps": p.warps}
+        tile = _tile(p, channels_last)
         with _on(x):
             if p.whole:
                 kernels.norm_whole[(p.tiles,)](
@@ -225,7 +161,7 @@ def norm_forward(
                 )  # fmt: skip
             else:
                 parts = torch.empty(rows * (2 * p.chunks + 1), dtype=torch.float64, device=x.device)
-                width = _power(p.chunks)
+                width = power(p.chunks)
                 for first in range(0, p.tiles, p.group):
                     tiles = min(p.group, p.tiles - first)
                     cut = (first, *sizes, p.chunk, p.chunks)
@@ -236,7 +172,7 @@ def norm_forward(
                         start, count, lanes = _merging(p, first, tiles, c)
                         kernels.norm_merge[(count,)](
                             parts, pivot, mean, inverse, start, *sizes, p.chunk, p.chunks, root_eps,
-                            kind=language, tile_c=lanes, parts=width, num_warps=4,
+                            kind=language, tile_c=lanes, parts=width, num_warps=4, **UNFUSED,
                         )  # fmt: skip
                     kernels.norm_apply[(tiles, p.chunks)](
                         *tensors, parts, pivot, mean, inverse, *strides, *cut, root_eps, factor, slope,
@@ -249,7 +185,7 @@ def norm_forward(
 
 def _merging(p: Plan, first: int, tiles: int, channels: int) -> tuple[int, int, int]:
     """Tiles in which the chunks of whole channels-last samples are merged: the first, how many, lanes."""
-    lanes = min(max(2048 // _power(p.chunks), 1), p.tile_c)
+    lanes = min(max(2048 // power(p.chunks), 1), p.tile_c)
     there, here = -(-channels // p.tile_c), -(-channels // lanes)
     return first // there * here, tiles // there * here, lanes
 
@@ -278,7 +214,8 @@ def norm_backward(
     rows = n * c
     channels_last = is_channels_last(x)
     x = x if channels_last else x.contiguous()
-    grad_in, residual = _like(grad, x, channels_last), _like(residual, x, channels_last)
+    grad_in = arranged(grad, channels_last)
+    residual = None if residual is None else arranged(residual, channels_last)
     dx = torch.empty_like(x)
     dres = torch.empty_like(residual) if act is not None and residual is not None else None
     if not x.numel():
@@ -292,7 +229,7 @@ def norm_backward(
     lanes = (weight, bias, *stats)
     strides = (*_strides(weight), *_strides(bias))
     options = {"act": act, "kind": _language(kind)}
-    tile = {"tile_p": p.tile_p, "tile_c": p.tile_c, "channels_last": channels_last, "num_warps": p.warps}
+    tile = _tile(p, channels_last)
     with _on(x):
         if p.whole:
             kernels.norm_backward_whole[(p.tiles,)](
@@ -313,18 +250,12 @@ def norm_backward(
                 if channels_last:
                     start, count, width = _merging(p, first, tiles, c)
                     kernels.norm_backward_merge[(count,)](
-                        parts,
-                        total,
-                        start,
-                        *sizes,
-                        p.chunks,
-                        tile_c=width,
-                        parts=_power(p.chunks),
-                        num_warps=4,
-                    )
+                        parts, total, start, *sizes, p.chunks, tile_c=width, parts=power(p.chunks),
+                        num_warps=4, **UNFUSED,
+                    )  # fmt: skip
                 kernels.norm_backward_apply[(tiles, p.chunks)](
                     grad_in, x, dx, dres, residual, *lanes, total, dw, db, *strides, first, *sizes, p.chunk,
-                    chunks, factor, slope, **options, parts=_power(chunks), **tile,
+                    chunks, factor, slope, **options, parts=power(chunks), **tile,
                 )  # fmt: skip
     if residual is None:
         return dx, dw.view(n, c), db.view(n, c), dx

@@ -1,8 +1,8 @@
 """The Triton norm as operators of ``torch.library``, so that compilers take it as one node.
 
 ``stylenorm::triton_norm`` and ``stylenorm::triton_norm_backward``, with rules for fake tensors, autograd and
-autocast. Where the kernels cannot run (on a CPU, without the interpreter) the operators compute the
-definition in plain torch, so that a graph that holds them runs anywhere.
+autocast. Where the kernels cannot run (on a CPU, without the interpreter) the operators compute the same in
+torch operations, so that a graph that holds them runs anywhere.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from stylenorm.kernels import triton_norm
+from stylenorm.kernels import torch_norm, triton_norm
+from stylenorm.kernels.rows import compute_dtype, fresh, is_channels_last
 
 __all__ = ["norm_act"]
 
@@ -29,88 +29,17 @@ _BACKWARD = (
 )
 
 
-aten = torch.ops.aten
-# Forward (z, slope) and backward (gradient, z, slope) of the activations, below autograd.
-_ACTIVATIONS: dict[str, tuple[Any, Any]] = {
-    "relu": (lambda z, _: F.relu(z), lambda g, z, _: aten.threshold_backward(g, z, 0)),
-    "leaky_relu": (F.leaky_relu, lambda g, z, slope: aten.leaky_relu_backward(g, z, slope, False)),
-    "silu": (lambda z, _: F.silu(z), lambda g, z, _: aten.silu_backward(g, z)),
-    "gelu": (lambda z, _: F.gelu(z), lambda g, z, _: aten.gelu_backward(g, z)),
-    "elu": (F.elu, lambda g, z, alpha: aten.elu_backward(g, alpha, 1, 1, False, z)),
-}
-
-
-def _shaped(
-    xh: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, factor: float
-) -> Tensor:
-    """What the activation sees, from normalized rows (N, C, L)."""
-    z = xh * factor
-    if weight is not None:
-        z = z * weight.to(z.dtype)[..., None]
-    if bias is not None:
-        z = z + bias.to(z.dtype)[..., None]
-    return z if residual is None else z + residual.flatten(2).to(z.dtype)
-
-
-def _plain_forward(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, eps: float,
-    correction: int, act: str | None, slope: float,
-) -> Outputs:  # fmt: skip
-    rows = x.to(triton_norm.compute_dtype(x.dtype)).flatten(2)
-    root_eps, factor = triton_norm.effective(eps, correction, rows.shape[2])
-    pivot = rows[..., :1]
-    mean = (rows - pivot).mean(2, keepdim=True)
-    centred = rows - pivot - mean
-    var = centred.square().mean(2, keepdim=True) + root_eps**2
-    inverse = torch.where(var > 0, var, torch.finfo(var.dtype).tiny).rsqrt()
-    z = _shaped(centred * inverse, weight, bias, residual, factor)
-    z = z if act is None else _ACTIVATIONS[act][0](z, slope)
-    y = torch.empty_like(x, memory_format=_layout(x)).copy_(z.view(x.shape))
-    return y, pivot.reshape(-1).clone(), mean.reshape(-1), inverse.reshape(-1)
-
-
-def _plain_backward(
-    grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
-    stats: tuple[Tensor, ...], correction: int, act: str | None, slope: float,
-) -> Outputs:  # fmt: skip
-    kind, n, c = stats[0].dtype, *x.shape[:2]
-    pivot, mean, inverse = (s.view(n, c, 1) for s in stats)
-    _, factor = triton_norm.effective(0.0, correction, x[0, 0].numel())
-    xh = (x.to(kind).flatten(2) - pivot - mean) * inverse
-    d = grad.to(kind).flatten(2)
-    if act is not None:
-        d = _ACTIVATIONS[act][1](d, _shaped(xh, weight, bias, residual, factor), slope)
-    along = (d * xh).mean(2, keepdim=True)
-    dx = (d - d.mean(2, keepdim=True) - xh * along) * inverse * factor
-    if weight is not None:
-        dx = dx * weight.to(kind)[..., None]
-    dw, db = (d * xh).sum(2) * factor, d.sum(2)
-    dx = torch.empty_like(x, memory_format=_layout(x)).copy_(dx.view(x.shape))
-    dres = (
-        dx
-        if residual is None
-        else torch.empty_like(residual, memory_format=_layout(x)).copy_(d.view(x.shape))
-    )
-    return dx, dw, db, dres
-
-
-def _layout(x: Tensor) -> torch.memory_format:
-    if not triton_norm.is_channels_last(x):
-        return torch.contiguous_format
-    return torch.channels_last if x.dim() == 4 else torch.channels_last_3d
-
-
-def _runs(x: Tensor) -> bool:
-    return x.is_cuda or (x.device.type == "cpu" and triton_norm.interpreted())
+def _kernel(*arguments: Any) -> Any:
+    """The module that computes: Triton's where it serves (x, weight, bias, residual, act), else torch's."""
+    return triton_norm if triton_norm.covers(*arguments) is None else torch_norm
 
 
 def _forward(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, eps: float,
     correction: int, act: str | None, slope: float,
 ) -> Outputs:  # fmt: skip
-    if x.numel() and not _runs(x):
-        return _plain_forward(x, weight, bias, residual, eps, correction, act, slope)
-    y, stats = triton_norm.norm_forward(x, weight, bias, residual, eps, correction, act, slope)
+    kernel = _kernel(x, weight, bias, residual, act)
+    y, stats = kernel.norm_forward(x, weight, bias, residual, eps, correction, act, slope)
     return y, *stats
 
 
@@ -118,32 +47,29 @@ def _backward(
     grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
     pivot: Tensor, mean: Tensor, inverse: Tensor, eps: float, correction: int, act: str | None, slope: float,
 ) -> Outputs:  # fmt: skip
-    stats = (pivot, mean, inverse)
-    if x.numel() and not _runs(x):
-        dx, dw, db, dres = _plain_backward(grad, x, weight, bias, residual, stats, correction, act, slope)
-    else:
-        dx, dw, db, dres = triton_norm.norm_backward(
-            grad, x, weight, bias, residual, stats, eps, correction, act, slope
-        )
+    kernel, stats = _kernel(x, weight, bias, residual, act), (pivot, mean, inverse)
+    dx, dw, db, dres = kernel.norm_backward(
+        grad, x, weight, bias, residual, stats, eps, correction, act, slope
+    )
     # An operator must not return its arguments: without an activation the rule below does.
-    return dx, dw, db, dres if residual is not None and act is not None else x.new_empty(0)
+    return dx, dw, db, dres.to(residual.dtype) if residual is not None and act else x.new_empty(0)
 
 
 def _fake_forward(x: Tensor, *_: Any) -> Outputs:
-    kind = triton_norm.compute_dtype(x.dtype)
+    kind = compute_dtype(x.dtype)
     rows = x.shape[0] * x.shape[1]
     pivot, mean, inverse = (x.new_empty(rows, dtype=kind) for _ in range(3))
-    return torch.empty_like(x, memory_format=_layout(x)), pivot, mean, inverse
+    return fresh(x, is_channels_last(x)), pivot, mean, inverse
 
 
 def _fake_backward(*arguments: Any) -> Outputs:
     _, x, _, _, residual, _, _, _, _, _, act, _ = arguments
-    layout, kind = _layout(x), triton_norm.compute_dtype(x.dtype)
-    dx = torch.empty_like(x, memory_format=layout)
+    channels_last, kind = is_channels_last(x), compute_dtype(x.dtype)
+    dx = fresh(x, channels_last)
     dw, db = (x.new_empty(x.shape[:2], dtype=kind) for _ in range(2))
     if residual is None or act is None:
         return dx, dw, db, x.new_empty(0)
-    return dx, dw, db, torch.empty_like(residual, memory_format=layout)
+    return dx, dw, db, fresh(residual, channels_last)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
