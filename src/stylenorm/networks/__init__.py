@@ -3,19 +3,30 @@
 from collections.abc import Mapping
 
 from stylenorm.errors import UnknownNameError
+from stylenorm.networks.folding import fold_batch_norm
 from stylenorm.networks.johnson import JohnsonNetwork
+from stylenorm.networks.johnson_2016 import JohnsonNetwork2016
+from stylenorm.networks.normalizing import NORMS, PADDINGS, NormConv2d, make_norm
 from stylenorm.networks.predictor import StylePredictor
 from stylenorm.networks.quarter import QuarterNetwork
 from stylenorm.networks.stylizer import NetworkConfig, StylizerNetwork
+from stylenorm.networks.ulyanov import UlyanovNetwork
 
 __all__ = [
     "FAMILIES",
+    "NORMS",
+    "PADDINGS",
     "JohnsonNetwork",
+    "JohnsonNetwork2016",
     "NetworkConfig",
+    "NormConv2d",
     "QuarterNetwork",
     "StylePredictor",
     "StylizerNetwork",
+    "UlyanovNetwork",
     "build_network",
+    "fold_batch_norm",
+    "make_norm",
 ]
 
 FAMILIES: Mapping[str, type[JohnsonNetwork] | type[QuarterNetwork]] = {

@@ -159,12 +159,15 @@ class StylizerNetwork(nn.Module):
         """Paint photos whose sides are multiples of 4, given (gamma, beta) of each norm."""
 
 
-def conv2d_on_doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def conv2d_on_doubled(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: str = "replicate"
+) -> Tensor:
     """Enlarge ``x`` by 2 (nearest neighbour) and convolve 3 x 3, without ever making the enlarged tensor.
 
     Each of the four phases of the output sees only a 2 x 2 neighbourhood of ``x``, so the 3 x 3 kernel folds
     into one 3 x 3 kernel a phase, and depth-to-space puts the phases together. Exactly the same sums as
-    ``conv2d(interpolate(x, scale_factor=2), weight)``, borders replicated, with a quarter of the memory.
+    ``conv2d(interpolate(x, scale_factor=2), weight)`` with a quarter of the memory; borders are padded by
+    ``padding``, as `torch.nn.functional.pad` calls it ("replicate", "constant" for zeros, "circular").
     (Odena, Dumoulin, Olah, "Deconvolution and Checkerboard Artifacts", Distill 2016, for why resize first.)
 
     Shape: x (N, C, H, W), weight (O, C, 3, 3), bias (O,); returns (N, O, 2H, 2W).
@@ -180,5 +183,5 @@ def conv2d_on_doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> 
     phases = torch.einsum("pik,qjl,ockl->opqcij", fold, fold, weight)
     phases = phases.reshape(out_channels * 4, in_channels, 3, 3)
     phase_bias = None if bias is None else bias.repeat_interleave(4)
-    y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), phases, phase_bias)
+    y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), phases, phase_bias)
     return F.pixel_shuffle(y, 2)
