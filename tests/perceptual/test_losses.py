@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -175,22 +176,35 @@ def test_perceptual_loss_is_the_mean_over_networks_scales_and_taps() -> None:
         assert_close(terms.style[sample], np.mean(styles), rtol=1e-4)
 
 
-def test_the_network_that_ships_is_small_and_says_how_it_was_made() -> None:
+def test_the_networks_that_ship_are_small_and_say_how_they_were_made() -> None:
     from safetensors import safe_open
 
     path = Path(stylenorm.perceptual.__file__).parent / "data" / "distilled.safetensors"
     assert path.stat().st_size <= 3_000_000
     with safe_open(path, "np") as file:
         record = file.metadata()
+        assert {str(file.get_tensor(name).dtype) for name in file.keys()} == {"float16"}  # noqa: SIM118
     assert record["command"].startswith("stylenorm train distill ")
     assert record["teachers"] == "tiny-darknet, darknet-reference"
-    (network,) = load_features("distilled")
-    features = network(torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0)))
-    assert {tap: tuple(f.shape[1:]) for tap, f in features.items()} == {
-        "conv1": (32, 32, 48),
-        "conv2": (64, 16, 24),
+    assert max(json.loads(record["held_out_error"]).values()) < 0.05
+    deep, wide = load_features("distilled")
+    picture = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    assert {tap: tuple(f.shape[1:]) for tap, f in deep(picture).items()} == {
+        "conv1": (16, 32, 48),
+        "conv2": (32, 16, 24),
         "conv4": (128, 8, 12),
-        "conv6": (128, 4, 6),
-        "conv8": (192, 2, 3),
+        "conv6": (128, 8, 12),
+        "conv8": (256, 4, 6),
+        "conv10": (256, 4, 6),
+        "conv12": (512, 2, 3),
     }
-    assert all(f.std() > 0.01 for f in features.values())
+    assert {tap: tuple(f.shape[1:]) for tap, f in wide(picture).items()} == {
+        "conv1": (16, 32, 48),
+        "conv2": (32, 16, 24),
+        "conv3": (64, 8, 12),
+        "conv4": (128, 4, 6),
+        "conv5": (256, 2, 3),
+    }
+    for network in (deep, wide):
+        assert {conv.kernel_size for conv in network.layers()} == {(3, 3)}
+        assert all(f.std() > 0.01 for f in network(picture).values())

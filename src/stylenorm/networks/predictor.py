@@ -3,11 +3,11 @@
 Ghiasi, Lee, Kudlur, Dumoulin, Shlens, "Exploring the structure of a real-time, arbitrary neural artistic
 stylization network", BMVC 2017 (arXiv:1705.06830).
 
-Differs from the paper: in place of Inception v3 the first six convolutions of a small perceptual network
-(`stylenorm.perceptual.DistilledNetwork`), of which not only the means but also the deviations are read, at
-four layers; and the pixels' own colours: moments and histograms. A deep layer alone keeps the structure of a
-painting and loses its palette. What is predicted is the departure from the mean of the styles that the
-network was trained with, in units of their spread, so that an untrained predictor is a sane one.
+Differs from the paper: in place of Inception v3 the first eight convolutions of a small perceptual network
+(``distilled-deep`` of `stylenorm.perceptual.distilled`), of which not only the means but also the deviations
+are read, at five layers; and the pixels' own colours: moments and histograms. A deep layer alone keeps the
+structure of a painting and loses its palette. What is predicted is the departure from the mean of the styles
+that the network was trained with, in units of their spread, so that an untrained predictor is a sane one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from stylenorm.errors import ShapeError
 
 __all__ = ["StylePredictor"]
 
-_WIDTHS = (32, 64, 96, 128, 128, 128)
-_POOLS_BEFORE = frozenset({2, 3, 5})
-_READ = frozenset({1, 2, 4, 6})
+_WIDTHS = (16, 32, 16, 128, 16, 128, 32, 256)
+_POOLS_BEFORE = frozenset({2, 3, 7})
+_READ = frozenset({1, 2, 4, 6, 8})
 _LEAK = 0.1
 _NUM_BINS = 8
 _SMALLEST_PX = 16

@@ -2,7 +2,7 @@
 
 from stylenorm.perceptual.choosing import load_features
 from stylenorm.perceptual.darknet import DARKNETS, SMALLEST_PX, Darknet, DarknetSpec, load_darknet
-from stylenorm.perceptual.distilled import DISTILLED, DistilledNetwork, load_distilled
+from stylenorm.perceptual.distilled import COLUMNS, DISTILLED, DistilledNetwork, load_distilled
 from stylenorm.perceptual.download import CACHE_VARIABLE, cache_folder, fetch
 from stylenorm.perceptual.features import FeatureNetwork
 from stylenorm.perceptual.losses import (
@@ -18,6 +18,7 @@ from stylenorm.perceptual.vgg import DOWNLOADS_VARIABLE, VGGS, Vgg, VggSpec, loa
 
 __all__ = [
     "CACHE_VARIABLE",
+    "COLUMNS",
     "DARKNETS",
     "DISTILLED",
     "DOWNLOADS_VARIABLE",

@@ -16,9 +16,9 @@ __all__ = ["load_features"]
 def load_features(text: str) -> list[FeatureNetwork]:
     """Return the feature networks that ``text`` names, for a `PerceptualLoss`.
 
-    ``"distilled"`` is the network that ships; ``"vgg16"`` and ``"vgg19"`` are downloaded at their first
-    use; the name of a folder stands for the Darknets whose weights are in it. Several, separated by commas,
-    are used together.
+    ``"distilled"`` stands for the two networks that ship; ``"vgg16"`` and ``"vgg19"`` are downloaded at
+    their first use; the name of a folder stands for the Darknets whose weights are in it. Several, separated
+    by commas, are used together.
 
     Raises:
         UnknownNameError: the text is neither.
@@ -29,7 +29,7 @@ def load_features(text: str) -> list[FeatureNetwork]:
     for part in text.split(","):
         name = part.strip()
         if name == DISTILLED:
-            networks.append(load_distilled())
+            networks += load_distilled()
         elif name in VGGS:
             networks.append(load_vgg(name))
         elif Path(name).is_dir():

@@ -1,7 +1,7 @@
 """Training: one recipe, one file; one loop."""
 
 from stylenorm.training.data import Photos, read_painting
-from stylenorm.training.distill import Distill, DistillConfig
+from stylenorm.training.distill import DistillConfig, distill
 from stylenorm.training.learn import Learn, LearnConfig
 from stylenorm.training.leaves import DeadLeaves
 from stylenorm.training.loop import LoopConfig, Recipe, fit
@@ -10,7 +10,6 @@ from stylenorm.training.predict import Predict, PredictConfig
 
 __all__ = [
     "DeadLeaves",
-    "Distill",
     "DistillConfig",
     "Learn",
     "LearnConfig",
@@ -22,6 +21,7 @@ __all__ = [
     "Predict",
     "PredictConfig",
     "Recipe",
+    "distill",
     "fit",
     "read_painting",
 ]

@@ -114,7 +114,7 @@ class Predict(Recipe):
         self.unpainted = pictures(config.photos, config.painting_px, config.num_paintings, 2)
         torch.manual_seed(config.seed)
         self.model = StylePredictor(self.folder.style_length)
-        trunk = load_distilled().state_dict()
+        trunk = load_distilled()[0].state_dict()
         self.model.convs.load_state_dict(
             {key: trunk[f"convs.{key}"] for key in self.model.convs.state_dict()}
         )
