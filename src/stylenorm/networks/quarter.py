@@ -13,7 +13,7 @@ layer (width c, n blocks)         grid       channels
 conv 12x12 / 4, norm, ReLU        1/4        c
 n x residual (conv 3x3, norm,     1/4        c
 ReLU, conv 3x3, norm)
-conv 3x3, depth-to-space 2 (or     1/2        16
+conv 3x3, depth-to-space 2 (or     1/2        c / 3
 nearest x 2, conv 3x3), norm, ReLU
 nearest x 2, conv 3x3, sigmoid    1          3
 ================================  =========  ===========
@@ -40,8 +40,6 @@ from stylenorm.networks.stylizer import (
 
 __all__ = ["QuarterNetwork"]
 
-_HEAD_CHANNELS = 16
-
 
 class QuarterNetwork(StylizerNetwork):
     """See the module's table. ``NetworkConfig("quarter", width=48, num_blocks=5)`` has 0.26 M parameters.
@@ -51,14 +49,15 @@ class QuarterNetwork(StylizerNetwork):
 
     def __init__(self, config: NetworkConfig) -> None:
         c, n = config.width, config.num_blocks
-        super().__init__(config, [c] * (1 + 2 * n) + [_HEAD_CHANNELS], first_block=1)
+        head = max(1, c // 3)
+        super().__init__(config, [c] * (1 + 2 * n) + [head], first_block=1)
         self.stem = StyledConv2d(3, c, 12, stride=4)
         self.blocks = nn.ModuleList(StyledResidual(c) for _ in range(n))
         if config.family == "quarter-nearest":
-            self.head = StyledConv2d(c, _HEAD_CHANNELS, nearest=True)
+            self.head = StyledConv2d(c, head, nearest=True)
         else:
-            self.head = StyledConv2d(c, 4 * _HEAD_CHANNELS, upscale=2)
-        self.last_weight = nn.Parameter(torch.empty(3, _HEAD_CHANNELS, 3, 3))
+            self.head = StyledConv2d(c, 4 * head, upscale=2)
+        self.last_weight = nn.Parameter(torch.empty(3, head, 3, 3))
         self.last_bias = nn.Parameter(torch.zeros(3))
         nn.init.xavier_normal_(self.last_weight)
 
@@ -67,5 +66,5 @@ class QuarterNetwork(StylizerNetwork):
         x = F.relu(self.stem(photo, *style[0]))  # (N, c, H/4, W/4)
         for i, block in enumerate(self.blocks):
             x = block(x, style[1 + 2 * i : 3 + 2 * i])
-        x = F.relu(self.head(x, *style[-1]))  # (N, 16, H/2, W/2)
+        x = F.relu(self.head(x, *style[-1]))  # (N, c / 3, H/2, W/2)
         return torch.sigmoid(conv2d_on_doubled(x, self.last_weight, self.last_bias))
