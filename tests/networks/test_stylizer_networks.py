@@ -131,7 +131,7 @@ def test_unknown_family() -> None:
 
 def test_initial_style_damps_the_ends_of_blocks() -> None:
     network = build_network(NetworkConfig("quarter", 3, 2))
-    gammas_and_betas = network.initial_style()[:-1].split([3, 3] * 5 + [16, 16])
+    gammas_and_betas = network.initial_style()[:-1].split([3, 3] * 5 + [1, 1])
     gammas = [g.unique().item() for g in gammas_and_betas[0::2]]
     assert gammas == pytest.approx([1, 1, 0.2, 1, 0.2, 1])
     assert all(not beta.any() for beta in gammas_and_betas[1::2])
