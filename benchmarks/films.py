@@ -11,7 +11,7 @@ style loss, geometric mean over both feature networks' layers, relative to frame
 too. On the real clip, whose motion nobody knows, motion is estimated on the film itself (dense inverse
 search, medium preset) and masked by a check of both directions. Static flicker: a still photo with fresh
 noise in each frame; standard deviation over time of the painting, in grey levels. Rates: the whole way from
-file to file, in rounds of all variants, at 1280 x 720.
+file to file, of each preset's network, in rounds of all variants, at 1280 x 720.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from PIL import Image
 from measured import add_network_argument, network_folder, summary, write_result
 from stylenorm import Stylizer
 from stylenorm.films import (
+    PRESETS,
     FilmOptions,
     Painter,
     RunningPainter,
@@ -42,7 +43,7 @@ from stylenorm.films import (
     paint_film,
 )
 from stylenorm.films.steadiness import thumbnail_of
-from stylenorm.media import FilmFrame, FilmReader
+from stylenorm.media import FilmFrame, FilmReader, WritingOptions
 from stylenorm.perceptual import DARKNETS, gram_matrix, load_darknet, style_loss
 from stylenorm.training import read_painting
 from stylenorm.zoo import NetworkFolder
@@ -77,6 +78,7 @@ def main() -> None:
         "--ways", nargs="*", choices=list(WAYS), help="default: all; the first is always measured"
     )
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--result", default="films")
     add_network_argument(parser)
     options = parser.parse_args()
     for way in list(WAYS)[1:]:
@@ -97,7 +99,7 @@ def main() -> None:
         results["static flicker, grey levels"] = over_still(options, folder, names)
     if "rates" in options.parts:
         results["1280 x 720, frames a second"] = rates(options, folder, names[0])
-    write_result("films", " ".join(__doc__.split("\n\n", 2)[2].split()), results)
+    write_result(options.result, " ".join(__doc__.split("\n\n", 2)[2].split()), results)
 
 
 class Judge:
@@ -333,20 +335,25 @@ def rates(options: argparse.Namespace, folder: NetworkFolder, style: str) -> dic
     photo = cv2.resize(
         rng.integers(0, 256, (90, 160, 3), dtype=np.uint8), (1400, 800), interpolation=cv2.INTER_CUBIC
     )
-    film = [np.ascontiguousarray(photo[i : i + 720, 2 * i : 2 * i + 1280]) for i in range(24)]
+    film = [np.ascontiguousarray(photo[i : i + 720, 2 * i : 2 * i + 1280]) for i in range(48)]
     write_film(source, film)
-    stylizer = Stylizer(style, network=folder, threads=options.threads)
-    frozen = stylizer.freeze(stylizer.measure(film[:2]))
-    ways: dict[str, Callable[[], object]] = {
-        "painting alone": lambda: [stylizer(frame) for frame in film],
-        "painting alone, frozen": lambda: [frozen(frame) for frame in film],
-        "frozen, at 640 x 360": lambda: [frozen(cv2.resize(frame, (640, 360))) for frame in film],
-    }
-    for way, values in WAYS.items():
-        steady = SteadyOptions(*values)
-        ways[f"file to file, {way}"] = lambda steady=steady: paint_film(
-            source, work / "out.mp4", stylizer, FilmOptions(steady=steady, overwrite=True)
-        )
+    ways: dict[str, Callable[[], object]] = {}
+    for name, preset in PRESETS.items():
+        network = preset.open_network() if preset.network else folder
+        stylizer = Stylizer(style, network=network, threads=options.threads)
+        frozen = stylizer.freeze(stylizer.measure(film[:2]))
+        ways[f"{name}: painting alone"] = lambda painter=stylizer: [painter(frame) for frame in film]
+        ways[f"{name}: painting alone, frozen"] = lambda painter=frozen: [painter(frame) for frame in film]
+        for steady, smooth in (("shot", 0.6), ("shot", 0.0), ("running", 0.0)):
+            film_options = FilmOptions(
+                max_side_px=preset.max_side_px,
+                steady=SteadyOptions(steady, smooth),
+                writing=WritingOptions(speed=preset.speed),
+                overwrite=True,
+            )
+            ways[f"{name}: file to file, {steady}, smooth {smooth:g}"] = lambda s=stylizer, o=film_options: (
+                paint_film(source, work / "out.mp4", s, o)
+            )
     found: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(4):  # the first warms up
         for name, run in ways.items():

@@ -1,16 +1,18 @@
-"""Paint the pictures of the README and the docs, and the thumbnails of the styles, from the drawn photos.
+"""Paint the pictures of the README and the docs, and the thumbnails of the styles.
 
-    python examples/paint_pictures.py
+    python examples/paint_pictures.py [PHOTO ...]
 
-Run it again whenever the network that ships changes.
+The photos are for the contact sheet of all styles; without any, the drawn ones are taken. Run it again
+whenever the network that ships changes.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from stylenorm import Stylizer
 from stylenorm.zoo import NetworkFolder, shipped_network
@@ -18,10 +20,13 @@ from stylenorm.zoo import NetworkFolder, shipped_network
 EXAMPLES = Path(__file__).parent
 PICTURES = EXAMPLES.parent / "docs" / "pictures"
 PHOTOS = [EXAMPLES / "photos" / f"{name}.jpg" for name in ("mountain-lake", "harbour", "still-life")]
+HERO = ("starry-night", "composition-vii", "great-wave", "udnie", "klimt-kiss", "mondrian-composition")
 _WIDTH = 480
+_SHEET_PX = 192  # of a picture in the contact sheet, painted at 480 px
+_SHEET_STYLES = 2  # side by side
 _GAP = 6
 _CAPTION = 22
-_THUMBNAIL_PX = 256
+_THUMBNAIL_PX = 192
 
 
 def main() -> None:
@@ -30,24 +35,38 @@ def main() -> None:
     network = shipped_network()
     names = network.style_names()
     stylizer = Stylizer(names[0])
-    photos = [_open(path, _WIDTH) for path in PHOTOS]
+    photo = _open(PHOTOS[0], _WIDTH)
 
-    gallery = [
-        [(photo, "")] + [(stylizer.with_style(name)(photo), name) for name in names] for photo in photos
-    ]
-    _save(_grid(list(zip(*gallery, strict=True))), "gallery")  # a row a style
-    hero = gallery[0][1:]
-    _save(_grid([hero[:3], hero[3:6]]), "styles")
-    _save(_grid(_control(stylizer, network, photos[0])), "control")
+    hero = [(stylizer.with_style(name)(photo), name) for name in HERO]
+    _save(_grid([hero[:3], hero[3:]]), "styles")
+    _save(_grid(_control(stylizer, network, photo)), "control")
+    _save(
+        _contact_sheet(stylizer, names, [Path(path) for path in sys.argv[1:]] or PHOTOS),
+        "gallery",
+        quality=80,
+    )
 
     for name in names:
-        painted = stylizer.with_style(name)(_open(PHOTOS[0], _WIDTH))
-        left = (painted.width - painted.height) // 2
-        square = painted.crop((left, 0, left + painted.height, painted.height))
-        square = square.resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.LANCZOS)
+        painted = stylizer.with_style(name)(photo)
+        square = ImageOps.fit(painted, (_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.LANCZOS)
         target = network.path / "thumbnails" / f"{name}.jpg"
         target.parent.mkdir(exist_ok=True)
-        square.save(target, quality=88)
+        square.save(target, quality=85)
+
+
+def _contact_sheet(stylizer: Stylizer, names: Sequence[str], paths: Sequence[Path]) -> Image.Image:
+    """Every style on every photo; the photos themselves in the first row."""
+    side = (_SHEET_PX, _SHEET_PX)
+    large = (_WIDTH, _WIDTH)
+    photos = [ImageOps.fit(_open(path, 2 * _WIDTH), large, Image.Resampling.LANCZOS) for path in paths]
+    cells = [[(photo.resize(side, Image.Resampling.LANCZOS), "") for photo in photos] * _SHEET_STYLES]
+    for i in range(0, len(names), _SHEET_STYLES):
+        row = []
+        for name in names[i : i + _SHEET_STYLES]:
+            painter = stylizer.with_style(name)
+            row += [(painter(photo).resize(side, Image.Resampling.LANCZOS), name) for photo in photos]
+        cells.append(row)
+    return _grid(cells)
 
 
 def _control(
@@ -86,8 +105,8 @@ def _grid(rows: Sequence[Sequence[tuple[Image.Image, str]]]) -> Image.Image:
     return sheet
 
 
-def _save(sheet: Image.Image, name: str) -> None:
-    sheet.save(PICTURES / f"{name}.jpg", quality=85, optimize=True)
+def _save(sheet: Image.Image, name: str, quality: int = 85) -> None:
+    sheet.save(PICTURES / f"{name}.jpg", quality=quality, optimize=True)
 
 
 if __name__ == "__main__":

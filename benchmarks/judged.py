@@ -1,0 +1,161 @@
+"""How many steps of Gatys' optimisation is the network worth, and what does a judge say who took no part?
+
+    python benchmarks/judged.py --photos DIR --paintings DIR [--network DIR] [--pictures OUT.png]
+
+Needs the packages of ``benchmarks/judge.py``. Photos that were not trained on (the held-out ones, by name)
+are painted. **Steps**: each style is given one photo, in turn; the painting's loss, with the weights that its
+style was trained with, is compared with the losses along L-BFGS from the photo on the same losses (Johnson's
+way of counting): the figure is the first evaluation at which the optimisation is as good, or how many there
+were, marked "more". **Judge**: all styles on all photos; style loss that is left of the photo's on
+EfficientNet-Lite0 (geometric mean over layers, then median over photos) and content loss; beside them the
+same of the optimisation's pictures after 50, 100 and 200 evaluations. The judge's figures cannot be compared
+with those of another judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from judge import Judge, left
+from measured import add_network_argument, network_folder, summary, write_result
+from stylenorm.engines import open_engine
+from stylenorm.optimize import Evaluation, OptimizeConfig, optimize
+from stylenorm.perceptual import PerceptualLoss, load_features, total_variation
+from stylenorm.training import Photos, read_painting
+from stylenorm.zoo import NetworkFolder
+
+AFTER = (50, 100, 200)
+
+
+def main() -> None:
+    """Measure and write results/judged.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("photos", "paintings"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--num-photos", type=int, default=24)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--painting-px", type=int, default=512)
+    parser.add_argument("--optimized", type=int, default=1000, help="optimise for no more styles than this")
+    parser.add_argument("--result", default="judged")
+    parser.add_argument("--pictures", type=Path, help="photo, network and optimisation side by side")
+    add_network_argument(parser)
+    options = parser.parse_args()
+
+    path, about = network_folder(options.network)
+    folder = NetworkFolder.open(path)
+    listed = tomllib.loads((folder.path / "styles.toml").read_text())
+    weights = json.loads(folder.record["style_weights"])
+    photos = Photos(
+        options.photos, crop_px=options.size, batch_size=1, seed=0, num_held_out=options.num_photos
+    ).held_out(options.num_photos)
+    judge, loss = Judge(), PerceptualLoss(load_features("distilled"), num_scales=2)
+    engine = open_engine("openvino", folder.graph, precision="f32")
+
+    styles: dict[str, dict[str, object]] = {}
+    rows = []
+    for number, name in enumerate(folder.style_names()):
+        painting = read_painting(options.paintings / listed[name]["painting"], options.painting_px)
+        vector = folder.style(name).vector()
+        painted = torch.cat([torch.from_numpy(engine.paint(p[None].numpy(), vector)) for p in photos])
+        found = [left(judge, photos[i : i + 1], painted[i : i + 1], painting) for i in range(len(photos))]
+        styles[name] = {
+            "style left": summary([style for style, _ in found]),
+            "content": summary([content for _, content in found]),
+        }
+        if number < options.optimized:
+            i = number % len(photos)
+            photo = photos[i : i + 1].contiguous()
+            config = OptimizeConfig(
+                steps=max(AFTER), coarse_steps=0, style_weight=weights[name], tv_weight=3.0
+            )
+            styles[name]["against optimisation"], pictures = against(
+                loss, judge, photo, painting, painted[i : i + 1], config
+            )
+            small = torch.nn.functional.interpolate(
+                painting, size=photo.shape[-2:], antialias=True, mode="bilinear"
+            )
+            rows.append(torch.cat([photo, small, painted[i : i + 1], *pictures], dim=3))
+        print(name, json.dumps(styles[name]), flush=True)
+
+    compared = [s["against optimisation"] for s in styles.values() if "against optimisation" in s]
+    worth = [c["steps worth"] for c in compared]  # type: ignore[index]
+    results = {
+        "network": about,
+        "identity": folder.identity,
+        "size": options.size,
+        "photos": options.num_photos,
+        "style left, median of styles": round(
+            float(np.median([s["style left"]["median"] for s in styles.values()])), 3
+        ),  # type: ignore[index]
+        "content, median of styles": round(
+            float(np.median([s["content"]["median"] for s in styles.values()])), 3
+        ),  # type: ignore[index]
+        "steps worth": summary(worth) if worth else None,
+        "optimisation on the judge": {
+            str(after): {
+                key: summary([c["optimised"][str(after)][key] for c in compared])  # type: ignore[index]
+                for key in ("style left", "content")
+            }
+            for after in AFTER
+        }
+        if compared
+        else None,
+        "styles": styles,
+    }
+    write_result(options.result, " ".join(__doc__.split("\n\n", 2)[2].split()), results)
+    if options.pictures and rows:
+        grid = torch.cat(rows, dim=2)[0].permute(1, 2, 0)
+        Image.fromarray((grid.clamp(0, 1) * 255).round().byte().numpy()).save(options.pictures)
+
+
+def against(
+    loss: PerceptualLoss,
+    judge: Judge,
+    photo: Tensor,
+    painting: Tensor,
+    painted: Tensor,
+    config: OptimizeConfig,
+) -> tuple[dict[str, object], list[Tensor]]:
+    """Compare one painting of the network with an optimisation: figures, and the optimisation's pictures."""
+    content, style = loss.content_target(photo), loss.style_target(painting)
+    with torch.no_grad():
+        terms = loss(painted, content, style)
+        ours = float(
+            terms.content + config.style_weight * terms.style + config.tv_weight * total_variation(painted)
+        )
+    curve: list[float] = []
+    kept: dict[int, Tensor] = {}
+
+    def watch(evaluation: Evaluation, best: Tensor) -> None:
+        curve.append(evaluation.total)
+        if len(curve) in AFTER:
+            kept[len(curve)] = best.detach().clone().clamp(0, 1)
+
+    last, _ = optimize(photo, [painting], loss, config, watch=watch)
+    pictures = [kept.get(after, last) for after in AFTER]
+    lowest = np.minimum.accumulate(curve)
+    reached = np.flatnonzero(lowest <= ours)
+    judged = [left(judge, photo, picture, painting) for picture in pictures]
+    figures: dict[str, object] = {
+        "loss": round(ours, 4),
+        "steps worth": int(reached[0]) + 1 if len(reached) else len(curve),
+        "more": not len(reached),
+        "loss of the optimisation": {str(a): round(float(lowest[min(a, len(curve)) - 1]), 4) for a in AFTER},
+        "optimised": {
+            str(a): {"style left": round(style, 4), "content": round(content, 4)}
+            for a, (style, content) in zip(AFTER, judged, strict=True)
+        },
+    }
+    return figures, pictures
+
+
+if __name__ == "__main__":
+    main()
