@@ -1,0 +1,36 @@
+"""The laboratory: the papers' findings, each reproduced by one command, judged by a rule, drawn, reported."""
+
+from stylenorm.lab.bench import Arm, Bench
+from stylenorm.lab.catalogue import EXPERIMENTS, find_experiment
+from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
+from stylenorm.lab.material import Material, PhotoPool
+from stylenorm.lab.report import report_page
+from stylenorm.lab.results import PUBLISHED, Result, read_results, run_experiment
+from stylenorm.lab.spread import Spread, spread, surely_below
+from stylenorm.lab.training import GeneratorArm, TrainingSize, build_generator, train_generator
+
+__all__ = [
+    "EXPERIMENTS",
+    "PUBLISHED",
+    "Arm",
+    "Bench",
+    "Experiment",
+    "Figure",
+    "GeneratorArm",
+    "Material",
+    "Numbers",
+    "PhotoPool",
+    "Result",
+    "Size",
+    "Spread",
+    "TrainingSize",
+    "Verdict",
+    "build_generator",
+    "find_experiment",
+    "read_results",
+    "report_page",
+    "run_experiment",
+    "spread",
+    "surely_below",
+    "train_generator",
+]

@@ -1,0 +1,184 @@
+"""Experiment 5: the same network at 256, 512 and 1080 pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylenorm.lab.bench import Arm, Bench
+from stylenorm.lab.drawing import bar_chart, grid, to_pixels
+from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
+from stylenorm.lab.spread import spread, surely_below
+from stylenorm.perceptual import PerceptualLoss, gram_matrix, style_loss
+from stylenorm.stylizer import Stylizer
+from stylenorm.zoo import shipped_network
+
+__all__ = ["OneNetworkManySizes", "SizesSettings", "texture_distance"]
+
+_NEAREST_SHARE = 0.9
+_NUM_SCALES = 2
+_ROW_PX = 200
+
+
+@dataclass(frozen=True)
+class SizesSettings:
+    """What is painted.
+
+    Attributes:
+        sizes_px: shorter sides; the first is what the network was trained near.
+        num_photos: painted.
+        num_styles: of the network's.
+        engine: of the stylizer.
+    """
+
+    sizes_px: tuple[int, ...] = (256, 512, 1080)
+    num_photos: int = 3
+    num_styles: int = 6
+    engine: str = "openvino"
+
+
+class OneNetworkManySizes(Experiment):
+    """The network that ships paints the same photos at several sizes."""
+
+    name: ClassVar[str] = "sizes"
+    title: ClassVar[str] = "The same network at 256, 512 and 1080"
+    question: ClassVar[str] = (
+        "Does a network that was trained on small crops paint large photos in the same texture?"
+    )
+    claim: ClassVar[str] = (
+        "The same generator paints photos of other sizes than it was trained on; strokes keep their size in "
+        "pixels, so a large photo gets finer ones."
+    )
+    paper: ClassVar[str] = (
+        "Ulyanov, Vedaldi, Lempitsky 2016, Instance Normalization, figure 6 (arXiv:1607.08022)"
+    )
+    method: ClassVar[str] = (
+        "The network that ships paints each photo at each size in each of its styles. The distance of two "
+        "pictures' textures is the relative difference of their Gram matrices (two scales). Each result "
+        "is compared with the results of all styles at the smallest size, and with its own at the "
+        "smallest size, enlarged. The paper shows pictures; the measure is ours."
+    )
+    rule: ClassVar[str] = (
+        "At the largest size, in at least 9 of 10 cases the nearest texture is that of the same style at "
+        "the smallest size; and it is nearer to that than that is to itself enlarged: paired t-test over "
+        "photos and styles, 5 %."
+    )
+    sizes: ClassVar[Mapping[Size, Any]] = {
+        Size.TINY: SizesSettings((32, 48), 1, 2),
+        Size.CPU: SizesSettings(),
+        Size.GPU: SizesSettings(num_photos=12),
+    }
+
+    def run(self, bench: Bench, settings: SizesSettings) -> dict[str, Any]:
+        """Paint and compare."""
+        network = shipped_network()
+        styles = network.style_names()[: settings.num_styles]
+        bench.expect(settings.num_photos)
+        cases: dict[str, list[dict[str, float]]] = {str(px): [] for px in settings.sizes_px}
+        for index in range(settings.num_photos):
+            about = {
+                "sizes": asdict(settings), "network": network.identity, "photo": index, "styles": styles,
+                "material": bench.material.identity(), "shown": bench.material.shown_names(),
+            }  # fmt: skip
+            found = bench.arm(f"sizes-photo{index}", about, lambda: _measure(bench, settings, index, styles))  # noqa: B023
+            for size, rows in found.numbers["cases"].items():
+                cases[size] += rows
+        _show(bench, settings, styles[0])
+        return {"cases": cases, "styles": list(styles)}
+
+    def judge(self, numbers: Numbers) -> Verdict:
+        """Is it the same texture, and of the same size in pixels?"""
+        sizes = list(numbers["cases"])
+        rows = numbers["cases"][sizes[-1]]
+        right = sum(row["own"] < row["other"] for row in rows)
+        own, enlarged = [row["own"] for row in rows], [row["enlarged"] for row in rows]
+        came_out = right >= _NEAREST_SHARE * len(rows) and surely_below(own, enlarged)
+        text = (
+            f"at {sizes[-1]} pixels the nearest texture at {sizes[0]} is the same style's in {right} of "
+            f"{len(rows)} cases; its distance is {spread(own)}, that of the nearest other style "
+            f"{spread([row['other'] for row in rows])}, that of the enlarged result {spread(enlarged)}, "
+            f"that of the photo {spread([row['photo'] for row in rows])}."
+        )
+        return Verdict(came_out, text)
+
+    def figures(self, numbers: Numbers) -> list[Figure]:
+        """Distances at each size."""
+        names = {
+            "own": "the same style",
+            "other": "nearest other style",
+            "enlarged": "enlarged",
+            "photo": "photo",
+        }
+        first, *larger = numbers["cases"]
+        groups = {}
+        for size in larger:
+            summaries = [spread([row[key] for row in numbers["cases"][size]]) for key in names]
+            groups[f"{size} pixels"] = [(s.mean, s.deviation) for s in summaries]
+        svg = bar_chart(groups, list(names.values()), f"distance to the texture at {first} pixels")
+        caption = (
+            f"How far the textures of larger results are from those at {first} pixels, and what else is."
+        )
+        return [Figure("distances", svg, caption)]
+
+
+@torch.no_grad()
+def texture_distance(loss: PerceptualLoss, picture: Tensor, other: Tensor) -> float:
+    """Relative difference of Gram matrices, mean over networks, scales and taps; (1, 3, H, W) each."""
+    target = loss.style_target(other).grams
+    found = [
+        style_loss(gram_matrix(features[tap]), target[key][tap])
+        for key, features in loss.features(picture).items()
+        for tap in loss.networks[key[0]].style_taps
+    ]
+    return float(torch.cat(found).mean())
+
+
+def _measure(bench: Bench, settings: SizesSettings, index: int, styles: Sequence[str]) -> Arm:
+    loss = bench.material.loss(_NUM_SCALES, bench.device)
+    smallest = settings.sizes_px[0]
+    photos = {px: bench.material.shown(px, settings.num_photos)[index] for px in settings.sizes_px}
+    painted = {
+        (style, px): _paint(settings, style, photo).to(bench.device)
+        for style in styles
+        for px, photo in photos.items()
+    }
+    cases: dict[str, list[dict[str, float]]] = {str(px): [] for px in settings.sizes_px}
+    for style in styles:
+        reference = painted[style, smallest]
+        for px in settings.sizes_px:
+            result = painted[style, px]
+            to_all = {s: texture_distance(loss, result, painted[s, smallest]) for s in styles}
+            enlarged = F.interpolate(reference, result.shape[-2:], mode="bicubic", antialias=True).clamp(0, 1)
+            row = {
+                "own": to_all.pop(style),
+                "other": min(to_all.values()),
+                "enlarged": texture_distance(loss, enlarged, reference),
+                "photo": texture_distance(loss, photos[px].to(bench.device), reference),
+            }
+            cases[str(px)].append({key: round(value, 5) for key, value in row.items()})
+            bench.tell(f"{style}, {px} pixels")
+    return Arm({"cases": cases})
+
+
+def _paint(settings: SizesSettings, style: str, photo: Tensor) -> Tensor:
+    stylizer = Stylizer(style, engine=settings.engine, precision="f32")
+    painted = stylizer(to_pixels(photo))
+    return torch.from_numpy(np.ascontiguousarray(painted)).permute(2, 0, 1)[None].float() / 255
+
+
+def _show(bench: Bench, settings: SizesSettings, style: str) -> None:
+    """The whole picture at each size, and a detail of the same number of pixels."""
+    whole, details = [], []
+    for px in settings.sizes_px:
+        painted = to_pixels(_paint(settings, style, bench.material.shown(px, settings.num_photos)[0]))
+        whole.append((painted, f"{style}, {px} pixels"))
+        side = min(settings.sizes_px[0], *painted.shape[:2])
+        y, x = (painted.shape[0] - side) // 2, (painted.shape[1] - side) // 2
+        details.append((painted[y : y + side, x : x + side], f"{side} pixels of it"))
+    bench.show("sizes", grid([whole, details], _ROW_PX))
