@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +107,13 @@ def run(options: argparse.Namespace) -> int:
 
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("torch", "torch", "training")
-    return int(options.recipe(options))
+    from stylenorm.training import ranks
+
+    if ranks.is_first():
+        return int(options.recipe(options))
+    # Of several processes the first speaks; an error is raised past this, and told by whoever has it.
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        return int(options.recipe(options))
 
 
 def train_multistyle(options: argparse.Namespace) -> int:
@@ -174,6 +182,12 @@ def _fit(recipe: Recipe, options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("stylenorm: interrupted; the same command with --resume goes on from here", file=sys.stderr)
         return 130
+    except SystemExit:  # SIGTERM: from a scheduler, or from torchrun when another process has failed
+        print(
+            "stylenorm: stopped; the same command with --resume goes on from the last checkpoint",
+            file=sys.stderr,
+        )
+        raise
     return 0
 
 

@@ -2,7 +2,7 @@
 
 Every batch is a pure function of (seed, step): which photos, which crops, which flips. So a resumed training
 sees exactly what an uninterrupted one would have seen, with no sampler to save; and batches can be made ahead
-by threads, in any order.
+by threads, in any order. Of several processes (`stylenorm.training.ranks`) each makes its share of it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from stylenorm.errors import PictureError, TrainingError
 from stylenorm.media import find_pictures, read_picture
+from stylenorm.training import ranks
 
 __all__ = ["Photos", "read_painting"]
 
@@ -36,7 +37,7 @@ class Photos:
     Args:
         folder: where the photos are.
         crop_px: side of the square crops.
-        batch_size: crops a step.
+        batch_size: crops a step, of all processes together.
         seed: what the choice of photos, crops and flips is drawn from.
         num_held_out: the first so many photos (by name) are kept out of training; `held_out` gives them.
 
@@ -58,7 +59,8 @@ class Photos:
         self.unreadable: dict[Path, str] = {}
         self._decoded: dict[Path, NDArray[np.uint8]] = {}
         self._decoded_bytes = 0
-        self._ahead: dict[int, Future[Tensor]] = {}
+        self._readable: set[Path] = set()
+        self._ahead: dict[tuple[int, range], Future[Tensor]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
     @contextmanager
@@ -75,24 +77,33 @@ class Photos:
             self._ahead.clear()
 
     def batch(self, step: int) -> Tensor:
-        """Return the crops of ``step``: (batch_size, 3, crop_px, crop_px), RGB, 0..1."""
-        if self._pool is None:
-            return self._make_batch(step)
-        wanted = range(step, step + _BATCHES_AHEAD)
-        self._ahead = {s: self._ahead.get(s) or self._pool.submit(self._make_batch, s) for s in wanted}
-        return self._ahead.pop(step).result()
+        """Return the crops of ``step``: (batch_size, 3, crop_px, crop_px), RGB, 0..1.
 
-    def _make_batch(self, step: int) -> Tensor:
+        Of several processes each gets its share: batch_size / processes of them.
+        """
+        mine = ranks.share(range(self.batch_size))
+        if self._pool is None:
+            return self._make_batch(step, mine)
+        wanted = [(s, mine) for s in range(step, step + _BATCHES_AHEAD)]
+        self._ahead = {
+            key: self._ahead.get(key) or self._pool.submit(self._make_batch, *key) for key in wanted
+        }
+        return self._ahead.pop((step, mine)).result()
+
+    def _make_batch(self, step: int, mine: range) -> Tensor:
         trained_on = self.paths[self.num_held_out :]
         rng = np.random.default_rng([self.seed, 1, step])
         crops = []
-        for i in range(step * self.batch_size, (step + 1) * self.batch_size):
-            epoch, position = divmod(i, len(trained_on))
+        for number in range(self.batch_size):
+            epoch, position = divmod(step * self.batch_size + number, len(trained_on))
             order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(trained_on))
             index = int(order[position])
             for _ in range(_MOST_UNREADABLE):
-                crop = self._crop(trained_on[index], rng)
-                if crop is not None:
+                if number not in mine:
+                    if self._pass_over(trained_on[index], rng):
+                        break
+                elif (crop := self._crop(trained_on[index], rng)) is not None:
+                    crops.append(crop)
                     break
                 index = int(rng.integers(len(trained_on)))
             else:
@@ -100,7 +111,6 @@ class Photos:
                 raise TrainingError(
                     f"{len(others) + 1} photos could not be read; the first: {path}: {reason}"
                 )
-            crops.append(crop)
         return _to_tensor(np.stack(crops))
 
     def held_out(self, count: int) -> Tensor:
@@ -121,6 +131,11 @@ class Photos:
         crop = np.asarray(image.crop((x, y, x + self.crop_px, y + self.crop_px)))
         return crop[:, ::-1] if flip else crop
 
+    def _pass_over(self, path: Path, rng: np.random.Generator) -> bool:
+        """Draw what `_crop` would; return whether there would be a crop, which another process makes."""
+        rng.random(4)
+        return path in self._readable or self._decode(path) is not None
+
     def _decode(self, path: Path) -> NDArray[np.uint8] | None:
         """The photo, no larger than a crop can need; None if it cannot be read."""
         if path in self.unreadable:
@@ -132,6 +147,7 @@ class Photos:
         except PictureError as error:
             self.unreadable[path] = str(error)
             return None
+        self._readable.add(path)
         largest_px = round(self.crop_px * _LARGEST_ZOOM)
         if min(pixels.shape[:2]) > largest_px:
             pixels = np.asarray(_resize_shorter(Image.fromarray(pixels), largest_px))

@@ -28,6 +28,7 @@ from stylenorm.networks import StylizerNetwork
 from stylenorm.perceptual import PerceptualLoss, load_features, total_variation
 from stylenorm.predicting import predict_style
 from stylenorm.style import Style
+from stylenorm.training import ranks
 from stylenorm.training.data import Photos, read_painting
 from stylenorm.training.leaves import DeadLeaves
 from stylenorm.training.loop import Recipe
@@ -49,7 +50,7 @@ class LearnConfig:
         features: the networks that judge: distilled for the one that ships, or a folder with the Darknets'
             weights; several separated by commas.
         crop_px: side of the crops of photos.
-        batch_size: crops a step.
+        batch_size: crops a step, of all processes together.
         stroke_px: shorter side of the painting when it is measured; strokes come out as large, in pixels, as
             they are there.
         num_scales: scales at which style is compared.
@@ -174,7 +175,7 @@ class Learn(Recipe):
             "variation": settings.tv_weight * total_variation(painted).mean(),
         }
         low, high = (float(np.log(settings.style_weight * factor)) for factor in _STYLE_WEIGHT_RANGE)
-        change = _BALANCE_RATE * (settings.content_target - terms.content.detach().mean())
+        change = _BALANCE_RATE * (settings.content_target - ranks.whole(terms.content).mean())
         with torch.no_grad():
             model.log_weight.add_(change).clamp_(low, high)
         return losses

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
+from stylenorm.training import ranks
+
 __all__ = ["DeadLeaves"]
 
 _NUM_LEAVES = 80
@@ -29,7 +31,7 @@ class DeadLeaves:
 
     Args:
         crop_px: side of the pictures.
-        batch_size: pictures a step.
+        batch_size: pictures a step, of all processes together.
         seed: what all choices are drawn from.
     """
 
@@ -37,10 +39,12 @@ class DeadLeaves:
         self.crop_px, self.batch_size, self.seed = crop_px, batch_size, seed
 
     def batch(self, step: int) -> Tensor:
-        """Return the pictures of ``step``: (batch_size, 3, crop_px, crop_px), RGB, 0..1."""
-        pictures = [
-            self._draw(np.random.default_rng([self.seed, 3, step, i])) for i in range(self.batch_size)
-        ]
+        """Return the pictures of ``step``: (batch_size, 3, crop_px, crop_px), RGB, 0..1.
+
+        Of several processes each gets its share.
+        """
+        mine = ranks.share(range(self.batch_size))
+        pictures = [self._draw(np.random.default_rng([self.seed, 3, step, i])) for i in mine]
         return torch.tensor(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -2,37 +2,37 @@
 
 A recipe says what is learned and how a step's losses are computed; everything else is here. All randomness
 of a step is drawn from (seed, step), so a run that was killed and resumed ends with the same weights, to the
-bit, as one that was not.
+bit, as one that was not. Under ``torchrun`` several processes share each step's batch
+(`stylenorm.training.ranks`), and end with the weights, within rounding, that one would have ended with.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import pickle
+import os
 import signal
 import threading
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from stylenorm.errors import InputError, TrainingError
 from stylenorm.media import atomic_write
+from stylenorm.training import ranks
+from stylenorm.training.batch_statistics import share_statistics
+from stylenorm.training.checkpoints import State
+from stylenorm.training.recipe import Recipe
 
 __all__ = ["LoopConfig", "Recipe", "fit"]
 
-_CHECKPOINT_FORMAT = "stylenorm-checkpoint-1"
 _TUNABLE = ("steps", "learning_rate", "clip")
 _AVERAGED_STEPS = 50  # the progress line shows losses averaged over about so many steps
 
@@ -53,8 +53,9 @@ class LoopConfig:
         sample_every: steps between pictures of samples; 0 for none.
         seed: what all randomness is drawn from.
         resume: go on from the checkpoint in ``out``; without one, start anew.
-        device: where to compute: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one. A run may be
-            resumed on another device; only on the CPU is it the same to the bit.
+        device: where to compute: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one, and under torchrun
+            one for each process. A run may be resumed on another device, and with another number of
+            processes; only on the CPU, and with the same number, is it the same to the bit.
     """
 
     out: Path
@@ -69,115 +70,112 @@ class LoopConfig:
     device: str = "auto"
 
 
-class Recipe(ABC):
-    """What is learned: the model, and the losses of a step.
-
-    Attributes:
-        name: registry name, kebab-case.
-        model: its parameters are trained, its buffers saved.
-    """
-
-    name: str
-    model: nn.Module
-
-    @abstractmethod
-    def to(self, device: torch.device) -> None:
-        """Move the model, and all else that a step computes with, to ``device``."""
-
-    def running(self) -> AbstractContextManager[None]:
-        """Return what holds while steps are made, such as threads that make batches ahead."""
-        return nullcontext()
-
-    def rates(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return the parameters in groups, each with its learning rate in units of the loop's."""
-        return [(list(self.model.parameters()), 1.0)]
-
-    @abstractmethod
-    def config(self) -> Mapping[str, Any]:
-        """Return the settings; all but `tunable` must be the same when a checkpoint is resumed."""
-
-    def tunable(self) -> Collection[str]:
-        """Return the settings that may be changed when a checkpoint is resumed."""
-        return ()
-
-    @abstractmethod
-    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the named, weighted losses of a step; their sum is minimised."""
-
-    @abstractmethod
-    def sample(self, model: nn.Module) -> NDArray[np.uint8]:
-        """Return a picture (H, W, 3) of what the model does now."""
-
-    @abstractmethod
-    def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
-        """Write the results."""
-
-
 def fit(recipe: Recipe, config: LoopConfig) -> None:
     """Train until ``config.steps`` and write the results.
 
     Ctrl-C finishes the step, writes a checkpoint and raises KeyboardInterrupt; run again with ``resume`` to
     go on. A second Ctrl-C does not wait for the step, and leaves the checkpoint before it.
 
-    Raises:
-        TrainingError: the loss is no longer finite, or the checkpoint belongs to another training.
-    """
-    from tqdm import tqdm
+    In a process that ``torchrun`` started, the batch of each step is shared with the others, and the first
+    process alone shows progress and writes.
 
+    Raises:
+        TrainingError: the loss is no longer finite, the checkpoint belongs to another training, or another
+            process is lost.
+    """
     if config.steps < 1:
         raise InputError(f"steps: expected at least 1, got {config.steps}")
+    device = _device(config.device)
     config.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    recipe.to(_device(config.device))
-    state = _State(recipe, config)
-    step = state.load() if config.resume else 0
-    state.check_fresh(config.resume)
+    with ranks.joined(device):
+        recipe.to(device)
+        share_statistics(recipe.model)
+        state = State(
+            recipe,
+            config.out / "checkpoint.pt",
+            average=config.average,
+            seed=config.seed,
+            tunable={key: value for key, value in asdict(config).items() if key in _TUNABLE},
+        )
+        step = state.start(resume=config.resume)
+        try:
+            step = _train(recipe, config, state, step)
+        except ranks.LostProcessError as error:
+            kept = (
+                "the last checkpoint is kept in" if state.path.exists() else "there was no checkpoint yet in"
+            )
+            raise TrainingError(f"{error}; {kept} {config.out}: run again with --resume") from error
+    if ranks.is_first():
+        _write_sample(recipe, state.averaged.module, config.out, step)
+        record = {
+            "recipe": recipe.name,
+            "steps": str(step),
+            "history": json.dumps(state.history),
+            "seed": str(config.seed),
+            "torch": torch.__version__,
+        }
+        with ranks.alone():
+            recipe.finish(state.averaged.module, record)
 
+
+def _train(recipe: Recipe, config: LoopConfig, state: State, step: int) -> int:
+    """Go on from ``step``; return the step that was come to."""
+    from tqdm import tqdm
+
+    parameters = list(recipe.model.parameters())
     shown: dict[str, float] = {}
     last_save = time.monotonic()
-    progress = tqdm(total=config.steps, initial=step, desc=recipe.name, unit="step", dynamic_ncols=True)
+    progress = tqdm(
+        total=config.steps,
+        initial=step,
+        desc=recipe.name,
+        unit="step",
+        dynamic_ncols=True,
+        disable=not ranks.is_first(),
+    )
     with progress, recipe.running(), _HeldInterrupt() as interrupt:
         while step < config.steps:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             for group in state.optimizer.param_groups:
                 group["lr"] = config.learning_rate * group["rate"] * _rate(step, config.steps)
             losses = recipe.losses(step, generator)
-            total = torch.stack(list(losses.values())).sum()
-            if not torch.isfinite(total):
-                terms = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-                raise TrainingError(
-                    f"step {step}: the loss is no longer finite ({terms}); the checkpoint before it is "
-                    f"kept in {state.path}: lower --learning-rate and resume"
-                )
+            terms = torch.stack(list(losses.values()))
             state.optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(recipe.model.parameters(), config.clip, error_if_nonfinite=False)
+            terms.sum().backward()  # type: ignore[no-untyped-call]
+            # What is not finite in one process, and a Ctrl-C that reached one, are so in all from here.
+            came = terms.new_tensor([interrupt.came])
+            *values, interrupted = ranks.averaged(parameters, torch.cat([terms.detach(), came])).tolist()
+            norm = nn.utils.clip_grad_norm_(parameters, config.clip, error_if_nonfinite=False).item()
+            if not math.isfinite(sum(values)) or not math.isfinite(norm):
+                raise TrainingError(_not_finite(step, dict(zip(losses, values, strict=True)), norm, state))
             state.optimizer.step()
             state.update_average()
             step += 1
 
-            for name, value in losses.items():
-                shown[name] = _running(shown.get(name), value.item())
+            for name, value in zip(losses, values, strict=True):
+                shown[name] = _running(shown.get(name), value)
             progress.set_postfix({name: f"{value:.3f}" for name, value in shown.items()}, refresh=False)
             progress.update()
             if time.monotonic() - last_save > config.checkpoint_every_s:
                 state.save(step)
                 last_save = time.monotonic()
-            if config.sample_every and step % config.sample_every == 0:
+            if config.sample_every and step % config.sample_every == 0 and ranks.is_first():
                 _write_sample(recipe, state.averaged.module, config.out, step)
-            if interrupt.came:
+            if interrupted:
                 state.save(step)
                 raise KeyboardInterrupt
     state.save(step)
-    record = {
-        "recipe": recipe.name,
-        "steps": str(step),
-        "history": json.dumps(state.history),
-        "seed": str(config.seed),
-        "torch": torch.__version__,
-    }
-    _write_sample(recipe, state.averaged.module, config.out, step)
-    recipe.finish(state.averaged.module, record)
+    return step
+
+
+def _not_finite(step: int, losses: Mapping[str, float], norm: float, state: State) -> str:
+    terms = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+    what = "loss" if math.isfinite(norm) or not math.isfinite(sum(losses.values())) else "gradient"
+    return (
+        f"step {step}: the {what} is no longer finite ({terms}); the checkpoint before it is "
+        f"kept in {state.path}: lower --learning-rate and resume"
+    )
 
 
 class _HeldInterrupt:
@@ -210,86 +208,12 @@ class _HeldInterrupt:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class _State:
-    """Model, running average and optimiser, and the file that they are kept in."""
-
-    def __init__(self, recipe: Recipe, config: LoopConfig) -> None:
-        self.recipe, self.config = recipe, config
-        self.path = config.out / "checkpoint.pt"
-        # What may change when a run is resumed, from which step on it had which values.
-        self.history: list[list[Any]] = [[0, self.tunable()]]
-        groups = [{"params": parameters, "rate": rate} for parameters, rate in recipe.rates()]
-        self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate)
-        self.averaged = torch.optim.swa_utils.AveragedModel(
-            recipe.model,
-            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average),  # type: ignore[no-untyped-call]
-            use_buffers=False,
-        )
-
-    def update_average(self) -> None:
-        self.averaged.update_parameters(self.recipe.model)
-        for kept, now in zip(self.averaged.module.buffers(), self.recipe.model.buffers(), strict=True):
-            kept.copy_(now)
-
-    def identity(self) -> dict[str, Any]:
-        tunable = self.recipe.tunable()
-        fixed = {key: value for key, value in self.recipe.config().items() if key not in tunable}
-        return {"recipe": self.recipe.name, "average": self.config.average, "seed": self.config.seed, **fixed}
-
-    def tunable(self) -> dict[str, Any]:
-        loop = {key: value for key, value in asdict(self.config).items() if key in _TUNABLE}
-        config = self.recipe.config()
-        return {**loop, **{key: config[key] for key in self.recipe.tunable()}}
-
-    def save(self, step: int) -> None:
-        content = {
-            "format": _CHECKPOINT_FORMAT,
-            "identity": self.identity(),
-            "step": step,
-            "history": self.history,
-            "model": self.recipe.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-        }
-        with atomic_write(self.path, overwrite=True) as file:
-            torch.save(content, file)
-
-    def load(self) -> int:
-        if not self.path.exists():
-            return 0
-        try:
-            content = torch.load(self.path, weights_only=True, map_location="cpu")
-            theirs = content["identity"] if content["format"] == _CHECKPOINT_FORMAT else {}
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError):
-            theirs = {}
-        mine = self.identity()
-        if mine.keys() != theirs.keys():
-            raise TrainingError(f"{self.path}: expected a checkpoint of {self.recipe.name}, got another file")
-        for key, value in mine.items():
-            if theirs[key] != value:
-                raise TrainingError(
-                    f"{self.path} was made with {key} = {theirs[key]}, not {value}: "
-                    "resume with the same settings, or start anew in another folder"
-                )
-        self.recipe.model.load_state_dict(content["model"])
-        self.averaged.load_state_dict(content["averaged"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        torch.set_rng_state(content["random"])
-        step = int(content["step"])
-        self.history = [list(entry) for entry in content["history"]]
-        if self.history[-1][1] != self.tunable():
-            self.history.append([step, self.tunable()])
-        return step
-
-    def check_fresh(self, resume: bool) -> None:
-        if self.path.exists() and not resume:
-            raise TrainingError(f"{self.path} exists: go on with --resume, or start anew in another folder")
-
-
 def _device(name: str) -> torch.device:
+    local = int(os.environ["LOCAL_RANK"]) if ranks.launched() else 0
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
+    elif name == "cuda" and local:
+        name = f"cuda:{local}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -298,6 +222,8 @@ def _device(name: str) -> torch.device:
         raise InputError(
             f"device: expected auto, cpu or a device of this machine, got {name!r}: {reason}"
         ) from error
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     return device
 
 
@@ -314,6 +240,7 @@ def _running(average: float | None, value: float) -> float:
 
 
 def _write_sample(recipe: Recipe, averaged: nn.Module, out: Path, step: int) -> None:
-    pixels = recipe.sample(averaged)
+    with ranks.alone():
+        pixels = recipe.sample(averaged)
     with atomic_write(out / "samples" / f"{step:06d}.png", overwrite=True) as file:
         Image.fromarray(pixels).save(file, format="PNG", compress_level=4)

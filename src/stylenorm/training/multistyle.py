@@ -42,6 +42,7 @@ from stylenorm.perceptual import (
     load_features,
     total_variation,
 )
+from stylenorm.training import ranks
 from stylenorm.training.data import Photos, read_painting
 from stylenorm.training.loop import Recipe
 from stylenorm.zoo import IDENTITY, NetworkFolder
@@ -83,7 +84,7 @@ class MultistyleConfig:
             weights; several separated by commas.
         network: which stylizer network.
         crop_px: side of the training crops.
-        batch_size: crops a step.
+        batch_size: crops a step, of all processes together.
         painting_px: shorter side of the paintings when they are measured; sets the size of the strokes.
         num_scales: scales at which style is compared.
         style_weight: style weight to start from; each painting's own is found from there.
@@ -220,7 +221,9 @@ class Multistyle(Recipe):
         """Return the named, weighted losses of a step."""
         settings, model = self.settings, self.model
         photo = self.photos.batch(step).to(self.device)
-        index = self._draw_styles(step, len(photo), generator)  # on the CPU, so that nothing waits for a GPU
+        # on the CPU, so that nothing waits for a GPU
+        whole_index = self._draw_styles(step, settings.batch_size, generator)
+        index = ranks.share(whole_index)
         painted = model.network(photo, model.style_vectors(index))
         is_identity = index == 0
         error = (painted - photo).square().mean(dim=(1, 2, 3))
@@ -229,6 +232,7 @@ class Multistyle(Recipe):
 
         styled = ~is_identity
         zero = error.new_zeros(())
+        off_target = error.new_zeros(len(index))
         losses = {
             "content": zero,
             "style": zero,
@@ -244,7 +248,8 @@ class Multistyle(Recipe):
             losses["content"] = terms.content.sum() / len(index)
             losses["style"] = (weights * terms.style).sum() / len(index)
             losses["variation"] = settings.tv_weight * total_variation(painted).sum() / len(index)
-            self._balance(rows, terms.content.detach())
+            off_target[chosen] = settings.content_target - terms.content.detach()
+        self._balance(whole_index.to(self.device), ranks.whole(off_target))
         return losses
 
     @torch.no_grad()
@@ -319,11 +324,11 @@ class Multistyle(Recipe):
         return torch.where(is_identity, 0, index)
 
     @torch.no_grad()
-    def _balance(self, rows: Tensor, content: Tensor) -> None:
+    def _balance(self, rows: Tensor, off_target: Tensor) -> None:
+        """Move style weights by how far each sample's content is from what is wanted, (N,) of the batch."""
         start = np.log(self.settings.style_weight)
         low, high = (start + float(np.log(factor)) for factor in _STYLE_WEIGHT_RANGE)
-        change = _BALANCE_RATE * (self.settings.content_target - content)
-        self.model.log_weights.index_add_(0, rows, change).clamp_(low, high)
+        self.model.log_weights.index_add_(0, rows, _BALANCE_RATE * off_target).clamp_(low, high)
 
 
 def _machine(device: torch.device) -> str:

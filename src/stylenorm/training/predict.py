@@ -27,6 +27,7 @@ from stylenorm.errors import InputError
 from stylenorm.export import export_predictor, load_network
 from stylenorm.networks import StylePredictor
 from stylenorm.perceptual import PerceptualLoss, load_distilled, load_features, total_variation
+from stylenorm.training import ranks
 from stylenorm.training.data import Photos
 from stylenorm.training.loop import Recipe
 from stylenorm.zoo import NetworkFolder
@@ -50,7 +51,7 @@ class PredictConfig:
             weights; several separated by commas.
         crop_px: side of the crops of photos.
         painting_px: side of the crops of paintings; strokes come out as large, in pixels, as they are here.
-        num_paintings: paintings a step.
+        num_paintings: paintings a step, of all processes together.
         photos_each: photos a step that are painted in each of them.
         num_scales: scales at which style is compared.
         style_weight: weight of the style loss; content counts 1.
@@ -187,13 +188,14 @@ class Predict(Recipe):
         """The step's paintings, or photos in their place, some with other colours."""
         as_photo = torch.rand(1, generator=generator).item() < self.settings.photo_share
         x = (self.unpainted if as_photo else self.paintings).batch(step)
-        changed = [
-            recolored(picture, generator)
+        changes = [
+            _Recoloring.draw(generator)
             if torch.rand(1, generator=generator).item() < self.settings.recolor_share
-            else picture
-            for picture in x
+            else None
+            for _ in range(self.settings.num_paintings)
         ]
-        return torch.stack(changed)
+        pairs = zip(x, ranks.share(changes), strict=True)
+        return torch.stack([picture if change is None else change(picture) for picture, change in pairs])
 
     @torch.no_grad()
     def _calibrate(self) -> None:
@@ -209,14 +211,27 @@ class Predict(Recipe):
         self.model.calibrate(torch.cat(measured), torch.from_numpy(np.stack(styles)))
 
 
-def recolored(picture: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a picture (3, H, W) with channels exchanged, light turned, contrast and gamma changed."""
-    order = torch.randperm(3, generator=generator)
-    invert, gamma, contrast, level = torch.rand(4, generator=generator).tolist()
-    x = picture[order]
-    if invert < 0.15:
-        x = 1 - x
-    x = x.clamp(1e-3, 1) ** (2 ** (1.2 * gamma - 0.6))
-    middle = x.mean(dim=(1, 2), keepdim=True)
-    stretched: Tensor = (x - middle) * (0.6 + 0.7 * contrast) + middle + 0.2 * (level - 0.5)
-    return stretched.clamp(0, 1)
+@dataclass(frozen=True)
+class _Recoloring:
+    """Channels exchanged, light turned, contrast and gamma changed."""
+
+    order: Tensor
+    invert: float
+    gamma: float
+    contrast: float
+    level: float
+
+    @classmethod
+    def draw(cls, generator: torch.Generator) -> _Recoloring:
+        order = torch.randperm(3, generator=generator)
+        return cls(order, *torch.rand(4, generator=generator).tolist())
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """Return ``picture`` (3, H, W), RGB 0..1, with other colours."""
+        x = picture[self.order]
+        if self.invert < 0.15:
+            x = 1 - x
+        x = x.clamp(1e-3, 1) ** (2 ** (1.2 * self.gamma - 0.6))
+        middle = x.mean(dim=(1, 2), keepdim=True)
+        stretched: Tensor = (x - middle) * (0.6 + 0.7 * self.contrast) + middle + 0.2 * (self.level - 0.5)
+        return stretched.clamp(0, 1)

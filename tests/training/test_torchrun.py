@@ -1,0 +1,149 @@
+"""Several processes: the result of one, whatever becomes of the others, and no author has to think of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from stylenorm.errors import InputError, TrainingError
+from stylenorm.training import Photos, ranks
+from tests.training.together import RECIPES, STEPS, train
+
+ROOT = Path(__file__).parents[2]
+# Of how far the training moved the weights. Measured: 5e-4 in predict, whose weights without a gradient to
+# speak of Adam moves by the sign of their rounding, 2e-6 in the others; on half the batch 0.03 or more.
+TOLERANCE = 2e-3
+RUN = ("-m", "tests.training.together")
+
+
+def environment(**more: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+
+
+def two_processes(*arguments: object) -> None:
+    """What torchrun does, without its own start."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    command = [sys.executable, *RUN, *map(str, arguments)]
+    workers = [
+        subprocess.Popen(
+            command,
+            env=environment(RANK=rank, LOCAL_RANK=rank, **meeting),
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    for worker in workers:
+        _, errors = worker.communicate(timeout=280)
+        assert worker.returncode == 0, errors[-3000:]
+
+
+def checkpoint(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    content: dict[str, dict[str, torch.Tensor]] = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return content
+
+
+def difference(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
+    names = [name for name, value in a.items() if value.is_floating_point()]
+    return float(sum((a[name] - b[name]).square().sum().item() for name in names) ** 0.5)
+
+
+@pytest.fixture(scope="module")
+def by_two(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every recipe, trained by two processes."""
+    out = tmp_path_factory.mktemp("by-two")
+    two_processes(material, out, *RECIPES)
+    return out
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_processes_are_one_with_the_doubled_batch(
+    name: str, by_two: Path, material: Path, tmp_path: Path
+) -> None:
+    start = RECIPES[name](material, tmp_path / "start").model.state_dict()
+    train(name, material, tmp_path)
+    one, two = checkpoint(tmp_path / name), checkpoint(by_two / name)
+    for part in ("model", "averaged"):
+        assert one[part].keys() == two[part].keys()
+    moved = difference(one["model"], start)
+    assert difference(one["model"], two["model"]) < TOLERANCE * moved
+    # of two processes the first alone writes, once
+    assert {p.name for p in (by_two / name).rglob("*.png")} >= {"000002.png", "000004.png"}
+
+
+def test_a_killed_process_ends_the_training_and_the_checkpoint_goes_on(
+    by_two: Path, material: Path, tmp_path: Path
+) -> None:
+    name = "multistyle"
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *RUN]
+    killed = subprocess.run(
+        [sys.executable, *command, str(material), str(tmp_path), name, "killed"],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert killed.returncode != 0
+    # Which comes first: the first process notices that the second is gone, or torchrun stops it, too.
+    assert "lost one of the 2 processes" in killed.stderr or "SIGTERM" in killed.stderr, killed.stderr
+    assert checkpoint(tmp_path / name)["step"] == 3
+
+    alone = tmp_path / "alone"
+    shutil.copytree(tmp_path / name, alone / name)
+    two_processes(material, tmp_path, name, "--resume")
+    again, whole = (checkpoint(folder / name) for folder in (tmp_path, by_two))
+    assert again["step"] == whole["step"] == STEPS
+    for parameter, value in whole["model"].items():
+        assert torch.equal(value, again["model"][parameter]), parameter
+
+    train(name, material, alone, resume=True)
+    start = RECIPES[name](material, tmp_path / "start").model.state_dict()
+    resumed = checkpoint(alone / name)
+    assert difference(resumed["model"], whole["model"]) < TOLERANCE * difference(resumed["model"], start)
+
+
+class Two:
+    """This process as the second of two."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ranks, "count", lambda: 2)
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+
+
+def test_shares_are_equal_parts_in_order(monkeypatch: pytest.MonkeyPatch, material: Path) -> None:
+    def batch(size: int) -> torch.Tensor:
+        return Photos(material / "photos", crop_px=32, batch_size=size, seed=0, num_held_out=3).batch(1)
+
+    whole = batch(4)
+    Two(monkeypatch)
+    assert torch.equal(batch(4), whole[2:])
+    assert ranks.share(["a", "b", "c", "d"]) == ["c", "d"]
+    with pytest.raises(InputError, match=r"2 processes can share equally, got 3 pictures: .* multiple of 2"):
+        batch(3)
+
+
+def test_processes_that_do_not_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("connection refused\nmore")
+
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "there"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.distributed, "rendezvous", refuse)
+    assert not ranks.is_first()
+    with (
+        pytest.raises(TrainingError, match="2 processes to meet at there:1, got: connection refused"),
+        ranks.joined(torch.device("cpu")),
+    ):
+        pass

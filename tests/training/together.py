@@ -1,0 +1,170 @@
+"""What the processes of `test_torchrun` run: every recipe at toy size, each in a folder of its own.
+
+    torchrun --standalone --nproc-per-node 2 -m tests.training.together MATERIAL OUT NAME... [--resume]
+
+``killed`` after a name: at step 3 the second process ends itself as nothing can catch.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stylenorm.errors import TrainingError
+from stylenorm.networks import NetworkConfig
+from stylenorm.training import (
+    Learn,
+    LearnConfig,
+    LoopConfig,
+    Multistyle,
+    MultistyleConfig,
+    Painting,
+    Photos,
+    Predict,
+    PredictConfig,
+    Recipe,
+    fit,
+    ranks,
+)
+from tests.engines.tiny_network import tiny_network
+
+STEPS = 4
+LEARNING_RATE = 1e-3
+
+
+class Batchy(Recipe):
+    """Batch norms of every kind, and a parameter that only one sample of the batch has a gradient for."""
+
+    name = "batchy"
+
+    def __init__(self, photos: Path) -> None:
+        self.photos = Photos(photos, crop_px=16, batch_size=4, seed=0, num_held_out=1)
+        torch.manual_seed(0)
+        self.model = nn.ModuleDict(
+            {
+                "conv": nn.Conv2d(3, 4, 3, bias=False),
+                "norm": nn.BatchNorm2d(4),
+                "deep": nn.BatchNorm3d(4, momentum=None),
+                "flat": nn.BatchNorm1d(4, affine=False),
+                "unused": nn.Linear(2, 2),
+            }
+        )
+        nn.init.constant_(self.model["norm"].bias, 0.5)
+        self.model.register_parameter("rare", nn.Parameter(torch.ones(4)))
+
+    def to(self, device: torch.device) -> None:
+        self.model.to(device)
+
+    def config(self) -> Mapping[str, object]:
+        return {}
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        photo = self.photos.batch(step)
+        chosen = ranks.share(torch.arange(4) == int(torch.randint(4, (1,), generator=generator)))
+        y = F.relu(self.model["norm"](self.model["conv"](photo)))
+        y = self.model["deep"](y[:, :, None])[:, :, 0]
+        means = self.model["flat"]((y**2).mean(dim=(2, 3)))
+        losses = {"size": (y - means[..., None, None]).abs().mean()}
+        if chosen.any():
+            losses["size"] = losses["size"] + (self.model.rare * y[chosen].mean(dim=(2, 3))).sum() / len(
+                photo
+            )
+        return losses
+
+    def sample(self, model: nn.Module) -> NDArray[np.uint8]:  # noqa: ARG002
+        return np.zeros((2, 2, 3), np.uint8)
+
+    def finish(self, model: nn.Module, record: Mapping[str, str]) -> None: ...
+
+
+def multistyle(material: Path, out: Path) -> Recipe:
+    config = MultistyleConfig(
+        photos=material / "photos",
+        features=str(material / "features"),
+        network=NetworkConfig("quarter", 8, 1),
+        crop_px=48,
+        batch_size=4,
+        painting_px=48,
+        warmup_steps=3,
+        num_held_out=4,
+    )
+    paintings = [Painting(path, f"style-{path.stem}") for path in sorted((material / "paintings").glob("*"))]
+    return Multistyle(config, paintings, out)
+
+
+def predict(material: Path, out: Path) -> Recipe:
+    config = PredictConfig(
+        network=tiny_network().path,
+        photos=material / "photos",
+        paintings=material / "photos",
+        features=str(material / "features"),
+        crop_px=48,
+        painting_px=64,
+        num_held_out=4,
+    )
+    return Predict(config)
+
+
+def learn(material: Path, out: Path) -> Recipe:
+    config = LearnConfig(features=str(material / "features"), crop_px=48, stroke_px=48)
+    painting = material / "paintings" / "0.png"
+    return Learn(config, painting, "mine", out / "mine.safetensors", network=tiny_network())
+
+
+RECIPES: dict[str, Callable[[Path, Path], Recipe]] = {
+    "batchy": lambda material, _: Batchy(material / "photos"),
+    "learn": learn,
+    "multistyle": multistyle,
+    "predict": predict,
+}
+
+
+def train(name: str, material: Path, out: Path, *, resume: bool = False, kill_at: int | None = None) -> None:
+    """Train; the results are the checkpoint, since exports are tested elsewhere and take their time."""
+    recipe = RECIPES[name](material, out / name)
+    recipe.finish = Batchy.finish.__get__(recipe)  # type: ignore[method-assign]
+    losses = recipe.losses
+
+    def watched(step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        if step == kill_at and not ranks.is_first():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return losses(step, generator)
+
+    recipe.losses = watched  # type: ignore[method-assign]
+    fit(
+        recipe,
+        LoopConfig(
+            out / name,
+            steps=STEPS,
+            sample_every=2,
+            checkpoint_every_s=0.0,
+            learning_rate=LEARNING_RATE,
+            resume=resume,
+            device="cpu",
+        ),
+    )
+
+
+def main(material: str, out: str, *names: str) -> None:
+    torch.set_num_threads(1)
+    for name in names:
+        if name not in RECIPES:
+            continue
+        kill_at = 3 if "killed" in names else None
+        train(name, Path(material), Path(out), resume="--resume" in names, kill_at=kill_at)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except TrainingError as error:
+        sys.exit(f"TrainingError: {error}")
