@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,10 +33,17 @@ _FORMAT = "stylenorm-arm-1"  # changes when the same settings would give other n
 
 @dataclass(frozen=True)
 class Arm:
-    """What an arm leaves: numbers for the figures, and tensors (a trained network) for other experiments."""
+    """What an arm leaves.
+
+    Attributes:
+        numbers: for the figures and the verdict.
+        tensors: a trained network, for other experiments.
+        cpu_s: processor time that it took; the bench measures it.
+    """
 
     numbers: dict[str, Any]
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    cpu_s: float = 0.0
 
 
 class Bench:
@@ -51,6 +59,7 @@ class Bench:
         pictures: what the experiment has to show, by name: (H, W, 3) uint8.
         num_found: arms that were finished before.
         num_run: arms that were run.
+        cpu_s: processor time of all of them, when they were run.
     """
 
     def __init__(
@@ -59,6 +68,7 @@ class Bench:
         self.out, self.material, self.device = out, material, torch.device(device)
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.num_found = self.num_run = 0
+        self.cpu_s = self._spent_s = 0.0
         self._quiet = quiet
         self._bar: Any = None
 
@@ -103,11 +113,16 @@ class Bench:
         path = self.out / "arms" / f"{label}-{digest}.json"
         found = _read(path)
         if found is None:
+            started, inner = time.process_time(), self._spent_s
             found = compute()
+            own_s = time.process_time() - started - (self._spent_s - inner)  # arms within it have their own
+            self._spent_s += own_s
+            found = replace(found, cpu_s=round(own_s, 1))
             _write(path, text, found)
             self.num_run += 1
         else:
             self.num_found += 1
+        self.cpu_s += found.cpu_s
         if self._bar is not None:
             self._bar.set_postfix_str("", refresh=False)
             self._bar.update()
@@ -128,7 +143,7 @@ def _read(path: Path) -> Arm | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         tensors = load_file(tensors_path) if content["tensors"] else {}
-        return Arm(dict(content["numbers"]), tensors)
+        return Arm(dict(content["numbers"]), tensors, float(content["cpu_s"]))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(
             f"{path}: expected a finished arm ({error!r}); delete the file to run it again"
@@ -141,6 +156,11 @@ def _write(path: Path, settings: str, arm: Arm) -> None:
     if arm.tensors:  # first, so that an arm whose numbers are there is whole
         with atomic_write(path.with_suffix(".safetensors"), overwrite=True) as file:
             file.write(save({name: tensor.cpu().contiguous() for name, tensor in arm.tensors.items()}))
-    content = {"settings": json.loads(settings), "tensors": bool(arm.tensors), "numbers": arm.numbers}
+    content = {
+        "settings": json.loads(settings),
+        "cpu_s": arm.cpu_s,
+        "tensors": bool(arm.tensors),
+        "numbers": arm.numbers,
+    }
     with atomic_write(path, overwrite=True) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())

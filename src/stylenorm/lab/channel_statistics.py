@@ -151,11 +151,12 @@ def _measure(bench: Bench, settings: StatisticsSettings) -> Arm:
         for norm, row in remaining_change(photo).items():
             for change, value in row.items():
                 remaining.setdefault(norm, {}).setdefault(change, []).append(round(value, 5))
-    painting = bench.material.painting(settings.painting_px)
+    painting = bench.material.painting(settings.painting_px).to(bench.device)
     matched: dict[str, dict[str, list[float]]] = {"mean": {}, "mean and deviation": {}}
-    network = bench.material.networks()[0]
+    network = bench.material.networks()[0].to(bench.device)
     with torch.no_grad():
-        of_photos, of_painting = (network(x, network.style_taps) for x in (photos, painting))
+        of_photos = network(photos.to(bench.device), network.style_taps)
+        of_painting = network(painting, network.style_taps)
     for tap in network.style_taps:
         for what, taps in matched.items():
             taps[f"{network.name} {tap}"] = share_of_style(

@@ -111,7 +111,7 @@ def _section(experiment: Experiment, result: Result) -> str:
 
 
 def _how(content: Mapping[str, Any]) -> str:
-    machine, material = content["machine"], content["material"]
+    machine, material, arms = content["machine"], content["material"], content["arms"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     shown = {
         "size": content["size"],
@@ -120,8 +120,7 @@ def _how(content: Mapping[str, Any]) -> str:
         f"{', '.join(material['features'])}",
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['device']}, {machine['system']}",
         "versions": f"Python {machine['python']}, {versions}",
-        "took": f"{content['seconds']:.0f} s for {content['arms']['run']} arms, "
-        f"{content['arms']['found_finished']} more were finished before",
+        "took": f"{arms['cpu_s']:.0f} s of processor time for {arms['run'] + arms['found_finished']} arms",
     }
     return _definitions(shown)
 

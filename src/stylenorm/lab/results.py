@@ -14,7 +14,6 @@ import io
 import json
 import os
 import platform
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,7 +45,7 @@ class Result:
     Attributes:
         name: of the experiment.
         content: what ``result.json`` holds: ``size``, ``settings``, ``material``, ``numbers``, ``machine``,
-            ``seconds``.
+            ``arms``.
         pictures: files, by name.
     """
 
@@ -82,7 +81,7 @@ def run_experiment(bench: Bench, name: str, size: Size) -> Result:
     experiment = find_experiment(name)
     bench.pictures.clear()
     settings = experiment.sizes[size]
-    started, found_before, run_before = time.monotonic(), bench.num_found, bench.num_run
+    found_before, run_before, cpu_before = bench.num_found, bench.num_run, bench.cpu_s
     with bench:
         numbers = experiment.run(bench, settings)
     numbers = json.loads(json.dumps(numbers))  # as it will be read again
@@ -95,8 +94,11 @@ def run_experiment(bench: Bench, name: str, size: Size) -> Result:
         "settings": asdict(settings),
         "material": bench.material.describe(),
         "machine": _machine(str(bench.device)),
-        "seconds": round(time.monotonic() - started, 1),
-        "arms": {"run": bench.num_run - run_before, "found_finished": bench.num_found - found_before},
+        "arms": {
+            "run": bench.num_run - run_before,
+            "found_finished": bench.num_found - found_before,
+            "cpu_s": round(bench.cpu_s - cpu_before, 1),
+        },
         "numbers": numbers,
     }
     folder = bench.out / name

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylenorm.errors import TrainingError, UnknownNameError
+from stylenorm.errors import InputError, TrainingError, UnknownNameError
 from stylenorm.lab.bench import Arm, Bench
 from stylenorm.lab.material import PhotoPool
 from stylenorm.lab.preparing import prepare
@@ -156,12 +156,19 @@ def train_generator(bench: Bench, arm: GeneratorArm) -> tuple[dict[str, Any], nn
         ``style`` and ``objective`` at the end, in evaluation mode and with statistics of the batch.
 
     Raises:
+        InputError: it was trained by another version of the package.
         TrainingError: the loss is no longer finite.
     """
     settings = {"arm": asdict(arm), "material": bench.material.identity()}
     found = bench.arm(arm.label, settings, lambda: _train(bench, arm))
     network = build_generator(arm).to(bench.device)
-    network.load_state_dict(found.tensors)
+    try:
+        network.load_state_dict(found.tensors)
+    except RuntimeError as error:
+        raise InputError(
+            f"{arm.label}: expected the weights of this network, got those of another version; delete its files "
+            f"in {bench.out / 'arms'} to train it again"
+        ) from error
     return found.numbers, network.eval()
 
 
