@@ -166,8 +166,8 @@ def train_generator(bench: Bench, arm: GeneratorArm) -> tuple[dict[str, Any], nn
         network.load_state_dict(found.tensors)
     except RuntimeError as error:
         raise InputError(
-            f"{arm.label}: expected the weights of this network, got those of another version; delete its files "
-            f"in {bench.out / 'arms'} to train it again"
+            f"{arm.label}: expected the weights of this network, got those of another version; delete its "
+            f"files in {bench.out / 'arms'} to train it again"
         ) from error
     return found.numbers, network.eval()
 
