@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from stylenorm.cli import learn, train
+from stylenorm.cli import learn, recipes, train
 from stylenorm.cli.configurations import REQUIRED, read_fields
 from stylenorm.cli.paintings import read_paintings
 from stylenorm.errors import InputError, PictureError, UnknownNameError
 from tests.cli.conftest import Run, write_photo
 from tests.engines.tiny_network import needs
+from tests.perceptual.darknets import write_features
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,10 @@ def _torch() -> None:
 
 @pytest.mark.parametrize(
     "config",
-    [train._MULTISTYLE, train._PREDICT, train._DISTILL, train._NETWORK, train._LOOP, learn._CONFIG],
+    [
+        *(train._MULTISTYLE, train._PREDICT, train._DISTILL, train._NETWORK, train._LOOP, learn._CONFIG),
+        *recipes.CONFIGS.values(),
+    ],
     ids=lambda config: config[1],
 )
 def test_what_is_read_from_the_source_is_the_class(config: tuple[str, str]) -> None:
@@ -143,6 +147,76 @@ def test_train_with_mistakes_is_one_line(run: Run, paintings: Path, tmp_path: Pa
     assert done.code == 1
     assert len(done.lines) == 1
     assert "photos" in done.err
+
+
+@pytest.fixture
+def one_picture(paintings: Path, tmp_path: Path) -> list[str]:
+    for i in range(3):
+        write_photo(tmp_path / "photos" / f"{i}.png", 40, 48)
+    (tmp_path / "features").mkdir()
+    write_features(tmp_path / "features")
+    toy = ("--features", str(tmp_path / "features"), "--crop-px", "32", "--batch-size", "1", "--steps", "1")
+    return [*toy, "--sample-every", "0", "--out", str(tmp_path / "out")]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (["johnson", "--width", "2", "--num-blocks", "0"], "--style great-wave"),
+        (["ulyanov", "--pyramid", "2", "--name", "mine"], "--style mine"),
+        (["texture", "--pyramid", "2"], "texture.onnx"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_recipe_of_one_picture_runs(
+    run: Run,
+    paintings: Path,
+    one_picture: list[str],
+    tmp_path: Path,
+    recipe: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from stylenorm.training import Johnson, Texture, Ulyanov
+
+    finished = []
+    for kind in (Johnson, Ulyanov, Texture):  # what they end in: tests/training/test_generators.py
+        monkeypatch.setattr(kind, "finish", lambda self, *_: finished.append(self))
+    painting = str(paintings / "katsushika-hokusai--great-wave.png")
+    if recipe[0] == "texture":
+        what = ["--picture", painting, "--picture-px", "32"]
+    else:
+        what = ["--painting", painting, "--photos", str(tmp_path / "photos"), "--num-held-out", "2"]
+        what += ["--painting-px", "32"]
+    done = run("train", *recipe, *what, *one_picture)
+    assert done.code == 0, done.err
+    assert message in done.out.decode()
+    assert [kind.name for kind in finished] == [recipe[0]]
+    assert (tmp_path / "out" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--norm", "instant"], "unknown norm 'instant': did you mean 'instance'"),
+        (["--painting", "nowhere.jpg"], "nowhere.jpg"),
+        (["--name", "Great Wave"], "kebab-case"),
+        (["--crop-px", "8"], "crop_px: expected at least 16"),
+    ],
+)
+def test_a_recipe_of_one_picture_with_mistakes_is_one_line(
+    run: Run, paintings: Path, one_picture: list[str], tmp_path: Path, changes: list[str], message: str
+) -> None:
+    what = [
+        "--painting",
+        str(paintings / "edvard-munch--the-scream.jpg"),
+        "--photos",
+        str(tmp_path / "photos"),
+    ]
+    done = run("train", "johnson", *what, "--num-held-out", "1", *one_picture, *changes)
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert message in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_record_names_no_folders(monkeypatch: pytest.MonkeyPatch) -> None:

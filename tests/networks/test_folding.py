@@ -51,7 +51,7 @@ def with_measured_statistics(network: JohnsonNetwork2016, x: Tensor) -> nn.Modul
     hooks = [
         module.norm.register_forward_pre_hook(lambda _, inputs: measured.append(inputs[0]))
         for module in network.modules()
-        if isinstance(module, NormConv2d)
+        if isinstance(module, NormConv2d) and not isinstance(module.norm, nn.Identity)
     ]
     network(x)
     for hook in hooks:

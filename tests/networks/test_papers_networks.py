@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -57,7 +58,8 @@ def plain_johnson(network: JohnsonNetwork2016, photo: Tensor, enlarge: str) -> T
     edge, inside = ("zeros", "valid") if network.padding == "start" else (network.padding,) * 2
     x = 2 * photo - 1
     if network.padding == "start":
-        x = F.pad(x, (8 * network.num_blocks,) * 4, mode="reflect")
+        pad = 8 * network.num_blocks
+        x = torch.from_numpy(np.pad(x.numpy(), [(0, 0), (0, 0), (pad, pad), (pad, pad)], mode="reflect"))
     for i, stride in enumerate((1, 2, 2)):
         x = F.relu(plain_layer(x, w, f"down.{i}", norm, edge, stride))
     for i in range(network.num_blocks):
@@ -71,7 +73,7 @@ def plain_johnson(network: JohnsonNetwork2016, photo: Tensor, enlarge: str) -> T
         else:
             x = plain_conv(F.interpolate(x, scale_factor=2, mode="nearest"), w, f"up.{i}.conv", edge)
         x = F.relu(plain_norm(x, w, f"up.{i}.norm", norm))
-    return 0.5 + 0.5 * torch.tanh(plain_conv(x, w, "last", edge))
+    return 0.5 + 0.5 * torch.tanh(plain_conv(x, w, "last.conv", edge))
 
 
 @pytest.mark.parametrize("norm", sorted(NORMS))
@@ -83,6 +85,13 @@ def test_johnson_is_the_table_of_its_docstring(norm: str, padding: str, enlarge:
     painted = network(photo)
     assert painted.shape == photo.shape
     assert_close(painted, plain_johnson(network, photo, enlarge))
+
+
+def test_johnson_mirrors_a_picture_smaller_than_its_padding_again_and_again() -> None:
+    network = JohnsonNetwork2016("instance", 2, 2)
+    random_weights(network)
+    photo = torch.rand(1, 3, 4, 12, dtype=torch.float64)
+    assert_close(network(photo), plain_johnson(network, photo, "transposed"))
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -164,6 +173,7 @@ def test_conv_on_doubled_pads_like_conv_on_the_doubled_picture(padding: str, hei
 @pytest.mark.parametrize("size", [(17, 21), (33, 18)], ids=str)
 def test_any_size_in_the_same_size_out(size: tuple[int, int]) -> None:
     photo = torch.rand(2, 3, *size)
+    assert JohnsonNetwork2016("group", 2, 2)(photo[..., :1, :3]).shape == (2, 3, 1, 3)
     noise = torch.rand(2, 9, *size)
     for painted in (JohnsonNetwork2016("instance", 4, 2)(photo), UlyanovNetwork("instance", 3)(photo, noise)):
         assert painted.shape == photo.shape
@@ -207,8 +217,8 @@ def test_what_cannot_be_built_or_painted_is_named() -> None:
         NormConv2d(1, 1, 5, norm="none", enlarge="nearest")
     with pytest.raises(InputError, match="keeps the size"):
         NormConv2d(1, 1, norm="none", padding="valid", enlarge="nearest")
-    with pytest.raises(ShapeError, match="at least 17"):
-        JohnsonNetwork2016(num_blocks=2, width=1)(torch.rand(1, 3, 16, 40))
+    with pytest.raises(ShapeError, match="at least 5"):
+        JohnsonNetwork2016(width=1, num_blocks=0, padding="reflect")(torch.rand(1, 3, 4, 40))
     photo = torch.rand(1, 3, 16, 16)
     network = UlyanovNetwork(num_scales=2, padding="reflect")
     with pytest.raises(ShapeError, match=r"noise: expected \(N, 6, H, W\), got None"):

@@ -28,7 +28,7 @@ from stylenorm.errors import InputError, UnknownNameError
 if TYPE_CHECKING:
     from stylenorm.training.multistyle import Painting
 
-__all__ = ["check_name", "kebab", "read_paintings"]
+__all__ = ["check_name", "kebab", "named_painting", "read_paintings"]
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _RESERVED = ("all", "identity")
@@ -49,7 +49,6 @@ def read_paintings(folder: Path, listed: Path | None) -> list[Painting]:
         UnknownNameError: a table has a key that means nothing.
     """
     from stylenorm.media import find_pictures
-    from stylenorm.training.multistyle import Painting
 
     pictures = find_pictures(folder)
     if listed is not None:
@@ -58,17 +57,26 @@ def read_paintings(folder: Path, listed: Path | None) -> list[Painting]:
         raise InputError(f"{folder}: expected paintings (artist--title.jpg), found no pictures")
     paintings: dict[str, Painting] = {}
     for path in pictures:
-        artist, dashes, title = path.stem.partition("--")
-        name = kebab(title if dashes else path.stem)
+        painting = named_painting(path)
+        name = painting.name
         if name in paintings:
             raise InputError(
                 f"{path}: the style {name!r} exists already, from {paintings[name].path.name}; "
                 "rename one, or name the styles in a list (--styles FILE.toml)"
             )
         check_name(name, str(path))
-        texts = {"artist": _words(artist), "title": _words(title)} if dashes else {"title": _words(path.stem)}
-        paintings[name] = Painting(path, name, **texts)
+        paintings[name] = painting
     return list(paintings.values())
+
+
+def named_painting(path: Path) -> Painting:
+    """Return a painting with what its file's name says: ``artist--title.jpg``, or a title alone."""
+    from stylenorm.training.multistyle import Painting
+
+    artist, dashes, title = path.stem.partition("--")
+    if dashes:
+        return Painting(path, kebab(title), artist=_words(artist), title=_words(title))
+    return Painting(path, kebab(path.stem), title=_words(path.stem))
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -11,13 +11,14 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylenorm.cli.recipes import add_recipes
 from stylenorm.cli.usage import as_usage
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from stylenorm.training.loop import Recipe
 
-__all__ = ["HELP", "add_arguments", "recorded_command", "run"]
+__all__ = ["HELP", "add_arguments", "fit_recipe", "recorded_command", "run", "values_of"]
 
 HELP = "learn styles from paintings (needs torch)"
 EPILOG = """example:
@@ -83,6 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(recipe.add_argument_group("network"), _NETWORK)
     add_fields(recipe.add_argument_group("training"), loop)
 
+    add_recipes(add_recipe, add_config, loop)
+
     recipe = add_recipe(
         "predict",
         "the predictor that makes any picture a style",
@@ -127,15 +130,15 @@ def train_multistyle(options: argparse.Namespace) -> int:
     from stylenorm.networks import NetworkConfig
     from stylenorm.training.multistyle import Multistyle, MultistyleConfig
 
-    network = NetworkConfig(**_values(_NETWORK, options))
-    config = MultistyleConfig(network=network, **_values(_MULTISTYLE, options))
+    network = NetworkConfig(**values_of(_NETWORK, options))
+    config = MultistyleConfig(network=network, **values_of(_MULTISTYLE, options))
     with as_usage():
         paintings = read_paintings(options.paintings, options.styles)
         others = read_paintings(options.others, None) if options.others else []
     known = {painting.path.name for painting in paintings}
     others = [painting for painting in others if painting.path.name not in known]
     recipe = Multistyle(config, paintings, options.out, recorded_command(), others)
-    code = _fit(recipe, options)
+    code = fit_recipe(recipe, options)
     if code == 0:
         for path, reason in recipe.photos.unreadable.items():
             print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
@@ -154,8 +157,8 @@ def train_predict(options: argparse.Namespace) -> int:
     """
     from stylenorm.training.predict import Predict, PredictConfig
 
-    recipe = Predict(PredictConfig(**_values(_PREDICT, options)), recorded_command())
-    code = _fit(recipe, options)
+    recipe = Predict(PredictConfig(**values_of(_PREDICT, options)), recorded_command())
+    code = fit_recipe(recipe, options)
     if code == 0:
         print(f"{options.network}: paint with: stylenorm stylize --network {options.network} --style PICTURE")
     return code
@@ -169,16 +172,17 @@ def train_distill(options: argparse.Namespace) -> int:
     """
     from stylenorm.training.distill import DistillConfig, distill
 
-    record = distill(DistillConfig(**_values(_DISTILL, options)), recorded_command())
+    record = distill(DistillConfig(**values_of(_DISTILL, options)), recorded_command())
     print(f"{options.out}: distilled.safetensors; errors on held-out pictures: {record['held_out_error']}")
     return 0
 
 
-def _fit(recipe: Recipe, options: argparse.Namespace) -> int:
+def fit_recipe(recipe: Recipe, options: argparse.Namespace) -> int:
+    """Run the loop as the options say; return the exit code."""
     from stylenorm.training.loop import LoopConfig, fit
 
     try:
-        fit(recipe, LoopConfig(**_values(_LOOP, options)))
+        fit(recipe, LoopConfig(**values_of(_LOOP, options)))
     except KeyboardInterrupt:
         print("stylenorm: interrupted; the same command with --resume goes on from here", file=sys.stderr)
         return 130
@@ -201,7 +205,8 @@ def recorded_command() -> str:
     return shlex.join(["stylenorm", *words])
 
 
-def _values(config: _Config, options: argparse.Namespace) -> dict[str, Any]:
+def values_of(config: _Config, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the values that the options have for a configuration's fields."""
     from stylenorm.cli.configurations import read_fields
 
     return {field.name: getattr(options, field.name) for field in read_fields(*config)}

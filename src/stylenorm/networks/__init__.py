@@ -1,6 +1,7 @@
 """The networks: one paper, one file."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from stylenorm.errors import UnknownNameError
 from stylenorm.networks.folding import fold_batch_norm
@@ -9,11 +10,13 @@ from stylenorm.networks.johnson_2016 import JohnsonNetwork2016
 from stylenorm.networks.normalizing import NORMS, PADDINGS, NormConv2d, make_norm
 from stylenorm.networks.predictor import StylePredictor
 from stylenorm.networks.quarter import QuarterNetwork
+from stylenorm.networks.single import GENERATORS, SingleStyleConfig, SingleStyleNetwork
 from stylenorm.networks.stylizer import NetworkConfig, StylizerNetwork
 from stylenorm.networks.ulyanov import UlyanovNetwork
 
 __all__ = [
     "FAMILIES",
+    "GENERATORS",
     "NORMS",
     "PADDINGS",
     "JohnsonNetwork",
@@ -21,9 +24,12 @@ __all__ = [
     "NetworkConfig",
     "NormConv2d",
     "QuarterNetwork",
+    "SingleStyleConfig",
+    "SingleStyleNetwork",
     "StylePredictor",
     "StylizerNetwork",
     "UlyanovNetwork",
+    "build_described",
     "build_network",
     "fold_batch_norm",
     "make_norm",
@@ -45,3 +51,18 @@ def build_network(config: NetworkConfig) -> StylizerNetwork:
     if config.family not in FAMILIES:
         raise UnknownNameError("network family", config.family, FAMILIES)
     return FAMILIES[config.family](config)
+
+
+def build_described(config: Mapping[str, Any]) -> StylizerNetwork:
+    """Build the network that a ``network.json`` describes, whichever class it is of.
+
+    Args:
+        config: as the ``to_dict`` of its configuration gave it.
+
+    Raises:
+        UnknownNameError: no such family.
+    """
+    if config.get("family") in GENERATORS:
+        options = {key: value for key, value in config.items() if key != "family"}
+        return SingleStyleNetwork(SingleStyleConfig(config["family"], options))
+    return build_network(NetworkConfig(**config))

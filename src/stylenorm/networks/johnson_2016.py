@@ -43,7 +43,6 @@ from stylenorm.networks.normalizing import PADDINGS, NormConv2d
 
 __all__ = ["JohnsonNetwork2016"]
 
-_GRID = 4
 _LOST_PX = 8  # of the picture, on each side, by a block that does not pad: 2 on a quarter of the grid
 
 
@@ -59,8 +58,8 @@ class JohnsonNetwork2016(nn.Module):
         enlarge: ``"transposed"`` (the paper's stride 1/2; pads with zeros, whatever ``padding`` says) or
             ``"nearest"``.
 
-    Shape: photo (N, 3, H, W), RGB, 0..1; returns the same. H and W from 5 (reflection cannot reach beyond the
-    picture), with ``"start"`` from 8 num_blocks + 1.
+    Shape: photo (N, 3, H, W), RGB, 0..1; returns the same. H and W from 1, or from 5 where every convolution
+    reflects: it cannot reach beyond the picture.
 
     Raises:
         UnknownNameError: no such norm, padding or enlargement.
@@ -69,6 +68,8 @@ class JohnsonNetwork2016(nn.Module):
         >>> sum(p.numel() for p in JohnsonNetwork2016().parameters())
         1679235
     """
+
+    grid = 4  # of whose multiples the sides are made
 
     def __init__(
         self,
@@ -100,14 +101,12 @@ class JohnsonNetwork2016(nn.Module):
             NormConv2d(4 * c, 2 * c, norm=norm, padding=edge, enlarge=enlarge),
             NormConv2d(2 * c, c, norm=norm, padding=edge, enlarge=enlarge),
         )
-        self.last = nn.Conv2d(c, 3, 9, padding=4, padding_mode=edge)  # type: ignore[arg-type]
+        self.last = NormConv2d(c, 3, 9, norm="none", padding=edge, act=None)
 
     @property
     def smallest_px(self) -> int:
         """The smallest height and width that it can paint."""
-        if self.padding in ("zeros", "replicate"):
-            return 1
-        return max(5, self.start_px + 1)  # 9 x 9 reaches 4 pixels beyond the border
+        return 5 if self.padding in ("reflect", "circular") else 1  # 9 x 9 reaches 4 pixels beyond the border
 
     def forward(self, photo: Tensor) -> Tensor:
         """Paint photos; see the class for shapes.
@@ -116,16 +115,30 @@ class JohnsonNetwork2016(nn.Module):
             ShapeError: the photo is smaller than `smallest_px`.
         """
         height, width = photo.shape[-2:]
-        if min(height, width) < self.smallest_px:
+        if height < self.smallest_px or width < self.smallest_px:  # no min(): an exporter follows this
             raise ShapeError(
                 f"photo: expected height and width of at least {self.smallest_px}, got {tuple(photo.shape)}"
             )
-        x = F.pad(photo, (0, -width % _GRID, 0, -height % _GRID), mode="replicate")
-        if self.start_px:
-            x = F.pad(x, (self.start_px,) * 4, mode="reflect")
+        whole = F.pad(photo, (0, -width % self.grid, 0, -height % self.grid), mode="replicate")
+        return self.paint(whole)[..., :height, :width]
+
+    def paint(self, photo: Tensor) -> Tensor:
+        """Paint photos whose sides are multiples of 4."""
+        x = _mirrored(photo, self.start_px) if self.start_px else photo
         x = self.up(self.blocks(self.down(2 * x - 1)))  # (N, c, H, W)
         painted: Tensor = 0.5 + 0.5 * torch.tanh(self.last(x))
-        return painted[..., :height, :width]
+        return painted
+
+
+def _mirrored(x: Tensor, pad: int) -> Tensor:
+    """Pad all sides by reflection, over and over where the picture is smaller than the padding."""
+    for axis in (2, 3):
+        # A tensor, since exporters divide by nothing else; at least 6, as sides are multiples of 4 by now.
+        period = torch.full((), 2 * (x.shape[axis] - 1), device=x.device)
+        position = torch.arange(-pad, x.shape[axis] + pad, device=x.device) % period
+        # Not by abs(), which OpenVINO 2026 forgets of integers that it knows when it compiles.
+        x = x.index_select(axis, torch.minimum(position, period - position))
+    return x
 
 
 class _Residual(nn.Module):

@@ -13,20 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError, UnknownNameError
-from stylenorm.networks.stylizer import conv2d_on_doubled
+from stylenorm.networks.stylizer import conv2d_on_doubled, padded
 from stylenorm.nn import InstanceNorm2d, InstanceNormAct2d
 
 __all__ = ["NORMS", "PADDINGS", "NormConv2d", "make_norm"]
 
 _CHANNELS_A_GROUP = 8
 _LEAK = 0.01
-# How F.pad calls them. A doubled picture reflected by one pixel is the picture replicated, then doubled.
-_DOUBLED_PADDING = {
-    "reflect": "replicate",
-    "replicate": "replicate",
-    "zeros": "constant",
-    "circular": "circular",
-}
 
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
@@ -104,19 +97,13 @@ class NormConv2d(nn.Module):
         if enlarge is not None and padding == "valid":
             raise InputError("padding: expected one that keeps the size where the picture is enlarged")
         self.enlarge, self.padding = enlarge, padding
+        self.pad_px = 0 if padding == "valid" or enlarge else kernel_size // 2
         if enlarge == "transposed":
             self.conv = nn.ConvTranspose2d(
                 in_channels, out_channels, 3, stride=2, padding=1, output_padding=1
             )
         else:
-            self.conv = nn.Conv2d(
-                in_channels,
-                out_channels,
-                kernel_size,
-                stride=stride,
-                padding=0 if padding == "valid" else kernel_size // 2,
-                padding_mode="zeros" if padding == "valid" else padding,  # type: ignore[arg-type]
-            )
+            self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride)
         if norm == "instance" and act is not None:  # one pass over memory for both
             self.act = None
             self.norm: nn.Module = InstanceNormAct2d(out_channels, affine=True, act=act, negative_slope=_LEAK)
@@ -127,9 +114,13 @@ class NormConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve, normalize, activate."""
         if self.enlarge == "nearest":
-            x = conv2d_on_doubled(x, self.conv.weight, self.conv.bias, _DOUBLED_PADDING[self.padding])
+            # A doubled picture reflected by one pixel is the picture replicated, then doubled.
+            padding = "replicate" if self.padding == "reflect" else self.padding
+            x = conv2d_on_doubled(x, self.conv.weight, self.conv.bias, padding)
+        elif self.pad_px and self.padding == "zeros":
+            x = F.conv2d(x, self.conv.weight, self.conv.bias, self.conv.stride, self.pad_px)  # no copy of x
         else:
-            x = self.conv(x)
+            x = self.conv(padded(x, self.pad_px, self.padding) if self.pad_px else x)
         y: Tensor = self.norm(x)
         if self.act == "relu":
             return F.relu(y)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +27,6 @@ from stylenorm.functional import instance_norm
 __all__ = ["NetworkConfig", "StylizerNetwork"]
 
 _BLOCK_GAMMA = 0.2
-_GRID = 4  # both families work on a quarter of the picture's grid
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,15 @@ class NetworkConfig:
     def to_dict(self) -> dict[str, str | int]:
         """Return the fields, for a file's metadata."""
         return asdict(self)
+
+
+class Described(Protocol):
+    """A network's configuration: what the base class and files ask of it."""
+
+    @property
+    def num_blocks(self) -> int: ...
+
+    def to_dict(self) -> dict[str, str | int]: ...
 
 
 class StyledConv2d(nn.Module):
@@ -116,11 +125,21 @@ class StylizerNetwork(nn.Module):
         - returns (N, 3, H, W), RGB, 0..1.
     """
 
-    def __init__(self, config: NetworkConfig, norm_sizes: Sequence[int], first_block: int) -> None:
+    def __init__(self, config: Described, norm_sizes: Sequence[int], first_block: int) -> None:
         super().__init__()
         self.config = config
         self.norm_sizes = tuple(norm_sizes)
         self._last_of_blocks = range(first_block + 1, first_block + 2 * config.num_blocks, 2)
+
+    @property
+    def grid(self) -> int:
+        """Sides are made multiples of this: the families work on a quarter of the picture's grid."""
+        return 4
+
+    @property
+    def smallest_px(self) -> int:
+        """The smallest height and width that it can paint."""
+        return 1
 
     @property
     def style_length(self) -> int:
@@ -147,16 +166,24 @@ class StylizerNetwork(nn.Module):
                 f"got {tuple(style.shape)}"
             )
         height, width = photo.shape[-2:]
-        padded = F.pad(photo, (0, -width % _GRID, 0, -height % _GRID), mode="replicate")
+        whole = F.pad(photo, (0, -width % self.grid, 0, -height % self.grid), mode="replicate")
         sizes = [size for channels in self.norm_sizes for size in (channels, channels)]
         *parts, gate = torch.split(style, [*sizes, 1], dim=-1)
-        painted = self.paint(padded, list(zip(parts[0::2], parts[1::2], strict=True)))
-        mixed: Tensor = painted + gate.reshape(-1, 1, 1, 1) * (padded - painted)
+        painted = self.paint(whole, list(zip(parts[0::2], parts[1::2], strict=True)))
+        mixed: Tensor = painted + gate.reshape(-1, 1, 1, 1) * (whole - painted)
         return mixed[..., :height, :width]
 
     @abstractmethod
     def paint(self, photo: Tensor, style: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Paint photos whose sides are multiples of 4, given (gamma, beta) of each norm."""
+
+
+def padded(x: Tensor, px: int, padding: str) -> Tensor:
+    """Return ``x`` (N, C, H, W) with ``px`` more on each side: reflect, replicate, zeros or circular."""
+    if padding == "circular":  # in slices, since not every engine knows it
+        x = torch.cat([x[:, :, -px:], x, x[:, :, :px]], dim=2)
+        return torch.cat([x[..., -px:], x, x[..., :px]], dim=3)
+    return F.pad(x, (px,) * 4, mode="constant" if padding == "zeros" else padding)
 
 
 def conv2d_on_doubled(
@@ -167,7 +194,7 @@ def conv2d_on_doubled(
     Each of the four phases of the output sees only a 2 x 2 neighbourhood of ``x``, so the 3 x 3 kernel folds
     into one 3 x 3 kernel a phase, and depth-to-space puts the phases together. Exactly the same sums as
     ``conv2d(interpolate(x, scale_factor=2), weight)`` with a quarter of the memory; borders are padded by
-    ``padding``, as `torch.nn.functional.pad` calls it ("replicate", "constant" for zeros, "circular").
+    ``padding``, "replicate", "zeros" or "circular".
     (Odena, Dumoulin, Olah, "Deconvolution and Checkerboard Artifacts", Distill 2016, for why resize first.)
 
     Shape: x (N, C, H, W), weight (O, C, 3, 3), bias (O,); returns (N, O, 2H, 2W).
@@ -183,5 +210,5 @@ def conv2d_on_doubled(
     phases = torch.einsum("pik,qjl,ockl->opqcij", fold, fold, weight)
     phases = phases.reshape(out_channels * 4, in_channels, 3, 3)
     phase_bias = None if bias is None else bias.repeat_interleave(4)
-    y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), phases, phase_bias)
+    y = F.conv2d(padded(x, 1, padding), phases, phase_bias)
     return F.pixel_shuffle(y, 2)

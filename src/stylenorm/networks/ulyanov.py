@@ -126,9 +126,17 @@ class UlyanovNetwork(nn.Module):
         Raises:
             ShapeError: photo or noise is missing, not wanted, or of another shape.
         """
-        x = self._input(photo, noise)  # (N, 3 + K noise, H, W)
-        height, width = x.shape[-2:]
-        x = F.pad(x, (0, -width % self.grid, 0, -height % self.grid), mode="replicate")
+        height, width = self._checked(photo, noise)
+        extend = (0, -width % self.grid, 0, -height % self.grid)
+        photo, noise = (
+            None if part is None else F.pad(part, extend, mode="replicate") for part in (photo, noise)
+        )
+        return self.paint(photo, noise)[..., :height, :width]
+
+    def paint(self, photo: Tensor | None, noise: Tensor | None) -> Tensor:
+        """Paint where sides are multiples of `grid`; see `forward`."""
+        found = [part for part in (photo, noise) if part is not None]
+        x = 2 * torch.cat(found, dim=1) - 1  # centred, as zeros at a border and convolutions like it
         num_photo = 0 if photo is None else 3
         photo_now, fields = x[:, :num_photo], x[:, num_photo:]
         scales = []
@@ -143,9 +151,9 @@ class UlyanovNetwork(nn.Module):
             y = self.joined_norms[i - 1](F.interpolate(y, scale_factor=2, mode="nearest"))
             branch = self.branch_norms[i - 1](self.branches[i](scales[-1 - i]))
             y = self.joints[i - 1](torch.cat([y, branch], dim=1))
-        return torch.sigmoid(self.last(y))[..., :height, :width]
+        return torch.sigmoid(self.last(y))
 
-    def _input(self, photo: Tensor | None, noise: Tensor | None) -> Tensor:
+    def _checked(self, photo: Tensor | None, noise: Tensor | None) -> tuple[int, int]:
         if (photo is not None) != (self.mode == "style"):
             raise ShapeError(
                 f"photo: expected {'(N, 3, H, W)' if photo is None else 'None'} in mode {self.mode!r}, "
@@ -159,11 +167,9 @@ class UlyanovNetwork(nn.Module):
         wanted = (len(like), depth, *like.shape[2:])
         if noise is not None and tuple(noise.shape) != wanted:
             raise ShapeError(f"noise: expected {wanted}, got {tuple(noise.shape)}")
-        if min(like.shape[2:]) < self.smallest_px:
+        if like.shape[2] < self.smallest_px or like.shape[3] < self.smallest_px:
             raise ShapeError(f"expected height and width of at least {self.smallest_px}, got {wanted}")
-        found = [part for part in (photo, noise) if part is not None]
-        # Centred, as zeros at a border and the first convolutions like it.
-        return 2 * torch.cat(found, dim=1) - 1
+        return like.shape[2], like.shape[3]
 
     def _block(self, in_channels: int, width: int) -> nn.Sequential:
         def conv(before: int, kernel_size: int) -> NormConv2d:

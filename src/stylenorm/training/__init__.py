@@ -2,15 +2,20 @@
 
 from stylenorm.training.data import Photos, read_painting
 from stylenorm.training.distill import DistillConfig, distill
+from stylenorm.training.johnson import Johnson, JohnsonConfig
 from stylenorm.training.learn import Learn, LearnConfig
 from stylenorm.training.leaves import DeadLeaves
 from stylenorm.training.loop import LoopConfig, Recipe, fit
 from stylenorm.training.multistyle import Multistyle, MultistyleConfig, Painting
 from stylenorm.training.predict import Predict, PredictConfig
+from stylenorm.training.texture import Texture, TextureConfig
+from stylenorm.training.ulyanov import Ulyanov, UlyanovConfig
 
 __all__ = [
     "DeadLeaves",
     "DistillConfig",
+    "Johnson",
+    "JohnsonConfig",
     "Learn",
     "LearnConfig",
     "LoopConfig",
@@ -21,6 +26,10 @@ __all__ = [
     "Predict",
     "PredictConfig",
     "Recipe",
+    "Texture",
+    "TextureConfig",
+    "Ulyanov",
+    "UlyanovConfig",
     "distill",
     "fit",
     "read_painting",
