@@ -274,6 +274,7 @@ class Multistyle(Recipe):
             "unreadable_photos": str(len(self.photos.unreadable)),
             "features": ", ".join(network.name for network in self.loss.networks),
             "machine": _machine(self.device),
+            "style_weights": json.dumps(self._style_weights()),
         }
         export_stylizer(
             model.network.cpu(),
@@ -288,11 +289,13 @@ class Multistyle(Recipe):
             about={p.name: _about(p) for p in self.paintings},
             record=whole_record,
         )
-        weights = {
-            p.name: float(w) for p, w in zip(self.paintings, model.log_weights[1:].exp(), strict=False)
-        }
-        details = {**whole_record, **self.config(), "final_style_weights": weights}
+        details = {**whole_record, **self.config(), "style_weights": self._style_weights()}
         (self.out / "record.json").write_text(json.dumps(details, indent=2) + "\n")
+
+    def _style_weights(self) -> dict[str, float]:
+        """Return the weight that each style's loss was found to need."""
+        found = self.model.log_weights[1 : len(self.paintings) + 1].exp().tolist()
+        return {p.name: round(weight, 3) for p, weight in zip(self.paintings, found, strict=True)}
 
     @torch.no_grad()
     def _start_from(self, folder: NetworkFolder) -> None:
