@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylenorm.errors import InputError
-from stylenorm.lab.material import Material
+from stylenorm.lab.material import Material, PhotoPool
 from stylenorm.media import atomic_write
 
 __all__ = ["Arm", "Bench"]
@@ -57,6 +57,7 @@ class Bench:
 
     Attributes:
         pictures: what the experiment has to show, by name: (H, W, 3) uint8.
+        pools: photos that were prepared for some arms and serve others too.
         num_found: arms that were finished before.
         num_run: arms that were run.
         cpu_s: processor time of all of them, when they were run.
@@ -67,6 +68,7 @@ class Bench:
     ) -> None:
         self.out, self.material, self.device = out, material, torch.device(device)
         self.pictures: dict[str, NDArray[np.uint8]] = {}
+        self.pools: dict[Any, PhotoPool] = {}
         self.num_found = self.num_run = 0
         self.cpu_s = self._spent_s = 0.0
         self._quiet = quiet

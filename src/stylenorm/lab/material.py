@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = ["Material", "PhotoPool"]
 
 _NUM_DRAWN = 1000  # pictures drawn where there is no folder of photos
 _NUM_SHOWN = 3
+_CHANGED_TOGETHER = 32
 _ZOOM = 1.35  # photos are kept so much larger than crops
 
 
@@ -53,6 +54,17 @@ class PhotoPool:
         other.held_out_pictures = self.held_out_pictures
         order = np.random.default_rng([seed, 7]).permutation(len(self.pictures))
         other.pictures = self.pictures[np.sort(order[:count])]
+        return other
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> PhotoPool:
+        """Return a pool of changed photos; ``change`` takes and gives (N, 3, S, S), RGB, 0..1."""
+
+        def of(pictures: Tensor) -> Tensor:
+            parts = [change(part.float() / 255) for part in torch.split(pictures, _CHANGED_TOGETHER)]
+            return (torch.cat(parts).clamp(0, 1) * 255).round().byte().cpu()
+
+        other = object.__new__(PhotoPool)
+        other.held_out_pictures, other.pictures = of(self.held_out_pictures), of(self.pictures)
         return other
 
     def batch(self, crop_px: int, batch_size: int, seed: int, step: int) -> Tensor:

@@ -75,7 +75,8 @@ class StyleNormalized(Experiment):
         there = surely_below(*losses["original"])
         stays = means["contrast-normalized"] >= _LEFT * means["original"]
         closes = means["style-normalized"] < _LEFT * means["original"]
-        text = ", ".join(f"{spread(gap)} on {photos} photos" for photos, gap in gaps.items())
+        above = {photos: " (above 0)" if surely_below(*both) else "" for photos, both in losses.items()}
+        text = ", ".join(f"{spread(gap)}{above[photos]} on {photos} photos" for photos, gap in gaps.items())
         return Verdict(there and stays and closes, f"gap in style loss: {text}.")
 
     def figures(self, numbers: Numbers) -> list[Figure]:

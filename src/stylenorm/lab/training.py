@@ -180,14 +180,11 @@ def contrast_changed(picture: Tensor, contrast: float) -> Tensor:
 
 def _train(bench: Bench, arm: GeneratorArm) -> Arm:
     size = arm.size
-    pool = bench.material.pool(size.crop_px, size.num_photos, size.num_held_out)
-    if arm.num_photos is not None:
-        pool = pool.subset(arm.num_photos, arm.seed)
-    change = _preparation(bench, arm)
+    pool = _pool(bench, arm)
     loss = bench.material.loss(num_scales=1, device=bench.device)
     painting = contrast_changed(bench.material.painting(size.painting_px), arm.painting_contrast)
     target = loss.style_target(painting.to(bench.device))
-    held_out = change(pool.held_out(size.crop_px).to(bench.device))
+    held_out = pool.held_out(size.crop_px).to(bench.device)
     network = build_generator(arm).to(bench.device).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=size.learning_rate)
     noise = torch.Generator().manual_seed(arm.seed)
@@ -200,7 +197,6 @@ def _train(bench: Bench, arm: GeneratorArm) -> Arm:
         for group in optimizer.param_groups:
             group["lr"] = size.learning_rate * _rate(step, size.steps)
         photos = _batch(pool, arm, step).to(bench.device)
-        photos = change(photos)
         terms = loss(paint(network, photos, noise), loss.content_target(photos), target)
         content, style = terms.content.mean(), terms.style.mean()
         total = content + size.style_weight * style
@@ -227,16 +223,28 @@ def _train(bench: Bench, arm: GeneratorArm) -> Arm:
     return Arm(numbers, dict(network.state_dict()))
 
 
-def _preparation(bench: Bench, arm: GeneratorArm) -> Callable[[Tensor], Tensor]:
-    """What is done to photos; style is normalized by another network, trained longer."""
-    if arm.photos != "style-normalized":
-        return lambda photos: prepare(photos, arm.photos)
-    longer = replace(arm.size, steps=2 * arm.size.steps)
-    _, first = train_generator(bench, GeneratorArm(longer, seed=1000))
+def _pool(bench: Bench, arm: GeneratorArm) -> PhotoPool:
+    """The photos, prepared whole, before they are cropped; kept for the arms that follow."""
+    size = arm.size
+    key = (size.crop_px, size.num_photos, size.num_held_out, arm.photos)
+    if key not in bench.pools:
+        pool = bench.material.pool(*key[:3])
+        if arm.photos == "style-normalized":
+            pool = pool.changed(_painter(bench, size))
+        elif arm.photos != "original":
+            pool = pool.changed(lambda photos: prepare(photos, arm.photos))
+        bench.pools[key] = pool
+    pool = bench.pools[key]
+    return pool if arm.num_photos is None else pool.subset(arm.num_photos, arm.seed)
+
+
+def _painter(bench: Bench, size: TrainingSize) -> Callable[[Tensor], Tensor]:
+    """A network that normalizes style: one of its own, with another seed, trained longer."""
+    _, first = train_generator(bench, GeneratorArm(replace(size, steps=2 * size.steps), seed=1000))
 
     @torch.no_grad()
     def change(photos: Tensor) -> Tensor:
-        return paint(first, photos, torch.Generator())
+        return paint(first, photos.to(bench.device), torch.Generator())
 
     return change
 
