@@ -33,6 +33,7 @@ FLOORS = {
     "networks": 3,
     "perceptual": 3,
     "optimize": 4,
+    "adapting": 3,
     "predicting": 3,
     "training": 5,  # a recipe ends with its exported network
     "export": 4,
@@ -49,6 +50,7 @@ SAME_FLOOR = {("style", "errors"), ("functional", "kernels")}
 LAZY = {
     "colors",
     "media",
+    "adapting",
     "predicting",
     "engines",
     "zoo",

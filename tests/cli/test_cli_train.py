@@ -165,6 +165,7 @@ def one_picture(paintings: Path, tmp_path: Path) -> list[str]:
         (["johnson", "--width", "2", "--num-blocks", "0"], "--style great-wave"),
         (["ulyanov", "--pyramid", "2", "--name", "mine"], "--style mine"),
         (["texture", "--pyramid", "2"], "texture.onnx"),
+        (["adain", "--width", "2", "--painting-px", "32"], "stylenorm adain"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -177,14 +178,17 @@ def test_a_recipe_of_one_picture_runs(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from stylenorm.training import Johnson, Texture, Ulyanov
+    from stylenorm.training import Adain, Johnson, Texture, Ulyanov
 
     finished = []
-    for kind in (Johnson, Ulyanov, Texture):  # what they end in: tests/training/test_generators.py
+    for kind in (Johnson, Ulyanov, Texture, Adain):  # what they end in: tests/training/test_generators.py
         monkeypatch.setattr(kind, "finish", lambda self, *_: finished.append(self))
     painting = str(paintings / "katsushika-hokusai--great-wave.png")
     if recipe[0] == "texture":
         what = ["--picture", painting, "--picture-px", "32"]
+    elif recipe[0] == "adain":
+        what = ["--paintings", str(tmp_path / "photos"), "--photos", str(tmp_path / "photos")]
+        what += ["--num-held-out", "2"]
     else:
         what = ["--painting", painting, "--photos", str(tmp_path / "photos"), "--num-held-out", "2"]
         what += ["--painting-px", "32"]

@@ -1,4 +1,4 @@
-"""``stylenorm train johnson | ulyanov | texture``: the recipes of one picture."""
+"""``stylenorm train johnson | ulyanov | texture | adain``: the papers' recipes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ CONFIGS: dict[str, _Config] = {
     "johnson": ("stylenorm.training.johnson", "JohnsonConfig"),
     "ulyanov": ("stylenorm.training.ulyanov", "UlyanovConfig"),
     "texture": ("stylenorm.training.texture", "TextureConfig"),
+    "adain": ("stylenorm.training.adain", "AdainConfig"),
 }
 """Module and class of each recipe's configuration."""
 
@@ -36,7 +37,7 @@ def add_recipes(add_recipe: Callable[..., Any], add_config: Callable[..., None],
         recipe: argparse.ArgumentParser = add_recipe(name, summary, description, run)
         recipe.set_defaults(recipe_name=name)
         what = recipe.add_argument_group("what is learned")
-        if name != "texture":
+        if name in ("johnson", "ulyanov"):
             what.add_argument(
                 "--painting",
                 type=Path,
@@ -72,6 +73,15 @@ def add_recipes(add_recipe: Callable[..., Any], add_config: Callable[..., None],
         train_texture,
         steps=3000,
         learning_rate=1e-2,
+    )
+
+    add(
+        "adain",
+        "any painting as a style, by its features' statistics (Huang 2017)",
+        "Learn a decoder for features whose means and deviations were a painting's.",
+        train_adain,
+        steps=160_000,
+        learning_rate=1e-4,
     )
 
 
@@ -126,4 +136,25 @@ def train_texture(options: argparse.Namespace) -> int:
     code = fit_recipe(recipe, options)
     if code == 0:
         print(f"{options.out}: texture.png, and texture.onnx, which paints it at any size from noise")
+    return code
+
+
+def train_adain(options: argparse.Namespace) -> int:
+    """Train `stylenorm.training.adain`.
+
+    Raises:
+        UsageError: folders or settings are not as expected.
+        TrainingError: the training cannot go on.
+    """
+    from stylenorm.cli.train import fit_recipe, recorded_command, values_of
+    from stylenorm.training.adain import Adain, AdainConfig
+
+    with as_usage():
+        config = AdainConfig(**values_of(CONFIGS["adain"], options))
+        recipe = Adain(config, options.out, recorded_command())
+    code = fit_recipe(recipe, options)
+    if code == 0:
+        for path, reason in {**recipe.photos.unreadable, **recipe.paintings.unreadable}.items():
+            print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
+        print(f"{options.out}: paint with: stylenorm adain PHOTO PAINTING --network {options.out} -o OUT")
     return code

@@ -1,10 +1,12 @@
 """A trained network -> ONNX, with a numeric parity check."""
 
+from stylenorm.export.adain import export_adain
 from stylenorm.export.predictor import export_predictor
 from stylenorm.export.single import export_texture
 from stylenorm.export.stylizer import export_stylizer, load_network, network_identity, stylizer_to_onnx
 
 __all__ = [
+    "export_adain",
     "export_predictor",
     "export_stylizer",
     "export_texture",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stylenorm.errors import UnknownNameError
+from stylenorm.networks.adain import ADAIN_GRID, AdainDecoder, AdainNetwork
 from stylenorm.networks.folding import fold_batch_norm
 from stylenorm.networks.johnson import JohnsonNetwork
 from stylenorm.networks.johnson_2016 import JohnsonNetwork2016
@@ -15,10 +16,13 @@ from stylenorm.networks.stylizer import NetworkConfig, StylizerNetwork
 from stylenorm.networks.ulyanov import UlyanovNetwork
 
 __all__ = [
+    "ADAIN_GRID",
     "FAMILIES",
     "GENERATORS",
     "NORMS",
     "PADDINGS",
+    "AdainDecoder",
+    "AdainNetwork",
     "JohnsonNetwork",
     "JohnsonNetwork2016",
     "NetworkConfig",

@@ -1,5 +1,6 @@
 """Training: one recipe, one file; one loop."""
 
+from stylenorm.training.adain import Adain, AdainConfig
 from stylenorm.training.data import Photos, read_painting
 from stylenorm.training.distill import DistillConfig, distill
 from stylenorm.training.johnson import Johnson, JohnsonConfig
@@ -12,6 +13,8 @@ from stylenorm.training.texture import Texture, TextureConfig
 from stylenorm.training.ulyanov import Ulyanov, UlyanovConfig
 
 __all__ = [
+    "Adain",
+    "AdainConfig",
     "DeadLeaves",
     "DistillConfig",
     "Johnson",

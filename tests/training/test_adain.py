@@ -1,0 +1,130 @@
+"""The AdaIN recipe: its loss by hand, that it learns, resumes to the bit, and ends in what paints."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stylenorm.adapting import AdainPainter, StylePicture
+from stylenorm.errors import InputError
+from stylenorm.networks import AdainNetwork
+from stylenorm.training import Adain, AdainConfig, LoopConfig, fit
+from stylenorm.training.adain import statistics_loss
+from tests.engines.tiny_network import random_photo
+from tests.tolerances import assert_close
+
+Maker = Callable[..., Adain]
+
+
+@pytest.fixture
+def make(material: Path, tmp_path: Path) -> Maker:
+    def make(out: str = "run", **changes: Any) -> Adain:
+        toy = {"crop_px": 32, "painting_px": 32, "batch_size": 2, "num_held_out": 2, "width": 4}
+        config = AdainConfig(
+            material / "photos", material / "photos", str(material / "features"), **{**toy, **changes}
+        )
+        return Adain(config, tmp_path / out, "stylenorm train adain")
+
+    return make
+
+
+def test_the_style_loss_compares_means_and_deviations() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a = torch.rand(2, 3, 4, 5, generator=generator, dtype=torch.float64)
+    b = torch.rand(2, 3, 6, 2, generator=generator, dtype=torch.float64)
+    moments = [(x.mean(axis=(2, 3)), np.sqrt(x.var(axis=(2, 3)) + 1e-5)) for x in (a.numpy(), b.numpy())]
+    (mean, deviation), (wanted, spread) = moments
+    expected = ((mean - wanted) ** 2 + (deviation - spread) ** 2).sum(axis=1)
+    expected /= (wanted**2 + spread**2).sum(axis=1)
+    assert_close(statistics_loss(a, b), expected, rtol=1e-6)  # the 1e-8 that keeps nothing finite
+    # Known moments: 0 and 2 in equal parts against 3 and 5: deviations agree, means are 1 and 4.
+    low = torch.tensor([0.0, 2.0], dtype=torch.float64).reshape(1, 1, 1, 2)
+    assert statistics_loss(low, low + 3).item() == pytest.approx(9 / 17, rel=1e-5)
+    assert statistics_loss(b, b).tolist() == [0, 0]
+    flat = torch.zeros(1, 2, 3, 3, requires_grad=True)
+    statistics_loss(flat, b[:1, :2].float()).sum().backward()
+    assert torch.isfinite(flat.grad).all()
+
+
+def test_only_layers_up_to_the_encoders_last_are_compared(make: Maker) -> None:
+    recipe = make()
+    assert recipe.taps == [
+        ["conv1", "conv2", "conv4", "conv6", "conv8"],
+        ["conv1", "conv2", "conv3", "conv4"],
+    ]
+    assert recipe.model.channels == 256 + 128
+
+
+def test_a_training_learns(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Adain, "finish", lambda *_: None)
+
+    def loss(recipe: Adain) -> float:
+        with torch.no_grad():
+            return float(sum(recipe.losses(10_000, torch.Generator().manual_seed(0)).values()))
+
+    recipe = make(width=8)
+    before = loss(recipe)
+    fit(recipe, LoopConfig(recipe.out, steps=40, learning_rate=5e-3, sample_every=0, average=0.5))
+    assert loss(recipe) < 0.8 * before
+
+
+def test_a_killed_training_resumes_to_the_bit(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Adain, "finish", lambda *_: None)
+
+    def loop(recipe: Adain, *, resume: bool = False) -> LoopConfig:
+        return LoopConfig(recipe.out, steps=5, sample_every=0, resume=resume)
+
+    whole = make("whole")
+    fit(whole, loop(whole))
+    interrupted = make("interrupted")
+    losses = Adain.losses
+
+    def killed_at_two(self: Adain, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        if step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return losses(self, step, generator)
+
+    # Checks may run in the background, where Ctrl-C is ignored from the start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with monkeypatch.context() as patch:
+        patch.setattr(Adain, "losses", killed_at_two)
+        with pytest.raises(KeyboardInterrupt):
+            fit(interrupted, loop(interrupted))
+    signal.signal(signal.SIGINT, before)
+    resumed = make("interrupted")
+    fit(resumed, loop(resumed, resume=True))
+    for (key, a), b in zip(
+        whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b), key
+
+
+def test_a_training_ends_in_what_paints(make: Maker) -> None:
+    recipe = make()
+    fit(recipe, LoopConfig(recipe.out, steps=2, sample_every=0, average=0.0))
+    record = json.loads((recipe.out / "record.json").read_text())
+    assert (record["command"], record["style_weight"]) == ("stylenorm train adain", 10.0)
+    assert record["encoder"] == "tiny-darknet, darknet-reference"
+    photo, painting = random_photo(32, 40), random_photo(48, 24)
+    painted = AdainPainter(recipe.out)(photo, [StylePicture(painting)])
+    with torch.no_grad():
+        expected = AdainNetwork(recipe.encoders, recipe.model)(
+            *(torch.tensor(x).permute(2, 0, 1)[None] / 255 for x in (photo, painting))
+        )
+    wanted = expected[0].clamp(0, 1).permute(1, 2, 0).double().numpy() * 255
+    assert np.abs(painted - wanted).max() <= 0.51
+
+
+def test_settings_that_do_not_fit(make: Maker) -> None:
+    with pytest.raises(InputError, match="crop_px: expected a multiple of 8, from 16, got 36"):
+        make(crop_px=36)
+    with pytest.raises(InputError, match="painting_px: expected a multiple of 8, from 16, got 8"):
+        make(painting_px=8)
