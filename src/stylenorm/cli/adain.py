@@ -148,7 +148,8 @@ def _mask(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
 
     grey = read_picture(path).to_image().convert("L")
     image = grey if grey.size == size else grey.resize(size, Image.Resampling.BOX)
-    return np.divide(image, 255, dtype=np.float32)
+    brightness: NDArray[np.float32] = np.divide(np.asarray(image), 255, dtype=np.float32)
+    return brightness
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
