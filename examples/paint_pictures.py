@@ -2,8 +2,8 @@
 
     python examples/paint_pictures.py [PHOTO ...]
 
-The photos are for the contact sheet of all styles; without any, the drawn ones are taken. Run it again
-whenever the network that ships changes.
+The photos are for the contact sheet of all styles, the first one for the picture at the head of the README;
+without any, the drawn ones are taken. Run it again whenever the network that ships changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stylenorm.zoo import NetworkFolder, shipped_network
 EXAMPLES = Path(__file__).parent
 PICTURES = EXAMPLES.parent / "docs" / "pictures"
 PHOTOS = [EXAMPLES / "photos" / f"{name}.jpg" for name in ("mountain-lake", "harbour", "still-life")]
-HERO = ("starry-night", "composition-vii", "great-wave", "udnie", "klimt-kiss", "mondrian-composition")
+HERO = ("starry-night", "composition-vii", "scream", "flower-girl", "edtaonisl", "mondrian-composition")
 _WIDTH = 480
 _SHEET_PX = 192  # of a picture in the contact sheet, painted at 480 px
 _SHEET_STYLES = 2  # side by side
@@ -36,12 +36,14 @@ def main() -> None:
     names = network.style_names()
     stylizer = Stylizer(names[0])
     photo = _open(PHOTOS[0], _WIDTH)
+    paths = [Path(path) for path in sys.argv[1:]] or PHOTOS
 
-    hero = [(stylizer.with_style(name)(photo), name) for name in HERO]
+    first = ImageOps.fit(_open(paths[0], 2 * _WIDTH), photo.size, Image.Resampling.LANCZOS)
+    hero = [(stylizer.with_style(name)(first), name) for name in HERO]
     _save(_grid([hero[:3], hero[3:]]), "styles")
     _save(_grid(_control(stylizer, network, photo)), "control")
     _save(
-        _contact_sheet(stylizer, names, [Path(path) for path in sys.argv[1:]] or PHOTOS),
+        _contact_sheet(stylizer, names, paths),
         "gallery",
         quality=80,
     )
