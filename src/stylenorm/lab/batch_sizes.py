@@ -89,8 +89,8 @@ class BatchSizes(Experiment):
         text = (
             f"objective with batches of {small} over that with {large}: "
             + ", ".join(f"{norm} norm {spread(values)}" for norm, values in lost.items())
-            + f". With batches of {small} batch norm reaches {statistics.fmean(own):.2f} with their own "
-            f"statistics and {statistics.fmean(ends(runs[f'batch, {small}'])):.2f} with the running ones."
+            + f". With batches of {small} batch norm reaches {statistics.fmean(own):.2f} with their "
+            f"own statistics and {statistics.fmean(ends(runs[f'batch, {small}'])):.2f} with the running ones."
         )
         return Verdict(came_out, text)
 

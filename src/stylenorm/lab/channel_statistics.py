@@ -51,8 +51,8 @@ class ChannelStatistics(Experiment):
         "them its style."
     )
     paper: ClassVar[str] = (
-        "Huang, Belongie 2017, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization, "
-        "section 5 (arXiv:1703.06868); Ulyanov, Vedaldi, Lempitsky 2016, equation 5 (arXiv:1607.08022)"
+        "Huang, Belongie 2017, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization "
+        "(arXiv:1703.06868); Ulyanov, Vedaldi, Lempitsky 2016, Instance Normalization (arXiv:1607.08022)"
     )
     method: ClassVar[str] = (
         "Each photo is made bright, dark, weak in contrast and warm in light; the five versions are one "

@@ -69,7 +69,7 @@ class Classification(Experiment):
         "keeps the mean."
     )
     paper: ClassVar[str] = (
-        "Nam, Kim 2018, Batch-Instance Normalization, sections 1 and 3 (arXiv:1805.07925); Singh, "
+        "Nam, Kim 2018, Batch-Instance Normalization (arXiv:1805.07925); Singh, "
         "Krishnan 2019, Filter Response Normalization Layer (arXiv:1911.09737)"
     )
     method: ClassVar[str] = (

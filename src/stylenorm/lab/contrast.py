@@ -35,7 +35,7 @@ class ContrastOfTheResult(Experiment):
         "with batch norm does not discard the photo's contrast; instance norm does."
     )
     paper: ClassVar[str] = (
-        "Ulyanov, Vedaldi, Lempitsky 2016, Instance Normalization, figure 2 and section 2 (arXiv:1607.08022)"
+        "Ulyanov, Vedaldi, Lempitsky 2016, Instance Normalization, figure 2 (arXiv:1607.08022)"
     )
     method: ClassVar[str] = (
         "Johnson's generator, trained with either norm on the painting as it is and on the painting at "

@@ -37,7 +37,7 @@ class GroupNormDeeper(Experiment):
         "layer alone; group norm in the deeper layers washes it out."
     )
     paper: ClassVar[str] = (
-        "Ulyanov, Vedaldi, Lempitsky 2017, Improved Texture Networks, section 5 (arXiv:1701.02096), which "
+        "Ulyanov, Vedaldi, Lempitsky 2017, Improved Texture Networks (arXiv:1701.02096), which "
         "compares instance norm in the first layer with instance norm throughout"
     )
     method: ClassVar[str] = (

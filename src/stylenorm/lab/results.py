@@ -141,7 +141,7 @@ def _read(folder: Path, name: str) -> Result:
 
 def _compact(content: Mapping[str, Any]) -> str:
     """JSON with a line for each of the innermost lists, which are long and dull."""
-    text = json.dumps(content, indent=1)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
     lines: list[str] = []
     depth = 0  # of open lists without a key: their elements go on one line
     for line in text.splitlines():

@@ -34,7 +34,7 @@ class StyleNormalized(Experiment):
     )
     paper: ClassVar[str] = (
         "Huang, Belongie 2017, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization, "
-        "figure 1 and section 5.1 (arXiv:1703.06868)"
+        "figure 1 (arXiv:1703.06868)"
     )
     method: ClassVar[str] = (
         "Johnson's generator with either norm is trained on original photos, on photos whose luminance "
