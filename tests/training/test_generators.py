@@ -159,7 +159,7 @@ def test_johnson_ends_in_a_network_that_paints_with_its_batch_norms_folded(make:
 
 
 def test_ulyanov_ends_in_a_network_that_paints_the_same_every_time(make: Maker) -> None:
-    recipe = make("ulyanov", pyramid=2, channels=4)
+    recipe = make("ulyanov", pyramid=2, channels=4, padding="zeros")
     assert isinstance(recipe, Ulyanov)
     fit(recipe, loop(recipe, steps=2))
     stylizer = Stylizer("mine", network=recipe.out)

@@ -22,6 +22,10 @@ from torch import Tensor, nn
 from stylenorm.errors import TrainingError
 from stylenorm.networks import NetworkConfig
 from stylenorm.training import (
+    Adain,
+    AdainConfig,
+    Johnson,
+    JohnsonConfig,
     Learn,
     LearnConfig,
     LoopConfig,
@@ -32,6 +36,10 @@ from stylenorm.training import (
     Predict,
     PredictConfig,
     Recipe,
+    Texture,
+    TextureConfig,
+    Ulyanov,
+    UlyanovConfig,
     fit,
     ranks,
 )
@@ -120,11 +128,40 @@ def learn(material: Path, out: Path) -> Recipe:
     return Learn(config, painting, "mine", out / "mine.safetensors", network=tiny_network())
 
 
+def one_painting(material: Path, out: Path, kind: str) -> Recipe:
+    """Johnson's network with batch norm; Ulyanov's, whose noise each process draws and shares.
+
+    With group norm: a bias before an instance norm has no gradient, and Adam moves it by rounding's sign.
+    """
+    painting = Painting(material / "paintings" / "0.png", "mine")
+    toy = {"features": str(material / "features"), "crop_px": 32, "batch_size": 4}
+    toy |= {"painting_px": 48, "num_held_out": 4}
+    if kind == "johnson":
+        network = JohnsonConfig(material / "photos", norm="batch", width=4, num_blocks=1, **toy)
+        return Johnson(network, painting, out)
+    return Ulyanov(UlyanovConfig(material / "photos", norm="group", pyramid=2, **toy), painting, out)
+
+
+def texture(material: Path, out: Path) -> Recipe:
+    toy = {"features": str(material / "features"), "crop_px": 32, "batch_size": 4, "picture_px": 48}
+    return Texture(TextureConfig(material / "paintings" / "0.png", norm="batch", pyramid=2, **toy), out)
+
+
+def adain(material: Path, out: Path) -> Recipe:
+    toy = {"features": str(material / "features"), "crop_px": 32, "painting_px": 32, "batch_size": 4}
+    config = AdainConfig(material / "photos", material / "photos", num_held_out=2, width=4, **toy)
+    return Adain(config, out)
+
+
 RECIPES: dict[str, Callable[[Path, Path], Recipe]] = {
+    "adain": adain,
     "batchy": lambda material, _: Batchy(material / "photos"),
+    "johnson": lambda material, out: one_painting(material, out, "johnson"),
     "learn": learn,
     "multistyle": multistyle,
     "predict": predict,
+    "texture": texture,
+    "ulyanov": lambda material, out: one_painting(material, out, "ulyanov"),
 }
 
 
