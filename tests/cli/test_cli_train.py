@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stylenorm.cli import learn, recipes, train
+from stylenorm.cli import learn, recipes, train, translations
 from stylenorm.cli.configurations import REQUIRED, read_fields
 from stylenorm.cli.paintings import read_paintings
 from stylenorm.errors import InputError, PictureError, UnknownNameError
@@ -30,6 +30,7 @@ def _torch() -> None:
     [
         *(train._MULTISTYLE, train._PREDICT, train._DISTILL, train._NETWORK, train._LOOP, learn._CONFIG),
         *recipes.CONFIGS.values(),
+        *translations.TRANSLATIONS.values(),
     ],
     ids=lambda config: config[1],
 )
@@ -205,7 +206,7 @@ def test_a_recipe_of_one_picture_runs(
         (["--norm", "instant"], "unknown norm 'instant': did you mean 'instance'"),
         (["--painting", "nowhere.jpg"], "nowhere.jpg"),
         (["--name", "Great Wave"], "kebab-case"),
-        (["--crop-px", "8"], "crop_px: expected at least 16"),
+        (["--crop-px", "8"], "crop_px: expected at least 23"),
     ],
 )
 def test_a_recipe_of_one_picture_with_mistakes_is_one_line(

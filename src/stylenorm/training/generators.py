@@ -1,7 +1,9 @@
 """What the recipes of one style share: a generator that learns one painting from photos.
 
 The losses are those of `stylenorm.perceptual.losses`: each term in units of its own size, so that one weight
-serves every painting and every feature network. With VGG the layers are the paper's.
+serves every painting and every feature network. With VGG the layers are the paper's. Before they are taken,
+photo and painting are cropped by the same random 0 to 7 pixels: the feature networks pool by 2 again and
+again, and at a fixed phase a generator hides a lattice where they do not look.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ VggTaps = tuple[str, tuple[str, ...]]
 Network = TypeVar("Network", bound=nn.Module)
 
 _NUM_SAMPLES = 4
+_LARGEST_SHIFT_PX = 7
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,14 @@ class GeneratorRecipe(Recipe):
         self.device = torch.device("cpu")
         self.loss = PerceptualLoss(load_judges(settings.features, self.vgg_taps), settings.num_scales)
         smallest = max(n.smallest_px for n in self.loss.networks) << (settings.num_scales - 1)
-        for name, size in (("crop_px", settings.crop_px), ("painting_px", settings.painting_px)):
-            if size < smallest:
+        crop = smallest + _LARGEST_SHIFT_PX
+        for name, size, least in (
+            ("crop_px", settings.crop_px, crop),
+            ("painting_px", settings.painting_px, smallest),
+        ):
+            if size < least:
                 raise InputError(
-                    f"{name}: expected at least {smallest} for {settings.num_scales} scales, got {size}"
+                    f"{name}: expected at least {least} for {settings.num_scales} scales, got {size}"
                 )
         self.target = self.loss.style_target(read_painting(painting.path, settings.painting_px))
         self.photos = Photos(
@@ -137,6 +144,8 @@ class GeneratorRecipe(Recipe):
         settings = self.settings
         photo = self.photos.batch(step).to(self.device)
         painted = self.paint(self.model, photo, generator)
+        dy, dx = torch.randint(_LARGEST_SHIFT_PX + 1, (2,), generator=generator).tolist()
+        painted, photo = painted[..., dy:, dx:], photo[..., dy:, dx:]
         first = torch.zeros(len(photo), dtype=torch.long, device=self.device)
         terms = self.loss(painted, self.loss.content_target(photo), self.target.select(first))
         return {

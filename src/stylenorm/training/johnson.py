@@ -12,6 +12,8 @@ Differs from the paper:
 - Instance norm unless batch norm is asked for.
 - Losses are relative (`stylenorm.perceptual.losses`), so weights are of another size than the paper's; and by
   default the feature networks are those that ship.
+- Photo and painting are cropped by the same random few pixels before the losses
+  (`stylenorm.training.generators`): at a fixed phase the generator hides a lattice where they do not look.
 - The rate warms up and falls by a cosine, gradients are clipped, and the result is the running average of the
   weights, as in every recipe here.
 - Photos are cropped and flipped at random (the paper scales each to 256 x 256).
