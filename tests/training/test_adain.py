@@ -16,7 +16,8 @@ from torch import Tensor
 from stylenorm.adapting import AdainPainter, StylePicture
 from stylenorm.errors import InputError
 from stylenorm.networks import AdainNetwork
-from stylenorm.training import Adain, AdainConfig, LoopConfig, adain, fit
+from stylenorm.perceptual import VGGS, Vgg
+from stylenorm.training import Adain, AdainConfig, LoopConfig, adain, fit, generators
 from stylenorm.training.adain import statistics_loss
 from stylenorm.training.generators import load_judges
 from tests.engines.tiny_network import random_photo
@@ -62,6 +63,23 @@ def test_only_layers_up_to_the_encoders_last_are_compared(make: Maker) -> None:
         ["conv1", "conv2", "conv3", "conv4"],
     ]
     assert recipe.model.channels == 256 + 128
+
+
+def test_with_vgg_19_it_is_the_papers_network(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors, index, before = {}, 0, 3
+    for count, width in zip(VGGS["vgg19"].convs, (64, 128, 256, 512, 512), strict=True):
+        for _ in range(count):
+            tensors[f"features.{index}.weight"] = torch.full((width, before, 3, 3), 1 / (9 * before))
+            tensors[f"features.{index}.bias"] = torch.zeros(width)
+            before, index = width, index + 2
+        index += 1
+    monkeypatch.setattr(generators, "load_features", lambda _: [Vgg(VGGS["vgg19"], tensors)])
+    recipe = make(crop_px=16, painting_px=16, batch_size=1, width=0)
+    assert recipe.taps == [["relu1_1", "relu2_1", "relu3_1", "relu4_1"]]
+    assert recipe.encoders[0].content_tap == "relu4_1"
+    assert (recipe.model.channels, recipe.model.width) == (512, 64)
+    assert sum(p.numel() for p in recipe.model.parameters()) == 3_505_219
+    assert all(torch.isfinite(x) for x in recipe.losses(0, torch.Generator()).values())
 
 
 def test_a_training_learns(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
