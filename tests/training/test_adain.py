@@ -56,6 +56,14 @@ def test_the_style_loss_compares_means_and_deviations() -> None:
     assert torch.isfinite(flat.grad).all()
 
 
+def test_the_encoders_borders_look_like_its_inside(make: Maker) -> None:
+    flat = torch.full((1, 3, 32, 40), 0.3)
+    for encoder in make().encoders:
+        features = encoder(flat, [encoder.content_tap])[encoder.content_tap]
+        spread = features.amax(dim=(2, 3)) - features.amin(dim=(2, 3))
+        assert spread.max() < 1e-4 * features.abs().max()
+
+
 def test_only_layers_up_to_the_encoders_last_are_compared(make: Maker) -> None:
     recipe = make()
     assert recipe.taps == [

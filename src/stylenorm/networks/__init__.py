@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stylenorm.errors import UnknownNameError
-from stylenorm.networks.adain import ADAIN_GRID, AdainDecoder, AdainNetwork
+from stylenorm.networks.adain import ADAIN_GRID, AdainDecoder, AdainNetwork, reflect_borders
 from stylenorm.networks.folding import fold_batch_norm
 from stylenorm.networks.johnson import JohnsonNetwork
 from stylenorm.networks.johnson_2016 import JohnsonNetwork2016
@@ -37,6 +37,7 @@ __all__ = [
     "build_network",
     "fold_batch_norm",
     "make_norm",
+    "reflect_borders",
 ]
 
 FAMILIES: Mapping[str, type[JohnsonNetwork] | type[QuarterNetwork]] = {

@@ -17,13 +17,14 @@ x 2, two times conv 3x3         1      w, 3 (no ReLU)
 ==============================  =====  ===================
 
 With other feature networks as the encoder (those that ship, Darknets) what is mirrored is the grids; their
-features are put side by side where there are several. Differs from the paper: the encoder pads with zeros as
-it was trained to (the paper changes VGG's padding to reflection), and pictures are RGB in 0..1.
+features are put side by side where there are several. As in the paper the encoder's borders are reflected
+(`reflect_borders`): the zeros that it was trained with look like an edge around every picture. Differs from
+the paper: pictures are RGB in 0..1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -33,7 +34,7 @@ from stylenorm.errors import InputError, ShapeError
 from stylenorm.functional import adaptive_instance_norm
 from stylenorm.networks.normalizing import NormConv2d
 
-__all__ = ["ADAIN_GRID", "AdainDecoder", "AdainNetwork", "Encoder"]
+__all__ = ["ADAIN_GRID", "AdainDecoder", "AdainNetwork", "Encoder", "reflect_borders"]
 
 ADAIN_GRID = 8
 """The encoders' content features are on an eighth of the picture's grid."""
@@ -116,6 +117,14 @@ class AdainNetwork(nn.Module):
         features = adaptive_instance_norm(content, self.encode(painting))
         painted: Tensor = self.decoder(content + alpha * (features - content))
         return painted
+
+
+def reflect_borders(encoders: Iterable[nn.Module]) -> None:
+    """Let feature networks' convolutions reflect their borders instead of padding with zeros, in place."""
+    for encoder in encoders:
+        for module in encoder.modules():
+            if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
+                module.padding_mode = "reflect"
 
 
 def content_features(encoder: Encoder, x: Tensor) -> Tensor:

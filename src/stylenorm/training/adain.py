@@ -3,10 +3,10 @@
 Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization", ICCV 2017
 (arXiv:1703.06868).
 
-As published: the encoder is frozen, the decoder its mirror (`stylenorm.networks.AdainDecoder`). The content
-loss compares the result's features with those that it was painted from, the style loss means and deviations
-at relu1_1, relu2_1, relu3_1 and relu4_1 of VGG-19. Batches of 8, crops of 256 pixels, Adam with 1e-4, 160,000
-steps.
+As published: the encoder is frozen and reflects its borders, the decoder is its mirror
+(`stylenorm.networks.AdainDecoder`). The content loss compares the result's features with those that it was
+painted from, the style loss means and deviations at relu1_1, relu2_1, relu3_1 and relu4_1 of VGG-19. Batches
+of 8, crops of 256 pixels, Adam with 1e-4, 160,000 steps.
 
 Differs from the paper:
 
@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError
 from stylenorm.export import export_adain
 from stylenorm.functional import adaptive_instance_norm
-from stylenorm.networks import ADAIN_GRID, AdainDecoder, AdainNetwork
+from stylenorm.networks import ADAIN_GRID, AdainDecoder, AdainNetwork, reflect_borders
 from stylenorm.perceptual import FeatureNetwork, Vgg, content_loss, total_variation
 from stylenorm.training.data import Photos
 from stylenorm.training.generators import load_judges
@@ -109,6 +109,7 @@ class Adain(Recipe):
         self.settings, self.out, self.command = config, out, command
         self.device = torch.device("cpu")
         self.encoders = load_judges(config.features, _VGG_TAPS)
+        reflect_borders(self.encoders)
         self.photos, self.paintings = (
             Photos(
                 folder,
