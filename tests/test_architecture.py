@@ -35,6 +35,7 @@ FLOORS = {
     "optimize": 4,
     "adapting": 3,
     "predicting": 3,
+    "translating": 3,
     "training": 5,  # a recipe ends with its exported network
     "export": 4,
     "stylizer": 5,
@@ -52,6 +53,7 @@ LAZY = {
     "media",
     "adapting",
     "predicting",
+    "translating",
     "engines",
     "zoo",
     "stylizer",

@@ -11,6 +11,7 @@ from PIL import Image
 
 from stylenorm.networks import NetworkConfig
 from stylenorm.training import LoopConfig, Multistyle, MultistyleConfig, Painting
+from stylenorm.training.renderings import write_renderings
 from tests.perceptual.darknets import write_features
 
 
@@ -29,6 +30,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i in range(count):
             draw(folder / kind / f"{i}.png", i, (64 + 8 * i, 56))
     (folder / "photos" / "broken.jpg").write_bytes(b"\xff\xd8 this is no photo")
+    write_renderings(folder / "pairs", 6, 64)
     (folder / "features").mkdir()
     write_features(folder / "features")
     return folder

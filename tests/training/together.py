@@ -24,6 +24,8 @@ from stylenorm.networks import NetworkConfig
 from stylenorm.training import (
     Adain,
     AdainConfig,
+    CycleGan,
+    CycleGanConfig,
     Johnson,
     JohnsonConfig,
     Learn,
@@ -33,6 +35,8 @@ from stylenorm.training import (
     MultistyleConfig,
     Painting,
     Photos,
+    Pix2Pix,
+    Pix2PixConfig,
     Predict,
     PredictConfig,
     Recipe,
@@ -153,12 +157,25 @@ def adain(material: Path, out: Path) -> Recipe:
     return Adain(config, out)
 
 
+def cyclegan(material: Path, out: Path) -> Recipe:
+    toy = {"num_blocks": 1, "width": 4, "judge_width": 4, "crop_px": 32, "batch_size": 4}
+    toy |= {"pool_size": 6, "num_held_out": 2}
+    return CycleGan(CycleGanConfig(material / "photos", material / "photos", **toy), out)
+
+
+def pix2pix(material: Path, out: Path) -> Recipe:
+    toy = {"num_levels": 6, "width": 4, "judge_width": 4, "crop_px": 64, "batch_size": 4, "num_held_out": 2}
+    return Pix2Pix(Pix2PixConfig(material / "pairs", **toy), out)
+
+
 RECIPES: dict[str, Callable[[Path, Path], Recipe]] = {
     "adain": adain,
     "batchy": lambda material, _: Batchy(material / "photos"),
     "johnson": lambda material, out: one_painting(material, out, "johnson"),
+    "cyclegan": cyclegan,
     "learn": learn,
     "multistyle": multistyle,
+    "pix2pix": pix2pix,
     "predict": predict,
     "texture": texture,
     "ulyanov": lambda material, out: one_painting(material, out, "ulyanov"),

@@ -23,7 +23,19 @@ from stylenorm.errors import StylenormError
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
-COMMANDS = ("stylize", "live", "styles", "learn", "optimize", "adain", "train", "lab", "norms", "doctor")
+COMMANDS = (
+    "stylize",
+    "live",
+    "styles",
+    "learn",
+    "optimize",
+    "adain",
+    "train",
+    "translate",
+    "lab",
+    "norms",
+    "doctor",
+)
 
 _DESCRIPTION = "Paint photos in the style of a painting, offline, on a CPU."
 

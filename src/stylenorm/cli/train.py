@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylenorm.cli.recipes import add_recipes
+from stylenorm.cli.translations import add_translations
 from stylenorm.cli.usage import as_usage
 from stylenorm.errors import MissingExtraError
 
@@ -85,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_fields(recipe.add_argument_group("training"), loop)
 
     add_recipes(add_recipe, add_config, loop)
+    add_translations(add_recipe, add_config, loop)
 
     recipe = add_recipe(
         "predict",

@@ -5,10 +5,13 @@ from typing import Any
 
 from stylenorm.errors import UnknownNameError
 from stylenorm.networks.adain import ADAIN_GRID, AdainDecoder, AdainNetwork, reflect_borders
+from stylenorm.networks.cyclegan import CycleGanGenerator
 from stylenorm.networks.folding import fold_batch_norm
 from stylenorm.networks.johnson import JohnsonNetwork
 from stylenorm.networks.johnson_2016 import JohnsonNetwork2016
 from stylenorm.networks.normalizing import NORMS, PADDINGS, NormConv2d, make_norm
+from stylenorm.networks.patch_discriminator import PatchDiscriminator
+from stylenorm.networks.pix2pix import UNetGenerator
 from stylenorm.networks.predictor import StylePredictor
 from stylenorm.networks.quarter import QuarterNetwork
 from stylenorm.networks.single import GENERATORS, SingleStyleConfig, SingleStyleNetwork
@@ -23,15 +26,18 @@ __all__ = [
     "PADDINGS",
     "AdainDecoder",
     "AdainNetwork",
+    "CycleGanGenerator",
     "JohnsonNetwork",
     "JohnsonNetwork2016",
     "NetworkConfig",
     "NormConv2d",
+    "PatchDiscriminator",
     "QuarterNetwork",
     "SingleStyleConfig",
     "SingleStyleNetwork",
     "StylePredictor",
     "StylizerNetwork",
+    "UNetGenerator",
     "UlyanovNetwork",
     "build_described",
     "build_network",

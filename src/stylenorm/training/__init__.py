@@ -1,6 +1,7 @@
 """Training: one recipe, one file; one loop."""
 
 from stylenorm.training.adain import Adain, AdainConfig
+from stylenorm.training.cyclegan import CycleGan, CycleGanConfig
 from stylenorm.training.data import Photos, read_painting
 from stylenorm.training.distill import DistillConfig, distill
 from stylenorm.training.johnson import Johnson, JohnsonConfig
@@ -8,6 +9,8 @@ from stylenorm.training.learn import Learn, LearnConfig
 from stylenorm.training.leaves import DeadLeaves
 from stylenorm.training.loop import LoopConfig, Recipe, fit
 from stylenorm.training.multistyle import Multistyle, MultistyleConfig, Painting
+from stylenorm.training.pairs import Pairs
+from stylenorm.training.pix2pix import Pix2Pix, Pix2PixConfig
 from stylenorm.training.predict import Predict, PredictConfig
 from stylenorm.training.texture import Texture, TextureConfig
 from stylenorm.training.ulyanov import Ulyanov, UlyanovConfig
@@ -15,6 +18,8 @@ from stylenorm.training.ulyanov import Ulyanov, UlyanovConfig
 __all__ = [
     "Adain",
     "AdainConfig",
+    "CycleGan",
+    "CycleGanConfig",
     "DeadLeaves",
     "DistillConfig",
     "Johnson",
@@ -25,7 +30,10 @@ __all__ = [
     "Multistyle",
     "MultistyleConfig",
     "Painting",
+    "Pairs",
     "Photos",
+    "Pix2Pix",
+    "Pix2PixConfig",
     "Predict",
     "PredictConfig",
     "Recipe",

@@ -42,7 +42,7 @@ class State:
         self._loop_tunable = dict(tunable)
         self.history: list[list[Any]] = [[0, self.tunable()]]
         groups = [{"params": parameters, "rate": rate} for parameters, rate in recipe.rates()]
-        self.optimizer = torch.optim.Adam(groups)
+        self.optimizer = torch.optim.Adam(groups, betas=recipe.betas)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             recipe.model,
             multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(average),  # type: ignore[no-untyped-call]

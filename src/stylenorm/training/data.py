@@ -116,8 +116,12 @@ class Photos:
     def held_out(self, count: int) -> Tensor:
         """Return centre crops of ``count`` held-out photos, spread evenly: (count, 3, crop_px, crop_px)."""
         chosen = np.linspace(0, self.num_held_out - 1, count).round().astype(int)
-        crops = [_centre_crop(read_picture(self.paths[i]).pixels, self.crop_px) for i in chosen]
+        crops = [_centre_crop(self._read(self.paths[i]), self.crop_px) for i in chosen]
         return _to_tensor(np.stack(crops))
+
+    def _read(self, path: Path) -> NDArray[np.uint8]:
+        """Return a photo's pixels (H, W, 3), or of several pictures that belong together (H, W, 3 k)."""
+        return _as_uint8(read_picture(path).pixels)
 
     def _crop(self, path: Path, rng: np.random.Generator) -> NDArray[np.uint8] | None:
         zoom, left, top = rng.uniform(1.0, _LARGEST_ZOOM), rng.uniform(), rng.uniform()
@@ -125,10 +129,10 @@ class Photos:
         pixels = self._decode(path)
         if pixels is None:
             return None
-        image = _resize_shorter(Image.fromarray(pixels), round(self.crop_px * zoom))
-        x = round(left * (image.width - self.crop_px))
-        y = round(top * (image.height - self.crop_px))
-        crop = np.asarray(image.crop((x, y, x + self.crop_px, y + self.crop_px)))
+        pixels = _scaled(pixels, round(self.crop_px * zoom))
+        x = round(left * (pixels.shape[1] - self.crop_px))
+        y = round(top * (pixels.shape[0] - self.crop_px))
+        crop = pixels[y : y + self.crop_px, x : x + self.crop_px]
         return crop[:, ::-1] if flip else crop
 
     def _pass_over(self, path: Path, rng: np.random.Generator) -> bool:
@@ -143,14 +147,14 @@ class Photos:
         if path in self._decoded:
             return self._decoded[path]
         try:
-            pixels = _as_uint8(read_picture(path).pixels)
+            pixels = self._read(path)
         except PictureError as error:
             self.unreadable[path] = str(error)
             return None
         self._readable.add(path)
         largest_px = round(self.crop_px * _LARGEST_ZOOM)
         if min(pixels.shape[:2]) > largest_px:
-            pixels = np.asarray(_resize_shorter(Image.fromarray(pixels), largest_px))
+            pixels = _scaled(pixels, largest_px)
         if self._decoded_bytes + pixels.nbytes <= _CACHE_BYTES:
             self._decoded[path] = pixels
             self._decoded_bytes += pixels.nbytes
@@ -172,10 +176,16 @@ def _resize_shorter(image: Image.Image, shorter_px: int) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _centre_crop(pixels: NDArray[np.uint8 | np.uint16], size_px: int) -> NDArray[np.uint8]:
-    image = _resize_shorter(Image.fromarray(_as_uint8(pixels)), size_px)
-    x, y = (image.width - size_px) // 2, (image.height - size_px) // 2
-    return np.asarray(image.crop((x, y, x + size_px, y + size_px)))
+def _scaled(pixels: NDArray[np.uint8], shorter_px: int) -> NDArray[np.uint8]:
+    """Return (H, W, 3 k) with the shorter side scaled, three channels at a time: Pillow knows no more."""
+    pictures = [Image.fromarray(pixels[..., i : i + 3]) for i in range(0, pixels.shape[2], 3)]
+    return np.concatenate([np.asarray(_resize_shorter(each, shorter_px)) for each in pictures], axis=2)
+
+
+def _centre_crop(pixels: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    pixels = _scaled(pixels, size_px)
+    x, y = (pixels.shape[1] - size_px) // 2, (pixels.shape[0] - size_px) // 2
+    return pixels[y : y + size_px, x : x + size_px]
 
 
 def _as_uint8(pixels: NDArray[np.uint8 | np.uint16]) -> NDArray[np.uint8]:

@@ -46,8 +46,9 @@ class LoopConfig:
         steps: optimiser steps. These, the rate, the clip and a recipe's `Recipe.tunable` settings may be
             changed when a run is resumed: the rate goes on along the cosine of the new length, and the record
             says from which step on what held.
-        learning_rate: peak rate of Adam; it warms up over the first 5 % and falls to 0 by a cosine.
-        clip: largest norm of the gradient.
+        learning_rate: peak rate of Adam; it warms up over the first 5 % and falls to 0 by a cosine, or goes
+            as the recipe says.
+        clip: largest norm of the gradient; 0 for any.
         average: factor of the running average of the weights, from which results are made; 0 for none.
         checkpoint_every_s: seconds between checkpoints.
         sample_every: steps between pictures of samples; 0 for none.
@@ -123,7 +124,6 @@ def _train(recipe: Recipe, config: LoopConfig, state: State, step: int) -> int:
     """Go on from ``step``; return the step that was come to."""
     from tqdm import tqdm
 
-    parameters = list(recipe.model.parameters())
     shown: dict[str, float] = {}
     last_save = time.monotonic()
     progress = tqdm(
@@ -138,23 +138,27 @@ def _train(recipe: Recipe, config: LoopConfig, state: State, step: int) -> int:
         while step < config.steps:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             for group in state.optimizer.param_groups:
-                group["lr"] = config.learning_rate * group["rate"] * _rate(step, config.steps)
-            losses = recipe.losses(step, generator)
-            terms = torch.stack(list(losses.values()))
-            state.optimizer.zero_grad(set_to_none=True)
-            terms.sum().backward()  # type: ignore[no-untyped-call]
-            # What is not finite in one process, and a Ctrl-C that reached one, are so in all from here.
-            came = terms.new_tensor([interrupt.came])
-            *values, interrupted = ranks.averaged(parameters, torch.cat([terms.detach(), came])).tolist()
-            norm = nn.utils.clip_grad_norm_(parameters, config.clip, error_if_nonfinite=False).item()
-            if not math.isfinite(sum(values)) or not math.isfinite(norm):
-                raise TrainingError(_not_finite(step, dict(zip(losses, values, strict=True)), norm, state))
-            state.optimizer.step()
+                group["lr"] = config.learning_rate * group["rate"] * recipe.rate(step, config.steps)
+            interrupted = False
+            for parameters, losses in recipe.turns(step, generator):
+                terms = torch.stack(list(losses.values()))
+                state.optimizer.zero_grad(set_to_none=True)  # who has no gradient now, does not move
+                terms.sum().backward(inputs=parameters)  # type: ignore[no-untyped-call]
+                # What is not finite in one process, and a Ctrl-C that reached one, are so in all from here.
+                came = terms.new_tensor([interrupt.came])
+                *values, any_came = ranks.averaged(parameters, torch.cat([terms.detach(), came])).tolist()
+                interrupted |= any_came > 0
+                norm = nn.utils.clip_grad_norm_(parameters, config.clip or math.inf).item()
+                if not math.isfinite(sum(values)) or not math.isfinite(norm):
+                    raise TrainingError(
+                        _not_finite(step, dict(zip(losses, values, strict=True)), norm, state)
+                    )
+                state.optimizer.step()
+                for name, value in zip(losses, values, strict=True):
+                    shown[name] = _running(shown.get(name), value)
             state.update_average()
             step += 1
 
-            for name, value in zip(losses, values, strict=True):
-                shown[name] = _running(shown.get(name), value)
             progress.set_postfix({name: f"{value:.3f}" for name, value in shown.items()}, refresh=False)
             progress.update()
             if time.monotonic() - last_save > config.checkpoint_every_s:
@@ -225,14 +229,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
-
-
-def _rate(step: int, steps: int) -> float:
-    """Warm up linearly over the first 5 %, then fall to 0 by a cosine."""
-    warmup = max(1, round(0.05 * steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 def _running(average: float | None, value: float) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -21,10 +22,12 @@ class Recipe(ABC):
     Attributes:
         name: registry name, kebab-case.
         model: its parameters are trained, its buffers saved.
+        betas: Adam's.
     """
 
     name: str
     model: nn.Module
+    betas: tuple[float, float] = (0.9, 0.999)
 
     @abstractmethod
     def to(self, device: torch.device) -> None:
@@ -46,9 +49,27 @@ class Recipe(ABC):
         """Return the settings that may be changed when a checkpoint is resumed."""
         return ()
 
-    @abstractmethod
+    def rate(self, step: int, steps: int) -> float:
+        """Return the learning rate of a step, as a share of the peak: up over 5 %, then down by a cosine."""
+        warmup = max(1, round(0.05 * steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the named, weighted losses of a step; their sum is minimised."""
+        raise NotImplementedError(f"{type(self).__name__}: expected losses, or turns")
+
+    def turns(
+        self, step: int, generator: torch.Generator
+    ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
+        """Yield, in turn, parameters that move and the losses whose sum they lower; once for most recipes.
+
+        What yields twice has two players (generator and discriminator, say): after each yield those
+        parameters, and no others, have moved.
+        """
+        moving = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        yield moving, self.losses(step, generator)
 
     @abstractmethod
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:

@@ -1,0 +1,72 @@
+"""``stylenorm translate``: pictures of one domain as pictures of another."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from stylenorm.cli.progress import Progress
+from stylenorm.cli.usage import UsageError, as_usage, number_from, one_line
+from stylenorm.errors import OutputError, StylenormError
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "translate pictures by a network that train cyclegan or pix2pix made"
+EPILOG = """examples:
+  stylenorm translate photo.jpg --model run/ -o out.png
+  stylenorm translate photos/ --model run/ --direction b-to-a -o out/"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("inputs", nargs="+", metavar="PHOTO", help="files or folders")
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="what the training wrote")
+    parser.add_argument("--direction", metavar="NAME", help="a-to-b (default) or b-to-a")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="a file or a folder; default: beside the photo, photo.a-to-b.jpg",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    parser.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
+    parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Translate; a picture that fails is reported, and the others are done.
+
+    Raises:
+        UsageError: model, direction or targets are not as expected; nothing was done.
+    """
+    from stylenorm.media import FILM_FORMATS, check_output, plan_outputs, read_picture, write_picture
+    from stylenorm.translating import Translator
+
+    with as_usage():
+        translator = Translator(options.model, options.direction, threads=options.threads)
+        jobs = plan_outputs(options.inputs, options.output, styles=[translator.direction])
+        for job in jobs:
+            if job.source is None or job.target is None or job.format in FILM_FORMATS:
+                raise UsageError(f"{job.source or '-'}: expected a picture's file")
+    num_failed = 0
+    progress = Progress(len(jobs), "picture", enabled=not options.quiet)
+    with progress:
+        for job in jobs:
+            assert job.source is not None  # noqa: S101 (refused above)
+            assert job.target is not None  # noqa: S101
+            progress.show(job.source.name)
+            try:
+                check_output(job.target, overwrite=options.overwrite)
+                picture = read_picture(job.source)
+                translated = picture.painted_with(translator)
+                write_picture(translated, job.target, overwrite=options.overwrite)
+            except (StylenormError, MemoryError, OSError) as error:
+                if len(jobs) == 1 or (isinstance(error, OSError) and not isinstance(error, OutputError)):
+                    raise
+                num_failed += 1
+                progress.print(f"stylenorm: {one_line(error)}")
+            progress.step()
+    if num_failed:
+        print(f"stylenorm: {num_failed} of {len(jobs)} pictures failed", file=sys.stderr)
+    return 1 if num_failed else 0

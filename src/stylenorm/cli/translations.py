@@ -1,0 +1,68 @@
+"""``stylenorm train cyclegan | pix2pix``: the recipes that translate pictures."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from stylenorm.cli.usage import as_usage
+
+__all__ = ["TRANSLATIONS", "add_translations"]
+
+TRANSLATIONS: dict[str, tuple[str, str]] = {
+    "cyclegan": ("stylenorm.training.cyclegan", "CycleGanConfig"),
+    "pix2pix": ("stylenorm.training.pix2pix", "Pix2PixConfig"),
+}
+"""Module and class of each recipe's configuration."""
+
+_TEXTS = {
+    "cyclegan": (
+        "from one domain of pictures to another, without pairs (Zhu 2017)",
+        "Learn to translate pictures of folder a into such as are in folder b, and back.",
+    ),
+    "pix2pix": (
+        "from one domain of pictures to another, from pairs (Isola 2017)",
+        "Learn to translate pictures from pairs of what is given and what shall come out.",
+    ),
+}
+_LOOP = {"steps": 100_000, "learning_rate": 2e-4, "clip": 0.0}  # the papers'
+
+
+def add_translations(add_recipe: Callable[..., Any], add_config: Callable[..., None], loop: Any) -> None:
+    """Add the recipes' parsers; see `stylenorm.cli.recipes.add_recipes`."""
+    from stylenorm.cli.configurations import add_fields
+
+    fields = tuple(dataclasses.replace(each, default=_LOOP.get(each.name, each.default)) for each in loop)
+    for name, config in TRANSLATIONS.items():
+        recipe: argparse.ArgumentParser = add_recipe(name, *_TEXTS[name], train_translation)
+        recipe.set_defaults(recipe_name=name)
+        add_config(recipe.add_argument_group("what is learned"), config)
+        add_fields(recipe.add_argument_group("training"), fields)
+
+
+def train_translation(options: argparse.Namespace) -> int:
+    """Train `stylenorm.training.cyclegan` or `stylenorm.training.pix2pix`.
+
+    Raises:
+        UsageError: settings are not as expected.
+        TrainingError: the training cannot go on.
+    """
+    from stylenorm.cli.train import fit_recipe, recorded_command, values_of
+    from stylenorm.training.cyclegan import CycleGan, CycleGanConfig
+    from stylenorm.training.pix2pix import Pix2Pix, Pix2PixConfig
+
+    values = values_of(TRANSLATIONS[options.recipe_name], options)
+    recipe: CycleGan | Pix2Pix
+    with as_usage():
+        if options.recipe_name == "cyclegan":
+            recipe = CycleGan(CycleGanConfig(**values), options.out, recorded_command())
+        else:
+            recipe = Pix2Pix(Pix2PixConfig(**values), options.out, recorded_command())
+    code = fit_recipe(recipe, options)
+    if code == 0:
+        print(
+            f"{options.out}: translate with: stylenorm translate photo.jpg --model {options.out} -o out.png"
+        )
+    return code

@@ -1,0 +1,87 @@
+"""Trained generators -> a translator folder: one ONNX graph a direction, checked against PyTorch.
+
+Weights are stored in float16 and widened where they are used, which halves the files; all arithmetic is in
+float32.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from stylenorm.engines.openvino_engine import run_graph
+from stylenorm.errors import ExportError
+from stylenorm.export.onnx_writing import module_to_onnx
+from stylenorm.media import atomic_write
+from stylenorm.networks import CycleGanGenerator, UNetGenerator
+from stylenorm.translating import TRANSLATOR_FORMAT
+
+__all__ = ["export_translator"]
+
+_SMALL = 256  # tensors below so many numbers stay float32
+_ALLOWED = 2e-3
+
+
+def export_translator(
+    networks: Mapping[str, CycleGanGenerator | UNetGenerator], out: Path, record: Mapping[str, str]
+) -> None:
+    """Write ``DIRECTION.onnx`` for each network, and ``translator.json``.
+
+    Args:
+        networks: by direction.
+        out: the folder.
+        record: how they were trained.
+
+    Raises:
+        ExportError: a graph's numbers differ from PyTorch's; nothing is written.
+    """
+    graphs = {direction: _graph(network) for direction, network in networks.items()}
+    for direction, graph in graphs.items():
+        with atomic_write(out / f"{direction}.onnx", overwrite=True) as file:
+            file.write(graph)
+    described = {
+        "format": TRANSLATOR_FORMAT,
+        "directions": {
+            direction: {"multiple": network.multiple, "smallest_px": network.smallest_px}
+            for direction, network in networks.items()
+        },
+        "record": dict(record),
+    }
+    with atomic_write(out / "translator.json", overwrite=True) as file:
+        file.write((json.dumps(described, indent=2) + "\n").encode())
+
+
+def _graph(network: nn.Module) -> bytes:
+    rounded = copy.deepcopy(network).eval()
+    for parameter in rounded.parameters():
+        if parameter.numel() >= _SMALL:
+            parameter.data = parameter.data.half().float()
+    multiple: int = network.multiple  # type: ignore[assignment]
+    rows, columns = torch.export.Dim("rows", min=1), torch.export.Dim("columns", min=1)
+    least = max(multiple, 8)
+    graph = module_to_onnx(
+        rounded,
+        (torch.rand(1, 3, 2 * least, 3 * least),),
+        inputs=("photo",),
+        outputs=("translation",),
+        dynamic={"x": {2: multiple * rows, 3: multiple * columns}},
+        half_weights_from=_SMALL,
+    )
+    generator = torch.Generator().manual_seed(0)
+    for height, width in ((least, 2 * least), (3 * least, least)):
+        photo = torch.rand(1, 3, height, width, generator=generator)
+        with torch.no_grad():
+            expected = rounded(photo).numpy()
+        difference = float(np.abs(run_graph(graph, photo.numpy())[0] - expected).max())
+        if not difference <= _ALLOWED:
+            raise ExportError(
+                f"the exported generator differs from PyTorch by {difference:g} (allowed: {_ALLOWED:g}): "
+                "nothing was written"
+            )
+    return graph

@@ -1,0 +1,128 @@
+"""The judge of patches that pix2pix and CycleGAN share.
+
+Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017
+(arXiv:1611.07004), section 3.2.2 and appendix 6.1.2: every number that comes out judges 70 x 70 pixels.
+
+=================================  =======  ===========
+layer (width c)                    grid     channels
+=================================  =======  ===========
+conv 4x4 / 2, leaky ReLU 0.2       1/2      c
+conv 4x4 / 2, norm, leaky ReLU     1/4      2c
+conv 4x4 / 2, norm, leaky ReLU     1/8      4c
+conv 4x4, norm, leaky ReLU         1/8 - 1  8c
+conv 4x4                           1/8 - 2  1
+=================================  =======  ===========
+
+Differs from the papers: pictures are RGB in 0..1 and scaled to -1..1 inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from stylenorm.errors import InputError, ShapeError
+from stylenorm.nn import InstanceNormAct2d
+
+__all__ = ["PatchDiscriminator", "drawn_from_normal", "load_renamed"]
+
+_SLOPE = 0.2
+_PUBLISHED = ("0", "2", "5", "8", "11")  # the convolutions in the authors' Sequential; each norm follows
+
+
+class PatchDiscriminator(nn.Module):
+    """See the module's table. Width 64 has 2,764,737 parameters, with ``affine`` and 6 channels 2,768,705.
+
+    Args:
+        channels: of the input: 3, or 6 where photo and translation are judged together.
+        width: channels of the first convolution; 64 in the papers.
+        affine: norms with scale and shift, as pix2pix has them; then the convolutions before them have no
+            bias. Without, as CycleGAN has them.
+
+    Shape: (N, channels, H, W), 0..1; returns (N, 1, H/8 - 2, W/8 - 2), not bounded. H and W from 24.
+
+    Example:
+        >>> sum(p.numel() for p in PatchDiscriminator().parameters())
+        2764737
+    """
+
+    smallest_px = 24
+
+    def __init__(self, channels: int = 3, width: int = 64, *, affine: bool = False) -> None:
+        super().__init__()
+        widths = [width, 2 * width, 4 * width, 8 * width]
+        pairs = zip([channels, *widths], [*widths, 1], strict=True)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, 4, 2 if i < 3 else 1, padding=1, bias=i in (0, 4) or not affine)
+            for i, (a, b) in enumerate(pairs)
+        )
+        self.first_act = nn.LeakyReLU(_SLOPE)
+        self.norms = nn.ModuleList(
+            InstanceNormAct2d(c, affine=affine, act="leaky_relu", negative_slope=_SLOPE) for c in widths[1:]
+        )
+        drawn_from_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Judge pictures; see the class for shapes."""
+        if min(x.shape[-2:]) < self.smallest_px:
+            raise ShapeError(
+                f"x: expected height and width of at least {self.smallest_px}, got {tuple(x.shape)}"
+            )
+        first, *inner, last = self.convs
+        x = self.first_act(first(2 * x - 1))
+        for conv, norm in zip(inner, self.norms, strict=True):
+            x = norm(conv(x))
+        judged: Tensor = last(x)
+        return judged
+
+    def load_published(self, state: Mapping[str, Tensor]) -> None:
+        """Take the weights of the authors' PyTorch code (``model.0.weight``, ``model.2.weight``, ...).
+
+        Raises:
+            InputError: it is a checkpoint of another network.
+        """
+        names = {f"model.{number}": f"convs.{i}" for i, number in enumerate(_PUBLISHED)}
+        names |= {f"model.{int(number) + 1}": f"norms.{i}" for i, number in enumerate(_PUBLISHED[1:4])}
+        load_renamed(self, state, names)
+
+
+def drawn_from_normal(network: nn.Module) -> None:
+    """Draw weights as both papers do: N(0, 0.02); scales N(1, 0.02); biases and shifts 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, InstanceNormAct2d) and module.weight is not None:
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def load_renamed(network: nn.Module, state: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
+    """Load a published checkpoint.
+
+    Args:
+        network: ours.
+        state: theirs. A leading ``module.`` and running statistics, which no translation uses, are dropped.
+        names: their layers' names to ours.
+
+    Raises:
+        InputError: a layer is missing, unknown, or of another shape.
+    """
+    found = {}
+    for key, value in state.items():
+        layer, _, kind = key.removeprefix("module.").rpartition(".")
+        if kind in ("running_mean", "running_var", "num_batches_tracked"):
+            continue
+        found[f"{names.get(layer, layer)}.{kind}"] = value
+    ours = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    theirs = {key: tuple(value.shape) for key, value in found.items()}
+    if ours != theirs:
+        key = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))[0]
+        raise InputError(
+            f"expected a checkpoint of {type(network).__name__} with {key} {ours.get(key, 'nowhere')}, "
+            f"got {theirs.get(key, 'none')}: build the network with the checkpoint's width and depth"
+        )
+    network.load_state_dict(found)

@@ -1,0 +1,110 @@
+"""What image translation's trainings share: two players, a pool of past pictures, the papers' rates.
+
+Least-squares losses are of Mao et al., "Least Squares Generative Adversarial Networks", ICCV 2017
+(arXiv:1611.04076); the pool is of Shrivastava et al., "Learning from Simulated and Unsupervised Images
+through Adversarial Training", CVPR 2017 (arXiv:1612.07828).
+"""
+
+from __future__ import annotations
+
+import platform
+from abc import abstractmethod
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stylenorm.training import ranks
+from stylenorm.training.loop import Recipe
+
+__all__ = ["AdversarialRecipe", "PicturePool", "least_squares", "pixel_error"]
+
+
+class PicturePool(nn.Module):
+    """The last pictures that a generator made, some of which its judge sees again.
+
+    Its pictures are buffers: they are saved with the model, and a resumed training goes on with them.
+
+    Args:
+        num_pictures: how many are kept; 50 in CycleGAN, 0 for none.
+        size_px: side of the pictures.
+    """
+
+    kept: Tensor
+    num_kept: Tensor
+
+    def __init__(self, num_pictures: int, size_px: int) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.zeros(num_pictures, 3, size_px, size_px))
+        self.register_buffer("num_kept", torch.tensor(0))
+
+    @torch.no_grad()
+    def exchange(self, made: Tensor, generator: torch.Generator) -> Tensor:
+        """Return pictures to judge, as many as ``made`` (N, 3, S, S): of each two, one is from the pool.
+
+        While the pool fills, ``made`` itself is returned. Of several processes, ``made`` is the share.
+        """
+        if not len(self.kept):
+            return made.detach()
+        shown = ranks.whole(made).clone()
+        for i in range(len(shown)):
+            place = int(torch.randint(len(self.kept), (1,), generator=generator))
+            is_old = torch.rand(1, generator=generator).item() < 0.5
+            if self.num_kept < len(self.kept):
+                self.kept[int(self.num_kept)] = shown[i]
+                self.num_kept += 1
+            elif is_old:
+                old = self.kept[place].clone()
+                self.kept[place] = shown[i]
+                shown[i] = old
+        return ranks.share(shown)
+
+
+class AdversarialRecipe(Recipe):
+    """A recipe with generators and discriminators; Adam and its rate are as in the papers."""
+
+    betas = (0.5, 0.999)
+    settings: Any
+    device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> None:
+        """Move the networks."""
+        self.device = device
+        self.model.to(device)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the full rate for the first half of the steps; from there it falls linearly to 0."""
+        return min(1.0, 2 * (1 - step / steps))
+
+    def config(self) -> Mapping[str, Any]:
+        """Return the settings; all but `tunable` must be the same when a checkpoint is resumed."""
+        return {k: v for k, v in vars(self.settings).items() if isinstance(v, int | float)}
+
+    def tunable(self) -> Collection[str]:
+        """Return the weights of the losses."""
+        return [name for name in self.config() if name.endswith("_weight")]
+
+    @abstractmethod
+    def sources(self) -> Mapping[str, str]:
+        """Return what it learns from, for the record."""
+
+    def whole_record(self, record: Mapping[str, str], command: str) -> dict[str, str]:
+        """Return the record with what is known here."""
+        return {
+            **record,
+            **{key: str(value) for key, value in self.config().items()},
+            **self.sources(),
+            "command": command,
+            "machine": f"{platform.machine()}, {self.device.type}",
+        }
+
+
+def least_squares(judged: Tensor, *, real: bool) -> Tensor:
+    """Return how far judgements are from 1, for what is real, or from 0; the mean of the squares."""
+    return (judged - float(real)).square().mean()
+
+
+def pixel_error(a: Tensor, b: Tensor) -> Tensor:
+    """Return the mean absolute difference of pictures in 0..1, in the papers' scale, which is -1..1."""
+    return 2 * (a - b).abs().mean()

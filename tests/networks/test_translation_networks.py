@@ -1,0 +1,209 @@
+"""Networks of image translation: sizes, receptive field, published checkpoints."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stylenorm.errors import InputError, ShapeError
+from stylenorm.networks import CycleGanGenerator, PatchDiscriminator, UNetGenerator
+from tests.tolerances import assert_close
+
+
+def num_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_parameters_are_as_many_as_published() -> None:
+    # in millions, as the authors' code prints them
+    assert round(num_parameters(CycleGanGenerator(9)) / 1e6, 3) == 11.378
+    assert round(num_parameters(CycleGanGenerator(6)) / 1e6, 3) == 7.838
+    assert round(num_parameters(PatchDiscriminator()) / 1e6, 3) == 2.765
+    assert round(num_parameters(UNetGenerator()) / 1e6, 3) == 54.414
+    assert round(num_parameters(PatchDiscriminator(6, affine=True)) / 1e6, 3) == 2.769
+
+
+def test_a_judgement_sees_70_pixels() -> None:
+    judge = PatchDiscriminator(3, 4)
+    judge.norms = nn.ModuleList(nn.Identity() for _ in judge.norms)  # a norm sees the whole picture
+    x = torch.rand(1, 3, 128, 160, requires_grad=True)
+    judged = judge(x)
+    assert judged.shape == (1, 1, 14, 18)
+    judged[0, 0, 7, 9].backward()
+    assert x.grad is not None
+    rows, columns = (x.grad.abs().sum((0, 1, dim)).nonzero().flatten() for dim in (3, 2))
+    for seen in (rows, columns):
+        assert seen.max() - seen.min() + 1 == 70
+
+
+@pytest.mark.parametrize("size", [(5, 7), (8, 8), (30, 41)])
+@pytest.mark.parametrize(
+    "network", [CycleGanGenerator(1, 4), UNetGenerator(4, 4)], ids=["cyclegan", "pix2pix"]
+)
+def test_any_size(network: nn.Module, size: tuple[int, int]) -> None:
+    translated = network(torch.rand(2, 3, *size))
+    assert translated.shape == (2, 3, *size)
+    assert translated.min() >= 0
+    assert translated.max() <= 1
+
+
+def test_a_bottleneck_of_one_pixel_lets_the_picture_through() -> None:
+    network = UNetGenerator(5, 4)
+    x = torch.rand(1, 3, 32, 32)
+    innermost = {}
+    network.down[-1].register_forward_hook(lambda *args: innermost.update(y=args[-1]))
+    network(x)
+    first = innermost["y"]
+    assert first.shape == (1, 32, 1, 1)
+    network(x.flip(3) * 0.5)
+    assert (innermost["y"] - first).abs().max() > 1e-3 * first.abs().max()
+    assert first.abs().max() > 0
+
+
+def test_sizes_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ShapeError, match="at least 5, got"):
+        CycleGanGenerator(1, 4)(torch.rand(1, 3, 4, 8))
+    with pytest.raises(ShapeError, match="at least 24, got"):
+        PatchDiscriminator(3, 4)(torch.rand(1, 3, 23, 64))
+    with pytest.raises(InputError, match="0 or more blocks"):
+        CycleGanGenerator(-1)
+    with pytest.raises(InputError, match="at least 2 levels"):
+        UNetGenerator(1)
+
+
+def test_dropout_is_of_the_inner_levels_and_keeps_the_mean() -> None:
+    masks = UNetGenerator(7, 16).dropout(3, 128, 100, torch.Generator().manual_seed(0))
+    assert [tuple(mask.shape) for mask in masks] == [(3, 128, 8, 8), (3, 128, 4, 4)]
+    assert set(torch.cat([mask.flatten() for mask in masks]).tolist()) == {0.0, 2.0}
+    assert abs(float(masks[0].mean()) - 1) < 0.05
+    network, x = UNetGenerator(6, 4), torch.rand(1, 3, 64, 64)
+    (mask,) = network.dropout(1, 64, 64, torch.Generator())
+    assert not torch.equal(network(x, [mask]), network(x))
+    assert torch.equal(network(x, [torch.ones_like(mask)]), network(x))
+
+
+# The authors' networks, as their papers and the names in their checkpoints describe them, on -1..1.
+
+
+class Block(nn.Module):
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        half = [nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3), nn.InstanceNorm2d(c)]
+        again = [nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3), nn.InstanceNorm2d(c)]
+        self.conv_block = nn.Sequential(*half, nn.ReLU(), *again)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv_block(x)
+
+
+class PublishedCycleGan(nn.Module):
+    def __init__(self, c: int, n: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(3, c, 7), nn.InstanceNorm2d(c), nn.ReLU()]
+        for k in (1, 2):
+            layers += [nn.Conv2d(k * c, 2 * k * c, 3, 2, 1), nn.InstanceNorm2d(2 * k * c), nn.ReLU()]
+        layers += [Block(4 * c) for _ in range(n)]
+        for k in (4, 2):
+            up = nn.ConvTranspose2d(k * c, k * c // 2, 3, 2, 1, output_padding=1)
+            layers += [up, nn.InstanceNorm2d(k * c // 2), nn.ReLU()]
+        self.model = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(c, 3, 7), nn.Tanh())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+
+class PublishedPatchGan(nn.Module):
+    def __init__(self, channels: int, c: int, *, batch: bool) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels, c, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for k, stride in ((1, 2), (2, 2), (4, 1)):
+            layers += [nn.Conv2d(k * c, 2 * k * c, 4, stride, 1, bias=not batch)]
+            layers += [
+                nn.BatchNorm2d(2 * k * c) if batch else nn.InstanceNorm2d(2 * k * c),
+                nn.LeakyReLU(0.2),
+            ]
+        self.model = nn.Sequential(*layers, nn.Conv2d(8 * c, 1, 4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+
+class Level(nn.Module):
+    """One level of the published U-Net around the next; its batch norms see one picture."""
+
+    def __init__(self, outer: int, inner: int, inside: nn.Module | None, *, is_first: bool = False) -> None:
+        super().__init__()
+        self.is_first = is_first
+        down = nn.Conv2d(3 if is_first else outer, inner, 4, 2, 1, bias=False)
+        width = inner if inside is None else 2 * inner
+        up = nn.ConvTranspose2d(width, 3 if is_first else outer, 4, 2, 1, bias=is_first)
+        if is_first:
+            layers = [down, inside, nn.ReLU(), up, nn.Tanh()]
+        elif inside is None:
+            layers = [nn.LeakyReLU(0.2), down, nn.ReLU(), up, nn.BatchNorm2d(outer)]
+        else:
+            layers = [
+                nn.LeakyReLU(0.2),
+                down,
+                nn.BatchNorm2d(inner),
+                inside,
+                nn.ReLU(),
+                up,
+                nn.BatchNorm2d(outer),
+            ]
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.model(x)
+        return y if self.is_first else torch.cat([x, y], dim=1)
+
+
+class PublishedUNet(nn.Module):
+    def __init__(self, c: int, num_levels: int) -> None:
+        super().__init__()
+        widths = [c * min(8, 2**i) for i in range(num_levels)]
+        level: nn.Module | None = None
+        for i in reversed(range(1, num_levels)):
+            level = Level(widths[i - 1], widths[i], level)
+        self.model = Level(3, c, level, is_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+
+@pytest.mark.parametrize(
+    ("published", "ours", "channels"),
+    [
+        (PublishedCycleGan(4, 2), CycleGanGenerator(2, 4), 3),
+        (PublishedPatchGan(3, 4, batch=False), PatchDiscriminator(3, 4), 3),
+        (PublishedPatchGan(6, 4, batch=True), PatchDiscriminator(6, 4, affine=True), 6),
+        (PublishedUNet(4, 5), UNetGenerator(5, 4), 3),
+    ],
+    ids=["cyclegan", "patchgan", "conditional-patchgan", "pix2pix"],
+)
+def test_published_checkpoints_give_the_published_pictures(
+    published: nn.Module, ours: CycleGanGenerator | PatchDiscriminator | UNetGenerator, channels: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for parameter in published.parameters():
+        parameter.data = torch.rand(parameter.shape, generator=generator) - 0.4
+    state = OrderedDict((f"module.{key}", value) for key, value in published.state_dict().items())
+    ours.load_published(state)
+    x = torch.rand(1, channels, 64, 64, generator=generator)
+    with torch.no_grad():
+        theirs = published.double()(2 * x.double() - 1)
+        if not isinstance(ours, PatchDiscriminator):
+            theirs = (theirs + 1) / 2
+        found = ours(x)
+    scale = float(theirs.abs().max())
+    assert_close(found, theirs, rtol=0, atol=1e-4 * scale)  # measured: 2e-5, of ten layers in float32
+
+
+def test_a_checkpoint_of_another_network() -> None:
+    with pytest.raises(InputError, match="build the network with the checkpoint's width and depth"):
+        CycleGanGenerator(2, 4).load_published(PublishedCycleGan(4, 3).state_dict())
+    with pytest.raises(InputError, match=r"expected a checkpoint of UNetGenerator with .*, got \(8,"):
+        UNetGenerator(5, 4).load_published(PublishedUNet(8, 5).state_dict())
