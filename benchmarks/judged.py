@@ -8,8 +8,9 @@ style was trained with, is compared with the losses along L-BFGS from the photo 
 way of counting): the figure is the first evaluation at which the optimisation is as good, or how many there
 were, marked "more". **Judge**: all styles on all photos; style loss that is left of the photo's on
 EfficientNet-Lite0 (geometric mean over layers, then median over photos) and content loss; beside them the
-same of the optimisation's pictures after 50, 100 and 200 evaluations. The judge's figures cannot be compared
-with those of another judge.
+same of the optimisation's pictures after 50, 100 and 200 evaluations. **Any painting**: the same of styles
+that the predictor makes of paintings that it was not trained on (the first by name). The judge's figures
+cannot be compared with those of another judge.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from torch import Tensor
 
 from judge import Judge, left
 from measured import add_network_argument, network_folder, summary, write_result
-from stylenorm.engines import open_engine
+from stylenorm.engines import Engine, open_engine
 from stylenorm.optimize import Evaluation, OptimizeConfig, optimize
 from stylenorm.perceptual import PerceptualLoss, load_features, total_variation
+from stylenorm.predicting import predict_style
 from stylenorm.training import Photos, read_painting
 from stylenorm.zoo import NetworkFolder
 
@@ -44,6 +46,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--painting-px", type=int, default=512)
     parser.add_argument("--optimized", type=int, default=1000, help="optimise for no more styles than this")
+    parser.add_argument(
+        "--held-out", type=int, default=16, help="paintings, by name, that the predictor never saw"
+    )
+    parser.add_argument("--each", type=int, default=8, help="photos that each of them paints")
     parser.add_argument("--result", default="judged")
     parser.add_argument("--pictures", type=Path, help="photo, network and optimisation side by side")
     add_network_argument(parser)
@@ -85,6 +91,11 @@ def main() -> None:
             rows.append(torch.cat([photo, small, painted[i : i + 1], *pictures], dim=3))
         print(name, json.dumps(styles[name]), flush=True)
 
+    predicted = {
+        path.stem: any_style(judge, engine, photos[: options.each], path, folder, options.painting_px)
+        for path in sorted(options.paintings.iterdir())[: options.held_out if folder.predictor else 0]
+    }
+
     compared = [s["against optimisation"] for s in styles.values() if "against optimisation" in s]
     worth = [c["steps worth"] for c in compared]  # type: ignore[index]
     results = {
@@ -109,11 +120,32 @@ def main() -> None:
         if compared
         else None,
         "styles": styles,
+        "any painting, none of the predictor's training": {
+            key: summary([figures[key] for figures in predicted.values()])
+            for key in ("style left", "content")
+        }
+        if predicted
+        else None,
+        "paintings": predicted,
     }
     write_result(options.result, " ".join(__doc__.split("\n\n", 2)[2].split()), results)
     if options.pictures and rows:
         grid = torch.cat(rows, dim=2)[0].permute(1, 2, 0)
         Image.fromarray((grid.clamp(0, 1) * 255).round().byte().numpy()).save(options.pictures)
+
+
+def any_style(
+    judge: Judge, engine: Engine, photos: Tensor, path: Path, folder: NetworkFolder, painting_px: int
+) -> dict[str, float]:
+    """Return the medians over photos of a painting whose style is predicted."""
+    vector = predict_style(path, folder).vector()
+    painting = read_painting(path, painting_px)
+    found = [
+        left(judge, photo, torch.from_numpy(engine.paint(photo.numpy(), vector)), painting)
+        for photo in photos.split(1)
+    ]
+    style, content = (round(float(np.median(values)), 4) for values in zip(*found, strict=True))
+    return {"style left": style, "content": content}
 
 
 def against(

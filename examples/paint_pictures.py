@@ -1,20 +1,22 @@
 """Paint the pictures of the README and the docs, and the thumbnails of the styles.
 
-    python examples/paint_pictures.py [PHOTO ...]
+    python examples/paint_pictures.py [PHOTO ...] [--paintings PAINTING ...]
 
 The photos are for the contact sheet of all styles, the first one for the picture at the head of the README;
-without any, the drawn ones are taken. Run it again whenever the network that ships changes.
+without any, the drawn ones are taken. The paintings are predicted as styles. Run it again whenever the
+network that ships changes.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from stylenorm import Stylizer
+from stylenorm.predicting import predict_style
 from stylenorm.zoo import NetworkFolder, shipped_network
 
 EXAMPLES = Path(__file__).parent
@@ -31,22 +33,28 @@ _THUMBNAIL_PX = 192
 
 def main() -> None:
     """Write docs/pictures/*.jpg and the zoo's thumbnails."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", nargs="*", type=Path, default=PHOTOS)
+    parser.add_argument("--paintings", nargs="*", type=Path, default=[])
+    options = parser.parse_args()
     PICTURES.mkdir(parents=True, exist_ok=True)
     network = shipped_network()
     names = network.style_names()
     stylizer = Stylizer(names[0])
     photo = _open(PHOTOS[0], _WIDTH)
-    paths = [Path(path) for path in sys.argv[1:]] or PHOTOS
 
-    first = ImageOps.fit(_open(paths[0], 2 * _WIDTH), photo.size, Image.Resampling.LANCZOS)
+    first = ImageOps.fit(_open(options.photos[0], 2 * _WIDTH), photo.size, Image.Resampling.LANCZOS)
     hero = [(stylizer.with_style(name)(first), name) for name in HERO]
     _save(_grid([hero[:3], hero[3:]]), "styles")
     _save(_grid(_control(stylizer, network, photo)), "control")
     _save(
-        _contact_sheet(stylizer, names, paths),
+        _contact_sheet(stylizer, names, options.photos),
         "gallery",
         quality=80,
     )
+
+    if options.paintings:
+        _save(_predicted(network, options.photos, options.paintings), "any-painting")
 
     for name in names:
         painted = stylizer.with_style(name)(photo)
@@ -69,6 +77,24 @@ def _contact_sheet(stylizer: Stylizer, names: Sequence[str], paths: Sequence[Pat
             row += [(painter(photo).resize(side, Image.Resampling.LANCZOS), name) for photo in photos]
         cells.append(row)
     return _grid(cells)
+
+
+def _predicted(network: NetworkFolder, photos: Sequence[Path], paintings: Sequence[Path]) -> Image.Image:
+    """A row a photo, a column a painting."""
+    side = (_SHEET_PX, _SHEET_PX)
+
+    def square(path: Path, px: int) -> Image.Image:
+        return ImageOps.fit(_open(path, 2 * _WIDTH), (px, px), Image.Resampling.LANCZOS)
+
+    columns = [[(Image.new("RGB", side, "white"), ""), *((square(photo, _SHEET_PX), "") for photo in photos)]]
+    for path in paintings:
+        painter = Stylizer(predict_style(path, network))
+        column = [(square(path, _SHEET_PX), path.stem.partition("--")[0].replace("-", " "))]
+        column += [
+            (painter(square(photo, _WIDTH)).resize(side, Image.Resampling.LANCZOS), "") for photo in photos
+        ]
+        columns.append(column)
+    return _grid(list(zip(*columns, strict=True)))
 
 
 def _control(

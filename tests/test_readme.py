@@ -24,7 +24,8 @@ PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the pictures that the README speaks of."""
     rng = np.random.default_rng(0)
-    names = ["photo.jpg", "a.jpg", "b.png", "holiday/one.jpg", "holiday/day 2/two.png", "examples/photo.jpg"]
+    names = ["photo.jpg", "painting.jpg", "a.jpg", "b.png", "holiday/one.jpg", "holiday/day 2/two.png"]
+    names.append("examples/photo.jpg")
     for name in names:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
