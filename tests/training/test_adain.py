@@ -82,7 +82,7 @@ def test_with_vgg_19_it_is_the_papers_network(make: Maker, monkeypatch: pytest.M
             before, index = width, index + 2
         index += 1
     monkeypatch.setattr(generators, "load_features", lambda _: [Vgg(VGGS["vgg19"], tensors)])
-    recipe = make(crop_px=16, painting_px=16, batch_size=1, width=0)
+    recipe = make(crop_px=24, painting_px=24, batch_size=1, width=0)
     assert recipe.taps == [["relu1_1", "relu2_1", "relu3_1", "relu4_1"]]
     assert recipe.encoders[0].content_tap == "relu4_1"
     assert (recipe.model.channels, recipe.model.width) == (512, 64)
@@ -153,7 +153,7 @@ def test_a_training_ends_in_what_paints(make: Maker, monkeypatch: pytest.MonkeyP
 
 
 def test_settings_that_do_not_fit(make: Maker) -> None:
-    with pytest.raises(InputError, match="crop_px: expected a multiple of 8, from 16, got 36"):
+    with pytest.raises(InputError, match="crop_px: expected a multiple of 8, from 24, got 36"):
         make(crop_px=36)
-    with pytest.raises(InputError, match="painting_px: expected a multiple of 8, from 16, got 8"):
+    with pytest.raises(InputError, match="painting_px: expected a multiple of 8, from 24, got 8"):
         make(painting_px=8)

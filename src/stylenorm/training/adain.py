@@ -13,6 +13,9 @@ Differs from the paper:
 - Both losses are relative: the content loss in units of the features' mean square, the style loss at each
   layer in units of the painting's squared means and deviations. So layers count alike, and one weight serves
   every encoder.
+- The losses are taken on the result less a random 0 to 7 pixels on its sides, and the content features of the
+  photo cropped alike are what it is compared with: the encoder pools by 2 again and again, and at the phase
+  that it was painted from the decoder hides a lattice where the encoder does not look.
 - By default the encoder is made of the feature networks that ship, and the decoder has half the width.
 - The rate warms up and falls by a cosine, gradients are clipped, and the result is the running average of the
   weights, as in every recipe here.
@@ -22,7 +25,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,9 +105,9 @@ class Adain(Recipe):
     def __init__(self, config: AdainConfig, out: Path, command: str = "") -> None:
         for name in ("crop_px", "painting_px"):
             size = getattr(config, name)
-            if size < 2 * ADAIN_GRID or size % ADAIN_GRID:
+            if size < 3 * ADAIN_GRID or size % ADAIN_GRID:
                 raise InputError(
-                    f"{name}: expected a multiple of {ADAIN_GRID}, from {2 * ADAIN_GRID}, got {size}"
+                    f"{name}: expected a multiple of {ADAIN_GRID}, from {3 * ADAIN_GRID}, got {size}"
                 )
         self.settings, self.out, self.command = config, out, command
         self.device = torch.device("cpu")
@@ -148,19 +151,18 @@ class Adain(Recipe):
         numbers = {k: v for k, v in vars(self.settings).items() if isinstance(v, int | float)}
         return {**numbers, "encoder": ", ".join(encoder.name for encoder in self.encoders)}
 
-    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the named, weighted losses of a step."""
         settings = self.settings
         photo, painting = (source.batch(step).to(self.device) for source in (self.photos, self.paintings))
         with torch.no_grad():
             style = [encoder(painting, taps) for encoder, taps in zip(self.encoders, self.taps, strict=True)]
-            wanted = [
-                adaptive_instance_norm(
-                    encoder(photo, [encoder.content_tap])[encoder.content_tap], found[encoder.content_tap]
-                )
-                for encoder, found in zip(self.encoders, style, strict=True)
-            ]
-        painted = self.model(torch.cat(wanted, dim=1))
+            features = torch.cat(self._adapted(photo, style), dim=1)
+        painted = self.model(features)
+        dy, dx = torch.randint(ADAIN_GRID, (2,), generator=generator).tolist()
+        painted, photo = (x[..., dy : dy - ADAIN_GRID, dx : dx - ADAIN_GRID] for x in (painted, photo))
+        with torch.no_grad():
+            wanted = self._adapted(photo, style)
         made = [encoder(painted, taps) for encoder, taps in zip(self.encoders, self.taps, strict=True)]
         content = [
             content_loss(found[encoder.content_tap], target)
@@ -176,6 +178,15 @@ class Adain(Recipe):
             "style": settings.style_weight * torch.stack(styles).mean(),
             "variation": settings.tv_weight * total_variation(painted).mean(),
         }
+
+    def _adapted(self, photo: Tensor, style: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
+        """The photo's content features with the style's means and deviations, by encoder."""
+        return [
+            adaptive_instance_norm(
+                encoder(photo, [encoder.content_tap])[encoder.content_tap], found[encoder.content_tap]
+            )
+            for encoder, found in zip(self.encoders, style, strict=True)
+        ]
 
     @torch.no_grad()
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:
