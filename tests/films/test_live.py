@@ -152,7 +152,9 @@ def test_a_port_that_is_taken() -> None:
 
 
 def test_presets() -> None:
-    assert preset_named("standard").open_network().style_names()
+    standard, live = (preset_named(name).open_network() for name in ("standard", "live"))
+    assert standard.style_names() == live.style_names()
+    assert standard.graph.stat().st_size > 3 * live.graph.stat().st_size
     assert all(preset.summary for preset in PRESETS.values())
     with pytest.raises(UnknownNameError, match="did you mean 'live'"):
         preset_named("life")

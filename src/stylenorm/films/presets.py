@@ -45,7 +45,11 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "standard": Preset("full quality"),
     "live": Preset(
-        "as fast as can be: smaller frames, coarser motion", max_side_px=1280, speed="veryfast", fast=True
+        "as fast as can be: a smaller network and frames, coarser motion",
+        network="live",
+        max_side_px=1280,
+        speed="veryfast",
+        fast=True,
     ),
 }
 """The presets there are; an entry is all that a new one needs."""
