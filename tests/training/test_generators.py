@@ -162,7 +162,7 @@ def test_ulyanov_ends_in_a_network_that_paints_the_same_every_time(make: Maker) 
     assert isinstance(recipe, Ulyanov)
     fit(recipe, loop(recipe, steps=2))
     stylizer = Stylizer("mine", network=recipe.out)
-    image = random_photo(33, 150)  # wider than a tile of noise
+    image = random_photo(33, 150)  # wider than the finest tile of noise
     painted = stylizer(image)
     np.testing.assert_array_equal(painted, stylizer(image))
     network = load_network(recipe.out)
@@ -171,7 +171,11 @@ def test_ulyanov_ends_in_a_network_that_paints_the_same_every_time(make: Maker) 
         expected = network(photo, torch.zeros(1))[0].permute(1, 2, 0).numpy() * 255
     assert np.abs(painted - expected).max() <= 0.51
     whole = nn.functional.pad(photo, (0, 0, 0, 1), mode="replicate")
-    noise = network.noise_tile[:, :, :34].repeat(1, 1, 1, 2)[..., :150]
+    fields = []
+    for scale, tile in enumerate(network.noise_tiles):  # 64 positions of each scale, again and again
+        rows, columns = (np.arange(size) // 2**scale % 64 for size in (34, 150))
+        fields.append(tile.numpy()[:, rows][:, :, columns])
+    noise = torch.from_numpy(np.concatenate(fields)[None])
     with torch.no_grad():
         by_hand = network.generator(whole, noise)[..., :33, :]
     assert_close(by_hand[0].permute(1, 2, 0) * 255, expected, atol=1e-3)

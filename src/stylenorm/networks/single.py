@@ -1,8 +1,9 @@
 """A generator of one style as a stylizer network, so that everything that paints can paint with it.
 
 Its style vector holds the photo gate alone (see `stylenorm.networks.stylizer`): 0 paints, 1 gives the photo
-back. A texture network's noise is a tile of 128 pixels, drawn once, that is repeated over the picture: an
-exported graph must give the same painting every time.
+back. A texture network's noise is drawn once, since an exported graph must give the same painting every time:
+for each scale a tile of 64 x 64 positions of that scale, repeated over the picture. What is coarse, and would
+be seen to repeat, repeats after 64 times its own grid: 2048 pixels at the sixth scale.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ GENERATORS: Mapping[str, type[JohnsonNetwork2016] | type[UlyanovNetwork]] = {
 }
 """Generators of one style, by the name of their family."""
 
-_NOISE_PX = 128
+_TILE = 64
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class SingleStyleNetwork(StylizerNetwork):
 
     Args:
         config: which generator.
-        noise_seed: what the tile of noise is drawn from.
+        noise_seed: what the tiles of noise are drawn from.
 
     Shape: see `StylizerNetwork`; the style vector has one number, the photo gate.
 
@@ -65,17 +66,19 @@ class SingleStyleNetwork(StylizerNetwork):
         torch.Size([1, 3, 20, 30])
     """
 
-    noise_tile: Tensor
+    noise_tiles: Tensor
 
     def __init__(self, config: SingleStyleConfig, noise_seed: int = 0) -> None:
         if config.family not in GENERATORS:
             raise UnknownNameError("generator", config.family, GENERATORS)
         super().__init__(config, [], first_block=0)
         self.generator = GENERATORS[config.family](**config.options)  # type: ignore[arg-type]
-        tile = torch.zeros(1, 0, _NOISE_PX, _NOISE_PX)
+        tiles = torch.zeros(0, 0, _TILE, _TILE)
         if isinstance(self.generator, UlyanovNetwork):
-            tile = self.generator.noise(1, _NOISE_PX, _NOISE_PX, torch.Generator().manual_seed(noise_seed))
-        self.register_buffer("noise_tile", tile)
+            generator = torch.Generator().manual_seed(noise_seed)
+            shape = (self.generator.num_scales, self.generator.noise_channels, _TILE, _TILE)
+            tiles = torch.rand(shape, generator=generator)
+        self.register_buffer("noise_tiles", tiles)
 
     @property
     def grid(self) -> int:
@@ -91,6 +94,10 @@ class SingleStyleNetwork(StylizerNetwork):
         """Paint photos; there is no style to obey. See `StylizerNetwork`."""
         if not isinstance(self.generator, UlyanovNetwork):
             return self.generator.paint(photo)
-        rows, columns = (torch.arange(size, device=photo.device) % _NOISE_PX for size in photo.shape[2:])
-        noise = self.noise_tile[:, :, rows][..., columns]
-        return self.generator.paint(photo, noise.expand(photo.shape[0], -1, -1, -1))
+        positions = [torch.arange(size, device=photo.device) for size in photo.shape[2:]]
+        fields = []
+        for scale, tile in enumerate(self.noise_tiles):
+            rows, columns = (position // 2**scale % _TILE for position in positions)
+            fields.append(tile[:, rows][..., columns])
+        noise = torch.cat(fields).expand(photo.shape[0], -1, -1, -1)
+        return self.generator.paint(photo, noise)

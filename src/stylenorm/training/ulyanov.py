@@ -18,7 +18,7 @@ Differs from the papers:
 - The rate warms up and falls by a cosine, gradients are clipped, and the result is the running average of the
   weights, as in every recipe here. (The first paper starts at 0.1 and takes 0.7 of it ever again, the second
   one's code starts at 1e-3.)
-- Noise is drawn anew for every step; the result has a tile of it (`stylenorm.networks.SingleStyleNetwork`).
+- Noise is drawn anew for every step; the result has tiles of it (`stylenorm.networks.SingleStyleNetwork`).
 """
 
 from __future__ import annotations
