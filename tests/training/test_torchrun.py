@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import stylenorm.training
 from stylenorm.errors import InputError, TrainingError
-from stylenorm.training import Photos, ranks
+from stylenorm.training import Photos, Recipe, ranks
 from tests.training.together import RECIPES, STEPS, train
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,12 @@ def by_two(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("by-two")
     two_processes(material, out, *RECIPES)
     return out
+
+
+def test_every_recipe_is_tried() -> None:
+    exported = {getattr(stylenorm.training, name) for name in stylenorm.training.__all__}
+    kinds = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, Recipe)} - {Recipe}
+    assert {"learn", "multistyle", "predict"} <= {kind.name for kind in kinds} <= set(RECIPES)
 
 
 @pytest.mark.parametrize("name", RECIPES)
