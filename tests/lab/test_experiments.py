@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from stylenorm.errors import InputError, TrainingError, UnknownNameError
 from stylenorm.lab import (
     EXPERIMENTS,
+    PUBLISHED,
     Arm,
     Bench,
     GeneratorArm,
@@ -168,6 +169,30 @@ def test_the_report_needs_nothing_but_itself(results: dict[str, Result]) -> None
     one = report_page({"photos": results["photos"]})
     assert one.count("<section ") == 1
     assert "<code>stylenorm lab run deeper</code>" in one
+
+
+def test_what_ships() -> None:
+    published = read_results(PUBLISHED)
+    assert set(published) == set(EXPERIMENTS)
+    total = sum(path.stat().st_size for path in PUBLISHED.rglob("*") if path.is_file())
+    assert total < 1_500_000
+    for result in published.values():
+        assert result.size is Size.CPU
+        verdict = result.verdict()
+        assert result.content["verdict"] == {"came_out": verdict.came_out, "text": verdict.text}
+        assert "/" not in json.dumps(result.content["material"])
+        assert result.figures()
+        assert result.content["machine"]["versions"]["torch"]
+
+
+def test_the_docs_say_what_ships() -> None:
+    docs = " ".join((Path(__file__).parents[2] / "docs" / "lab.md").read_text().split())
+    for name, result in read_results(PUBLISHED).items():
+        experiment, verdict = EXPERIMENTS[name], result.verdict()
+        assert f"| [{experiment.question}](#{name}) | {verdict.words} |" in docs
+        assert f"**{verdict.words.capitalize()}**: {verdict.text}" in docs
+        for text in (experiment.claim, experiment.paper, experiment.method, experiment.rule):
+            assert text in docs
 
 
 def test_names_that_are_not_there(tmp_path: Path) -> None:
