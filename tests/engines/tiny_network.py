@@ -32,7 +32,7 @@ def needs(*packages: str) -> None:
 
 @functools.cache
 def tiny_network() -> NetworkFolder:
-    """A quarter network of width 8 with one block and random weights, three styles and the identity."""
+    """A quarter network of width 24 with one block and random weights, three styles and the identity."""
     needs("torch", "onnx", "openvino")
     import torch
 
@@ -42,7 +42,7 @@ def tiny_network() -> NetworkFolder:
     folder = Path(tempfile.mkdtemp(prefix="stylenorm-tests-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     torch.manual_seed(0)
-    network = build_network(NetworkConfig("quarter", width=8, num_blocks=1))
+    network = build_network(NetworkConfig("quarter", width=24, num_blocks=1))
     rng = np.random.default_rng(0)
 
     def vector(gate: float) -> np.ndarray:

@@ -89,7 +89,8 @@ def test_frozen_at_its_own_statistics_is_the_network(
     engine: Engine, network: NetworkFolder, content: bytes
 ) -> None:
     style = network.style("scream")
-    for height, width in ((33, 47), (5, 3), (64, 64)):
+    # Of two positions a norm makes plus and minus one, however close they are: rounding grows with it.
+    for height, width, atol in ((33, 47, 1e-4), (5, 3, 2e-3), (64, 64, 1e-4)):
         photo = np.random.default_rng(0).random((1, 3, height, width), np.float32)
         statistics = engine.measure(photo, style.vector())
         expected = oracle(content, photo, style.vector())
@@ -99,7 +100,7 @@ def test_frozen_at_its_own_statistics_is_the_network(
         for variance, other in zip(statistics.variances(), expected.variances(), strict=True):
             np.testing.assert_allclose(variance, other, rtol=1e-3, atol=1e-5)
         painting = engine.frozen().paint(photo, frozen_vector(expected, style))
-        np.testing.assert_allclose(painting, engine.paint(photo, style.vector()), rtol=0, atol=1e-4)
+        np.testing.assert_allclose(painting, engine.paint(photo, style.vector()), rtol=0, atol=atol)
 
 
 def test_statistics_of_two_photos_are_joint(engine: Engine, network: NetworkFolder) -> None:

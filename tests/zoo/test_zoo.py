@@ -27,9 +27,9 @@ def copied(network: NetworkFolder, tmp_path: Path) -> Path:
 
 def test_a_folder_says_what_it_holds(network: NetworkFolder) -> None:
     assert network.style_names() == STYLES
-    assert network.norm_sizes == (8, 8, 8, 2)
-    assert network.style_length == 2 * 26 + 1
-    assert dict(network.config) == {"family": "quarter", "width": 8, "num_blocks": 1}
+    assert network.norm_sizes == (24, 24, 24, 8)
+    assert network.style_length == 2 * 80 + 1
+    assert dict(network.config) == {"family": "quarter", "width": 24, "num_blocks": 1}
     assert network.graph.is_file()
     assert network.thumbnail("scream") is None
 
