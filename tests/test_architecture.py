@@ -20,6 +20,7 @@ INVENTORY = Path(__file__).parent / "public_names.json"
 FLOORS = {
     "__init__": 0,
     "errors": 0,
+    "interrupts": 0,
     "style": 0,
     "colors": 1,
     "media": 1,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,7 +92,7 @@ def train_generator(options: argparse.Namespace) -> int:
         TrainingError: the training cannot go on.
     """
     from stylenorm.cli.paintings import check_name, named_painting
-    from stylenorm.cli.train import fit_recipe, recorded_command, values_of
+    from stylenorm.cli.train import fit_recipe, recorded_command, tell_unreadable, values_of
     from stylenorm.training.johnson import Johnson, JohnsonConfig
     from stylenorm.training.ulyanov import Ulyanov, UlyanovConfig
 
@@ -112,8 +111,7 @@ def train_generator(options: argparse.Namespace) -> int:
             recipe = Ulyanov(settings, painting, options.out, recorded_command())
     code = fit_recipe(recipe, options)
     if code == 0:
-        for path, reason in recipe.photos.unreadable.items():
-            print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
+        tell_unreadable(recipe.photos)
         print(
             f"{options.out}: paint with: stylenorm stylize photo.jpg --network {options.out} --style {name}"
         )
@@ -146,7 +144,7 @@ def train_adain(options: argparse.Namespace) -> int:
         UsageError: folders or settings are not as expected.
         TrainingError: the training cannot go on.
     """
-    from stylenorm.cli.train import fit_recipe, recorded_command, values_of
+    from stylenorm.cli.train import fit_recipe, recorded_command, tell_unreadable, values_of
     from stylenorm.training.adain import Adain, AdainConfig
 
     with as_usage():
@@ -154,7 +152,6 @@ def train_adain(options: argparse.Namespace) -> int:
         recipe = Adain(config, options.out, recorded_command())
     code = fit_recipe(recipe, options)
     if code == 0:
-        for path, reason in {**recipe.photos.unreadable, **recipe.paintings.unreadable}.items():
-            print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
+        tell_unreadable(recipe.photos, recipe.paintings)
         print(f"{options.out}: paint with: stylenorm adain PHOTO PAINTING --network {options.out} -o OUT")
     return code

@@ -17,6 +17,7 @@ from stylenorm.cli.usage import as_usage
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from stylenorm.training.data import Photos
     from stylenorm.training.loop import Recipe
 
 __all__ = ["HELP", "add_arguments", "fit_recipe", "recorded_command", "run", "values_of"]
@@ -142,8 +143,7 @@ def train_multistyle(options: argparse.Namespace) -> int:
     recipe = Multistyle(config, paintings, options.out, recorded_command(), others)
     code = fit_recipe(recipe, options)
     if code == 0:
-        for path, reason in recipe.photos.unreadable.items():
-            print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
+        tell_unreadable(recipe.photos)
         print(
             f"{options.out}: {len(paintings)} styles; "
             f"paint with: stylenorm stylize --network {options.out} ..."
@@ -199,6 +199,13 @@ def fit_recipe(recipe: Recipe, options: argparse.Namespace) -> int:
 
 class _Plain(argparse.ArgumentParser):
     """A recipe's parser; named, since sub-parsers otherwise take the class of their command's parser."""
+
+
+def tell_unreadable(*sources: Photos) -> None:
+    """Say which pictures a training skipped, and why."""
+    for source in sources:
+        for path, reason in source.unreadable.items():
+            print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
 
 
 def recorded_command() -> str:

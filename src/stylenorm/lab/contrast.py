@@ -14,7 +14,7 @@ from stylenorm.lab.drawing import Line, grid, line_chart, to_pixels
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.runs import train_over_seeds
 from stylenorm.lab.spread import spread, surely_below
-from stylenorm.lab.training import GeneratorArm, TrainingSize, contrast_changed, paint
+from stylenorm.lab.training import TRAINING_SIZES, GeneratorArm, TrainingSize, contrast_changed, paint
 
 __all__ = ["ContrastOfTheResult", "elasticity"]
 
@@ -48,11 +48,7 @@ class ContrastOfTheResult(Experiment):
         "at least 0.5, in the mean over seeds; with batch norm the elasticity to the photo's is higher: "
         "paired t-test over seeds, 5 %."
     )
-    sizes: ClassVar[Mapping[Size, Any]] = {
-        Size.TINY: TrainingSize.tiny(),
-        Size.CPU: TrainingSize(),
-        Size.GPU: TrainingSize.gpu(),
-    }
+    sizes: ClassVar[Mapping[Size, Any]] = TRAINING_SIZES
 
     def run(self, bench: Bench, settings: TrainingSize) -> dict[str, Any]:
         """Train on both paintings, paint photos of every contrast."""

@@ -13,7 +13,7 @@ from stylenorm.lab.drawing import bar_chart
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.runs import ends, show_networks, train_over_seeds
 from stylenorm.lab.spread import spread, surely_below
-from stylenorm.lab.training import GeneratorArm, TrainingSize, paint
+from stylenorm.lab.training import TRAINING_SIZES, GeneratorArm, TrainingSize, paint
 
 __all__ = ["GroupNormDeeper", "detail"]
 
@@ -51,11 +51,7 @@ class GroupNormDeeper(Experiment):
         "others, and more detail than each, wherever detail is below the painting's: paired t-tests over "
         "seeds, 5 %."
     )
-    sizes: ClassVar[Mapping[Size, Any]] = {
-        Size.TINY: TrainingSize.tiny(),
-        Size.CPU: TrainingSize(),
-        Size.GPU: TrainingSize.gpu(),
-    }
+    sizes: ClassVar[Mapping[Size, Any]] = TRAINING_SIZES
 
     def run(self, bench: Bench, settings: TrainingSize) -> dict[str, Any]:
         """Train the four networks, measure their texture."""

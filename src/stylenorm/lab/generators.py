@@ -10,7 +10,7 @@ from stylenorm.lab.drawing import line_chart
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.runs import ends, mean_line, percent, show_networks, train_over_seeds
 from stylenorm.lab.spread import spread, surely_below
-from stylenorm.lab.training import GeneratorArm, TrainingSize
+from stylenorm.lab.training import TRAINING_SIZES, GeneratorArm, TrainingSize
 
 __all__ = ["NormsInGenerators"]
 
@@ -43,11 +43,7 @@ class NormsInGenerators(Experiment):
         "On held-out photos, in evaluation mode, the objective (content plus weighted style) at the end "
         "is lower with instance norm in both generators: paired t-test over seeds, 5 %."
     )
-    sizes: ClassVar[Mapping[Size, Any]] = {
-        Size.TINY: TrainingSize.tiny(),
-        Size.CPU: TrainingSize(),
-        Size.GPU: TrainingSize.gpu(),
-    }
+    sizes: ClassVar[Mapping[Size, Any]] = TRAINING_SIZES
 
     def run(self, bench: Bench, settings: TrainingSize) -> dict[str, Any]:
         """Train, and paint the pictures to show."""

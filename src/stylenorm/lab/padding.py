@@ -13,7 +13,7 @@ from stylenorm.lab.drawing import Line, grid, line_chart, to_pixels
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.runs import train_over_seeds
 from stylenorm.lab.spread import spread, surely_below
-from stylenorm.lab.training import GeneratorArm, TrainingSize, paint
+from stylenorm.lab.training import TRAINING_SIZES, GeneratorArm, TrainingSize, paint
 
 __all__ = ["Padding", "border_errors"]
 
@@ -49,11 +49,7 @@ class Padding(Experiment):
         "With instance norm, the excess error in the outer 4 pixels is lower with replicated and with "
         "reflected borders than with zeros: paired t-test over seeds, 5 %."
     )
-    sizes: ClassVar[Mapping[Size, Any]] = {
-        Size.TINY: TrainingSize.tiny(),
-        Size.CPU: TrainingSize(),
-        Size.GPU: TrainingSize.gpu(),
-    }
+    sizes: ClassVar[Mapping[Size, Any]] = TRAINING_SIZES
 
     def run(self, bench: Bench, settings: TrainingSize) -> dict[str, Any]:
         """Train with each padding, and measure by distance."""

@@ -12,7 +12,7 @@ from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.preparing import PREPARATIONS
 from stylenorm.lab.runs import ends, mean_line, train_over_seeds
 from stylenorm.lab.spread import spread, surely_below
-from stylenorm.lab.training import GeneratorArm, TrainingSize
+from stylenorm.lab.training import TRAINING_SIZES, GeneratorArm, TrainingSize
 
 __all__ = ["StyleNormalized"]
 
@@ -48,11 +48,7 @@ class StyleNormalized(Experiment):
         "t-test over seeds, 5 %); on contrast-normalized photos at least half of it is left, on "
         "style-normalized photos less than half."
     )
-    sizes: ClassVar[Mapping[Size, Any]] = {
-        Size.TINY: TrainingSize.tiny(),
-        Size.CPU: TrainingSize(),
-        Size.GPU: TrainingSize.gpu(),
-    }
+    sizes: ClassVar[Mapping[Size, Any]] = TRAINING_SIZES
 
     def run(self, bench: Bench, settings: TrainingSize) -> dict[str, Any]:
         """Train on the three kinds of photos."""

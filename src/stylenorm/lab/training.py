@@ -8,7 +8,7 @@ running statistics, and, apart from that, with the statistics of the batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,12 +17,21 @@ from torch import Tensor, nn
 
 from stylenorm.errors import InputError, TrainingError, UnknownNameError
 from stylenorm.lab.bench import Arm, Bench
+from stylenorm.lab.experiment import Size
 from stylenorm.lab.material import PhotoPool
 from stylenorm.lab.preparing import prepare
 from stylenorm.networks import JohnsonNetwork2016, UlyanovNetwork
 from stylenorm.perceptual import PerceptualLoss, StyleTarget
 
-__all__ = ["GeneratorArm", "TrainingSize", "build_generator", "contrast_changed", "paint", "train_generator"]
+__all__ = [
+    "TRAINING_SIZES",
+    "GeneratorArm",
+    "TrainingSize",
+    "build_generator",
+    "contrast_changed",
+    "paint",
+    "train_generator",
+]
 
 _GENERATORS = ("johnson", "ulyanov")
 _CURVE_POINTS, _CHECKS = 25, 5
@@ -76,6 +85,14 @@ class TrainingSize:
             width=32, num_blocks=5, num_scales=6, crop_px=256, steps=10_000, painting_px=384,
             num_held_out=24, learning_rate=1e-3,
         )  # fmt: skip
+
+
+TRAINING_SIZES: Mapping[Size, TrainingSize] = {
+    Size.TINY: TrainingSize.tiny(),
+    Size.CPU: TrainingSize(),
+    Size.GPU: TrainingSize.gpu(),
+}
+"""How the experiments with generators are run."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,11 @@ import csv
 import hashlib
 import io
 import pickle
-import signal
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylenorm.errors import InputError
+from stylenorm.interrupts import HeldInterrupt
 from stylenorm.media import atomic_write
 from stylenorm.optimize.curve import draw_curve
 from stylenorm.optimize.gatys import Evaluation, Optimization
@@ -83,7 +81,7 @@ def run_session(run: Optimization, session: Session, about: str = "") -> Tensor:
     saved, shown = time.monotonic(), len(run.history)
     with (
         tqdm(total=run.num_steps, initial=shown, unit="step", disable=session.quiet or None) as progress,
-        _HeldInterrupt() as interrupt,
+        HeldInterrupt() as interrupt,
     ):
         while not run.done:
             for evaluation in run.step():
@@ -164,29 +162,3 @@ def _load(path: Path, identity: Mapping[str, Any], device: torch.device) -> Mapp
             "begin anew"
         )
     return state
-
-
-class _HeldInterrupt:
-    """Holds the first Ctrl-C back until the step is done: half a step could not be gone on from."""
-
-    def __init__(self) -> None:
-        self.came = False
-
-    def __enter__(self) -> Self:
-        self._before = signal.getsignal(signal.SIGINT)
-        # Signals reach the main thread alone; and who ignores Ctrl-C (nohup) shall go on ignoring it.
-        self._holds = (
-            threading.current_thread() is threading.main_thread()
-            and self._before is signal.default_int_handler
-        )
-        if self._holds:
-            signal.signal(signal.SIGINT, self._hold)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._holds:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _hold(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (a signal handler's arguments)
-        self.came = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,7 +11,7 @@ style loss on a network that took no part was lower in every trial.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,13 +23,14 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.perceptual.features import FeatureNetwork
 
-__all__ = ["DARKNETS", "SMALLEST_PX", "Darknet", "DarknetSpec", "load_darknet"]
+__all__ = ["DARKNETS", "LEAK", "SMALLEST_PX", "Darknet", "DarknetLayout", "DarknetSpec", "load_darknet"]
 
 SMALLEST_PX = 16
 """The smallest side of a picture that is left with a position after four poolings."""
 
 _BATCH_NORM_EPS = 1e-3
-_LEAK = 0.1
+LEAK = 0.1
+"""The slope of the leaky ReLUs."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,12 @@ _SPECS = (
 DARKNETS: Mapping[str, DarknetSpec] = {spec.name: spec for spec in _SPECS}
 
 
-class Darknet(FeatureNetwork):
-    """A frozen Darknet with named taps.
+class DarknetLayout(FeatureNetwork):
+    """What `Darknet` and those that learn from it share: convolutions with leaky ReLUs, pooled between grids.
 
     Args:
         spec: which convolutions and taps.
-        tensors: the published tensors (``conv3.weight``, ``bn3.running_mean``, ...).
+        convs: the convolutions, in order.
         pool: ``"average"`` (default, see the module's docstring) or ``"max"`` as the classifiers had it.
 
     Shape:
@@ -86,7 +87,7 @@ class Darknet(FeatureNetwork):
     def __init__(
         self,
         spec: DarknetSpec,
-        tensors: Mapping[str, Tensor],
+        convs: Iterable[nn.Conv2d],
         *,
         pool: Literal["average", "max"] = "average",
     ) -> None:
@@ -95,21 +96,42 @@ class Darknet(FeatureNetwork):
         self.name, self.content_tap, self.style_taps = spec.name, spec.content_tap, spec.style_taps
         self.smallest_px = SMALLEST_PX
         self.pool = pool
-        self.convs = nn.ModuleList(_folded_conv(tensors, i) for i in range(1, spec.num_convs + 1))
-        self.requires_grad_(False)
-        self.eval()
+        self.convs = nn.ModuleList(convs)
 
     def layers(self) -> list[nn.Conv2d]:
-        """Return the convolutions, in order, each with its batch norm folded in."""
+        """Return the convolutions, in order."""
         return [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
 
     def activations(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield ``conv1``, ``conv2``, ... after the leaky ReLU."""
         for number, conv in enumerate(self.convs, start=1):
-            x = F.leaky_relu(conv(x), _LEAK, inplace=True)  # half the memory
+            x = F.leaky_relu(conv(x), LEAK, inplace=True)  # half the memory
             yield f"conv{number}", x
             if number in self.spec.pools_after:
                 x = F.avg_pool2d(x, 2) if self.pool == "average" else F.max_pool2d(x, 2)
+
+
+class Darknet(DarknetLayout):
+    """A frozen Darknet with named taps, each convolution's batch norm folded in.
+
+    Args:
+        spec: which convolutions and taps.
+        tensors: the published tensors (``conv3.weight``, ``bn3.running_mean``, ...).
+        pool: see `DarknetLayout`.
+
+    Shape: see `DarknetLayout`.
+    """
+
+    def __init__(
+        self,
+        spec: DarknetSpec,
+        tensors: Mapping[str, Tensor],
+        *,
+        pool: Literal["average", "max"] = "average",
+    ) -> None:
+        super().__init__(spec, (_folded_conv(tensors, i) for i in range(1, spec.num_convs + 1)), pool=pool)
+        self.requires_grad_(False)
+        self.eval()
 
 
 def load_darknet(name: str, folder: Path, *, pool: Literal["average", "max"] = "average") -> Darknet:

@@ -24,16 +24,14 @@ distilled-wide        1       16                               style
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError
-from stylenorm.perceptual.darknet import DARKNETS, SMALLEST_PX, DarknetSpec
-from stylenorm.perceptual.features import FeatureNetwork
+from stylenorm.perceptual.darknet import DARKNETS, DarknetLayout
 
 __all__ = ["COLUMNS", "DISTILLED", "DistilledNetwork", "load_distilled"]
 
@@ -47,11 +45,10 @@ COLUMNS: Mapping[str, tuple[int, ...]] = {
 """The channels of each network's layers, by the teacher that it learned from."""
 
 _NAMES = {"tiny-darknet": "distilled-deep", "darknet-reference": "distilled-wide"}
-_LEAK = 0.1
 _SHIPPED = Path(__file__).parent / "data" / "distilled.safetensors"
 
 
-class DistilledNetwork(FeatureNetwork):
+class DistilledNetwork(DarknetLayout):
     """One of the networks of the module's table, with random weights; see `load_distilled` for trained ones.
 
     Args:
@@ -60,28 +57,11 @@ class DistilledNetwork(FeatureNetwork):
     Shape: see `FeatureNetwork`; taps are ``conv1``, ``conv2``, ..., after the leaky ReLU and before pooling.
     """
 
-    smallest_px = SMALLEST_PX
-
     def __init__(self, teacher: str) -> None:
-        super().__init__()
-        self.spec: DarknetSpec = DARKNETS[teacher]
+        sizes = (3, *COLUMNS[teacher])
+        convs = (nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(sizes))
+        super().__init__(DARKNETS[teacher], convs)
         self.name = _NAMES[teacher]
-        self.content_tap, self.style_taps = self.spec.content_tap, self.spec.style_taps
-        self.convs = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise((3, *COLUMNS[teacher]))
-        )
-
-    def layers(self) -> list[nn.Conv2d]:
-        """Return the convolutions, in order."""
-        return [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
-
-    def activations(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield every convolution's activations."""
-        for number, conv in enumerate(self.convs, start=1):
-            x = F.leaky_relu(conv(x), _LEAK, inplace=True)  # half the memory
-            yield f"conv{number}", x
-            if number in self.spec.pools_after:
-                x = F.avg_pool2d(x, 2)
 
 
 def load_distilled(path: Path = _SHIPPED) -> list[DistilledNetwork]:

@@ -43,7 +43,7 @@ from stylenorm.networks import ADAIN_GRID, AdainDecoder, AdainNetwork, reflect_b
 from stylenorm.perceptual import FeatureNetwork, Vgg, content_loss, total_variation
 from stylenorm.training.data import Photos
 from stylenorm.training.generators import load_judges
-from stylenorm.training.loop import Recipe
+from stylenorm.training.recipe import Recipe, to_pixels
 
 __all__ = ["Adain", "AdainConfig", "statistics_loss"]
 
@@ -200,7 +200,7 @@ class Adain(Recipe):
         for i in range(count):
             painted = network(photo, painting[i : i + 1]).clamp(0, 1)
             columns.append(torch.cat([small[i], *painted], dim=1))
-        return (torch.cat(columns, dim=2) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return to_pixels(torch.cat(columns, dim=2))
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export encoder and decoder, checked against PyTorch, and write the record."""

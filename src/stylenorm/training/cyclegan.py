@@ -28,6 +28,7 @@ from stylenorm.export import export_translator
 from stylenorm.networks import CycleGanGenerator, PatchDiscriminator
 from stylenorm.training.adversarial import AdversarialRecipe, PicturePool, least_squares, pixel_error
 from stylenorm.training.data import Photos
+from stylenorm.training.recipe import to_pixels
 
 __all__ = ["CycleGan", "CycleGanConfig"]
 
@@ -160,7 +161,7 @@ class CycleGan(AdversarialRecipe):
             columns.append(there(columns[-1]))
             columns.append(back(columns[-1]))
         grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
-        return (grid * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return to_pixels(grid)
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export both generators, checked against PyTorch, with the record."""

@@ -23,7 +23,10 @@ from stylenorm.errors import PictureError, TrainingError
 from stylenorm.media import find_pictures, read_picture
 from stylenorm.training import ranks
 
-__all__ = ["Photos", "read_painting"]
+__all__ = ["LARGEST_SHIFT_PX", "Photos", "read_painting", "shifted"]
+
+LARGEST_SHIFT_PX = 7
+"""How many pixels `shifted` may crop."""
 
 _MOST_UNREADABLE = 100  # in a row: then it is the folder that is wrong, not a picture
 _LARGEST_ZOOM = 1.35
@@ -194,3 +197,13 @@ def _as_uint8(pixels: NDArray[np.uint8 | np.uint16]) -> NDArray[np.uint8]:
 
 def _to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def shifted(painted: Tensor, photo: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Crop paintings and photos, (N, 3, H, W) each, by the same random 0 to 7 pixels at the top and the left.
+
+    Before the losses: the feature networks pool by 2 again and again, and at a fixed phase a generator hides
+    a lattice where they do not look.
+    """
+    dy, dx = torch.randint(LARGEST_SHIFT_PX + 1, (2,), generator=generator).tolist()
+    return painted[..., dy:, dx:], photo[..., dy:, dx:]

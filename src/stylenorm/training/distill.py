@@ -33,11 +33,11 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError
 from stylenorm.media import atomic_write
 from stylenorm.perceptual import DARKNETS, Darknet, DistilledNetwork, load_darknet
+from stylenorm.perceptual.darknet import LEAK
 from stylenorm.training.data import Photos
 
 __all__ = ["DistillConfig", "distill"]
 
-_LEAK = 0.1
 _POSITIONS = 4096  # looked at in each batch, at most: neighbours on a fine grid say nearly the same
 _RIDGE = 1e-9  # of the mean square of the inputs
 
@@ -156,7 +156,7 @@ def _learn_layer(student: DistilledNetwork, teacher: Darknet, number: int, batch
         wanted = teacher(pictures, [tap])[tap].flatten(2)  # (N, K, H * W)
         rows = _some(seen, index)
         targets = _some(wanted, index)
-        targets = torch.where(targets < 0, targets / _LEAK, targets)  # before the leaky ReLU
+        targets = torch.where(targets < 0, targets / LEAK, targets)  # before the leaky ReLU
         rows = F.pad(rows, (0, 1), value=1.0)  # the bias
         # Sums of a thousand products in float32, sums of those in float64.
         for start in range(0, len(rows), 1024):

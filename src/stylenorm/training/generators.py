@@ -32,9 +32,9 @@ from stylenorm.networks import (
     fold_batch_norm,
 )
 from stylenorm.perceptual import FeatureNetwork, PerceptualLoss, Vgg, load_features, total_variation
-from stylenorm.training.data import Photos, read_painting
-from stylenorm.training.loop import Recipe
+from stylenorm.training.data import LARGEST_SHIFT_PX, Photos, read_painting, shifted
 from stylenorm.training.multistyle import Painting
+from stylenorm.training.recipe import Recipe, to_pixels
 from stylenorm.zoo import IDENTITY
 
 __all__ = ["GeneratorRecipe", "Judged", "VggTaps", "load_judges", "remeasured"]
@@ -45,7 +45,6 @@ VggTaps = tuple[str, tuple[str, ...]]
 Network = TypeVar("Network", bound=nn.Module)
 
 _NUM_SAMPLES = 4
-_LARGEST_SHIFT_PX = 7
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class GeneratorRecipe(Recipe):
         self.device = torch.device("cpu")
         self.loss = PerceptualLoss(load_judges(settings.features, self.vgg_taps), settings.num_scales)
         smallest = max(n.smallest_px for n in self.loss.networks) << (settings.num_scales - 1)
-        crop = smallest + _LARGEST_SHIFT_PX
+        crop = smallest + LARGEST_SHIFT_PX
         for name, size, least in (
             ("crop_px", settings.crop_px, crop),
             ("painting_px", settings.painting_px, smallest),
@@ -144,8 +143,7 @@ class GeneratorRecipe(Recipe):
         settings = self.settings
         photo = self.photos.batch(step).to(self.device)
         painted = self.paint(self.model, photo, generator)
-        dy, dx = torch.randint(_LARGEST_SHIFT_PX + 1, (2,), generator=generator).tolist()
-        painted, photo = painted[..., dy:, dx:], photo[..., dy:, dx:]
+        painted, photo = shifted(painted, photo, generator)
         first = torch.zeros(len(photo), dtype=torch.long, device=self.device)
         terms = self.loss(painted, self.loss.content_target(photo), self.target.select(first))
         return {
@@ -162,7 +160,7 @@ class GeneratorRecipe(Recipe):
         network = self._evaluated(model)
         painted = network(photo, torch.zeros(1, device=self.device))
         grid = torch.cat([torch.cat(list(row), dim=2) for row in (photo, painted)], dim=1)
-        return (grid * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return to_pixels(grid)
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export the generator, checked against PyTorch, and write the record."""

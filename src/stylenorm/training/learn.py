@@ -29,16 +29,15 @@ from stylenorm.perceptual import PerceptualLoss, load_features, total_variation
 from stylenorm.predicting import predict_style
 from stylenorm.style import Style
 from stylenorm.training import ranks
-from stylenorm.training.data import Photos, read_painting
+from stylenorm.training.data import Photos, read_painting, shifted
 from stylenorm.training.leaves import DeadLeaves
-from stylenorm.training.loop import Recipe
+from stylenorm.training.recipe import Recipe, to_pixels
 from stylenorm.zoo import IDENTITY, NetworkFolder, shipped_network
 
 __all__ = ["Learn", "LearnConfig"]
 
 _BALANCE_RATE = 0.03
 _STYLE_WEIGHT_RANGE = (0.25, 2.0)  # times the weight asked for
-_LARGEST_SHIFT_PX = 7
 
 
 @dataclass(frozen=True)
@@ -165,8 +164,7 @@ class Learn(Recipe):
         settings, model = self.settings, self.model
         photo = self.photos.batch(step).to(self.device)
         painted = model.network(photo, model.vector())
-        dy, dx = torch.randint(_LARGEST_SHIFT_PX + 1, (2,), generator=generator).tolist()  # see `multistyle`
-        painted, photo = painted[..., dy:, dx:], photo[..., dy:, dx:]
+        painted, photo = shifted(painted, photo, generator)
         first = torch.zeros(len(photo), dtype=torch.long, device=self.device)
         terms = self.loss(painted, self.loss.content_target(photo), self.target.select(first))
         losses = {
@@ -189,7 +187,7 @@ class Learn(Recipe):
         photo = photo.to(self.device)
         painted = model.network(photo, model.vector())
         grid = torch.cat([torch.cat(list(rows), dim=2) for rows in (photo, painted)], dim=1)
-        pixels: NDArray[np.uint8] = (grid * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        pixels = to_pixels(grid)
         if self.on_preview is not None:
             self.on_preview(pixels)
         return pixels

@@ -11,20 +11,17 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Self
 
 import torch
 from PIL import Image
 from torch import nn
 
 from stylenorm.errors import InputError, TrainingError
+from stylenorm.interrupts import HeldInterrupt
 from stylenorm.media import atomic_write
 from stylenorm.training import ranks
 from stylenorm.training.batch_statistics import share_statistics
@@ -134,7 +131,7 @@ def _train(recipe: Recipe, config: LoopConfig, state: State, step: int) -> int:
         dynamic_ncols=True,
         disable=not ranks.is_first(),
     )
-    with progress, recipe.running(), _HeldInterrupt() as interrupt:
+    with progress, recipe.running(), HeldInterrupt() as interrupt:
         while step < config.steps:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             for group in state.optimizer.param_groups:
@@ -180,36 +177,6 @@ def _not_finite(step: int, losses: Mapping[str, float], norm: float, state: Stat
         f"step {step}: the {what} is no longer finite ({terms}); the checkpoint before it is "
         f"kept in {state.path}: lower --learning-rate and resume"
     )
-
-
-class _HeldInterrupt:
-    """Holds the first Ctrl-C back until the step is done: half a step in a checkpoint could not be resumed.
-
-    Attributes:
-        came: whether there was one.
-    """
-
-    def __init__(self) -> None:
-        self.came = False
-
-    def __enter__(self) -> Self:
-        self._before = signal.getsignal(signal.SIGINT)
-        # Signals reach the main thread alone; and who ignores Ctrl-C (nohup) shall go on ignoring it.
-        self._holds = (
-            threading.current_thread() is threading.main_thread()
-            and self._before is signal.default_int_handler
-        )
-        if self._holds:
-            signal.signal(signal.SIGINT, self._hold)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._holds:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _hold(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (a signal handler's arguments)
-        self.came = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _device(name: str) -> torch.device:

@@ -43,14 +43,13 @@ from stylenorm.perceptual import (
     total_variation,
 )
 from stylenorm.training import ranks
-from stylenorm.training.data import Photos, read_painting
-from stylenorm.training.loop import Recipe
+from stylenorm.training.data import LARGEST_SHIFT_PX, Photos, read_painting, shifted
+from stylenorm.training.recipe import Recipe, to_pixels
 from stylenorm.zoo import IDENTITY, NetworkFolder
 
 __all__ = ["Multistyle", "MultistyleConfig", "Painting"]
 
 _NUM_SAMPLES = 4
-_LARGEST_SHIFT_PX = 7
 _STYLE_RATE = 8.0  # gammas and betas are moved by their own style's samples alone
 _BALANCE_RATE = 0.02
 _STYLE_WEIGHT_RANGE = (0.25, 2.0)  # times the weight asked for
@@ -162,7 +161,7 @@ class Multistyle(Recipe):
     ) -> None:
         if not paintings:
             raise InputError("paintings: expected at least one, got none; name a folder by --paintings")
-        smallest = (SMALLEST_PX << (config.num_scales - 1)) + _LARGEST_SHIFT_PX
+        smallest = (SMALLEST_PX << (config.num_scales - 1)) + LARGEST_SHIFT_PX
         if config.crop_px < smallest:
             raise InputError(
                 f"crop_px: expected at least {smallest} for {config.num_scales} scales, got {config.crop_px}"
@@ -227,8 +226,7 @@ class Multistyle(Recipe):
         painted = model.network(photo, model.style_vectors(index))
         is_identity = index == 0
         error = (painted - photo).square().mean(dim=(1, 2, 3))
-        dy, dx = torch.randint(_LARGEST_SHIFT_PX + 1, (2,), generator=generator).tolist()
-        painted, photo = painted[..., dy:, dx:], photo[..., dy:, dx:]
+        painted, photo = shifted(painted, photo, generator)
 
         styled = ~is_identity
         zero = error.new_zeros(())
@@ -262,7 +260,7 @@ class Multistyle(Recipe):
             index = torch.full((len(photo),), row)
             columns.append(model.network(photo, model.style_vectors(index)))
         grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
-        return (grid * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return to_pixels(grid)
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export the network, checked against PyTorch, and write the style files and the record."""

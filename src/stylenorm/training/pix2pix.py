@@ -30,6 +30,7 @@ from stylenorm.networks import PatchDiscriminator, UNetGenerator
 from stylenorm.training import ranks
 from stylenorm.training.adversarial import AdversarialRecipe, least_squares, pixel_error
 from stylenorm.training.pairs import Pairs
+from stylenorm.training.recipe import to_pixels
 
 __all__ = ["Pix2Pix", "Pix2PixConfig"]
 
@@ -137,7 +138,7 @@ class Pix2Pix(AdversarialRecipe):
         )
         columns = (a, model.generator(a), b)
         grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
-        return (grid * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return to_pixels(grid)
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export the generator, checked against PyTorch, with the record."""

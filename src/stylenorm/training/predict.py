@@ -28,8 +28,8 @@ from stylenorm.export import export_predictor, load_network
 from stylenorm.networks import StylePredictor
 from stylenorm.perceptual import PerceptualLoss, load_distilled, load_features, total_variation
 from stylenorm.training import ranks
-from stylenorm.training.data import Photos
-from stylenorm.training.loop import Recipe
+from stylenorm.training.data import Photos, shifted
+from stylenorm.training.recipe import Recipe, to_pixels
 from stylenorm.zoo import NetworkFolder
 
 __all__ = ["Predict", "PredictConfig"]
@@ -147,8 +147,7 @@ class Predict(Recipe):
         painted = self.network(photo, styles)
         rows = torch.arange(len(painting), device=self.device).repeat_interleave(settings.photos_each)
         target = self.loss.style_target(painting).select(rows)
-        dy, dx = torch.randint(8, (2,), generator=generator).tolist()  # see `multistyle`: no lattice can hide
-        painted, photo = painted[..., dy:, dx:], photo[..., dy:, dx:]
+        painted, photo = shifted(painted, photo, generator)
         terms = self.loss(painted, self.loss.content_target(photo), target)
         return {
             "content": terms.content.mean(),
@@ -168,7 +167,7 @@ class Predict(Recipe):
             painted = self.network(photo, model(seen[i : i + 1]).expand(len(photo), -1))
             columns.append(torch.cat([small[i], *painted], dim=1))
         grid = torch.cat(columns, dim=2)
-        return (grid * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return to_pixels(grid)
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export the predictor into the network's folder, checked against PyTorch, with its record."""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "to_pixels"]
 
 
 class Recipe(ABC):
@@ -78,3 +78,9 @@ class Recipe(ABC):
     @abstractmethod
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Write the results."""
+
+
+def to_pixels(picture: Tensor) -> NDArray[np.uint8]:
+    """Return a picture (3, H, W), RGB, 0..1, as `Recipe.sample` returns it: (H, W, 3) uint8."""
+    pixels: NDArray[np.uint8] = (picture * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return pixels

@@ -37,7 +37,7 @@ from stylenorm.perceptual import PerceptualLoss, gram_matrix, style_loss, total_
 from stylenorm.training import ranks
 from stylenorm.training.data import read_painting
 from stylenorm.training.generators import load_judges, remeasured
-from stylenorm.training.loop import Recipe
+from stylenorm.training.recipe import Recipe, to_pixels
 
 __all__ = ["Texture", "TextureConfig"]
 
@@ -146,7 +146,7 @@ class Texture(Recipe):
         assert isinstance(model, UlyanovNetwork)  # noqa: S101 (narrows the type; not a user's input)
         generator = torch.Generator().manual_seed(self.settings.seed)
         made = self._evaluated(model)(None, self._noise(_NUM_SAMPLES, self.settings.crop_px, generator))
-        return (torch.cat(list(made), dim=2) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return to_pixels(torch.cat(list(made), dim=2))
 
     @torch.no_grad()
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
@@ -164,7 +164,7 @@ class Texture(Recipe):
         generator = torch.Generator().manual_seed(self.settings.seed)
         made = network(None, self._noise(1, self.settings.result_px, generator))[0]
         with atomic_write(self.out / "texture.png", overwrite=True) as file:
-            pixels = (made * 255).round().byte().permute(1, 2, 0).numpy()
+            pixels = to_pixels(made)
             Image.fromarray(pixels).save(file, format="PNG", compress_level=4)
         details = json.dumps({**whole_record, **self.config()}, indent=2)
         (self.out / "record.json").write_text(details + "\n")
