@@ -20,6 +20,7 @@ from stylenorm.perceptual import (
     StyleTarget,
     content_loss,
     gram_matrix,
+    lattice,
     load_darknet,
     load_features,
     style_loss,
@@ -94,6 +95,32 @@ def test_total_variation_of_a_ramp() -> None:
     ramp = torch.arange(5.0).expand(1, 3, 4, 5)
     assert total_variation(ramp).tolist() == [1.0]
     assert total_variation(ramp.transpose(2, 3) * 2).tolist() == [2.0]
+
+
+def test_lattice_is_the_variance_over_phases() -> None:
+    x = rand(2, 3, 14, 17).numpy()
+    expected = []
+    for picture in x:
+        below, right = (np.abs(np.diff(picture, axis=axis)) for axis in (1, 2))
+        total = 0.0
+        for c in range(3):
+            rows, columns = 12, 16  # whole grids of 4, with a neighbour after the last
+            three = [picture[c, :rows, :columns], below[c, :rows, :columns], right[c, :rows, :columns]]
+            scale = (three[1].mean() + three[2].mean()) / 2
+            for each in three:
+                total += np.var([each[i::4, j::4].mean() for i in range(4) for j in range(4)]) / scale**2 / 3
+        expected.append(total)
+    assert_close(lattice(torch.from_numpy(x)), np.array(expected), rtol=1e-6)  # 1e-8 is added to the scale
+
+
+def test_lattice_is_of_the_grid_and_not_of_contrast() -> None:
+    noise = rand(1, 3, 257, 257)
+    enlarged = rand(1, 3, 65, 65).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    assert lattice(noise).item() < 0.01
+    assert lattice(enlarged).item() == pytest.approx(6, rel=0.1)  # each direction: 3 of 4 differences are 0
+    assert lattice(0.1 * enlarged + 0.4).item() == pytest.approx(lattice(enlarged).item(), rel=1e-3)
+    assert lattice(enlarged, period=5).item() < 0.1
+    assert lattice(torch.full((1, 3, 9, 9), 0.5)).item() == 0
 
 
 def plain_features(tensors: dict[str, Tensor], name: str, x: Tensor, pool: nn.Module) -> dict[str, Tensor]:

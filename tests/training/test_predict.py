@@ -80,6 +80,10 @@ def test_a_training_ends_in_a_network_that_takes_any_picture(
     fit(recipe, LoopConfig(tmp_path / "run", steps=16, sample_every=8, learning_rate=0.005, average=0.0))
     after = recipe.losses(0, torch.Generator().manual_seed(0))["style"].item()
     assert after < 0.95 * before
+    started = Predict(replace(config, start_from=tmp_path / "run"))  # the paintings measured are as before
+    assert started.losses(0, torch.Generator().manual_seed(0))["style"].item() == pytest.approx(
+        after, rel=1e-4
+    )
     assert json.loads((network / "predictor.json").read_text())["network"] == tiny_network().identity
 
     draw(tmp_path / "any.png", 3, (90, 60))
@@ -122,7 +126,9 @@ def test_pictures_that_give_no_style(network: Path, tmp_path: Path) -> None:
         Stylizer(tmp_path / "thin.png", network=folder)
 
 
-def test_settings_that_do_not_fit(config: PredictConfig) -> None:
+def test_settings_that_do_not_fit(config: PredictConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"start_from: expected the folder of a training of a predictor"):
+        Predict(replace(config, start_from=tmp_path))
     with pytest.raises(InputError, match="painting_px: expected an even number of at least 48, got 47"):
         Predict(replace(config, painting_px=47))
     for style in (config.network / "styles").glob("[gs]*.safetensors"):

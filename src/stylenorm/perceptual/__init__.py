@@ -11,6 +11,7 @@ from stylenorm.perceptual.losses import (
     StyleTarget,
     content_loss,
     gram_matrix,
+    lattice,
     style_loss,
     total_variation,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "content_loss",
     "fetch",
     "gram_matrix",
+    "lattice",
     "load_darknet",
     "load_distilled",
     "load_features",

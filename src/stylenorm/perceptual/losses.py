@@ -27,6 +27,7 @@ __all__ = [
     "StyleTarget",
     "content_loss",
     "gram_matrix",
+    "lattice",
     "style_loss",
     "total_variation",
 ]
@@ -112,6 +113,35 @@ def total_variation(x: Tensor) -> Tensor:
     down = (x[:, :, 1:] - x[:, :, :-1]).abs().mean(dim=(1, 2, 3))
     right = (x[..., 1:] - x[..., :-1]).abs().mean(dim=(1, 2, 3))
     return down + right
+
+
+def lattice(x: Tensor, period: int = 4) -> Tensor:
+    """Return how far statistics depend on the place in a grid of ``period``; (N, C, H, W) to (N,).
+
+    A texture has no preferred phase: its mean, and the mean absolute difference of neighbours down and right,
+    are the same at each of the ``period`` squared phases, but for chance. The variance of these three over
+    phases (channels averaged) is divided by the square of the mean difference, so that contrast and
+    brightness do not matter. 0 is no lattice; a picture enlarged by nearest neighbours has about twice
+    ``period`` - 1. No paper's: networks that work on a coarse grid leave one that Gram matrices do not see.
+
+    Args:
+        x: (N, C, H, W), H and W greater than ``period``.
+        period: of the grid, in pixels.
+
+    Example:
+        >>> steps = torch.arange(9.0).div(4, rounding_mode="floor").expand(1, 1, 9, 9)
+        >>> lattice(steps)  # 0, 0, 0, 1 from one to the next
+        tensor([12.0000])
+    """
+    height, width = ((side - 1) // period for side in x.shape[2:])
+    x = x[:, :, : height * period + 1, : width * period + 1]
+    here = x[:, :, :-1, :-1]
+    differences = torch.stack([x[:, :, 1:, :-1] - here, x[:, :, :-1, 1:] - here], dim=1).abs()
+    both = torch.cat([here[:, None], differences], dim=1)  # (N, 3, C, h p, w p)
+    phases = both.unflatten(4, (width, period)).unflatten(3, (height, period)).mean(dim=(3, 5))
+    variance = phases.flatten(3).var(dim=3, correction=0)  # (N, 3, C)
+    scale = differences.mean(dim=(1, 3, 4)).square() + _TINY  # (N, C)
+    return (variance.sum(dim=1) / scale).mean(dim=1)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from stylenorm.errors import InputError
 from stylenorm.export import export_stylizer, load_network
 from stylenorm.media import atomic_write
 from stylenorm.networks import StylizerNetwork
-from stylenorm.perceptual import PerceptualLoss, load_features, total_variation
+from stylenorm.perceptual import PerceptualLoss, lattice, load_features, total_variation
 from stylenorm.predicting import predict_style
 from stylenorm.style import Style
 from stylenorm.training import ranks
@@ -56,6 +56,7 @@ class LearnConfig:
         style_weight: style weight to start from.
         content_target: relative content loss (1 = as large as the photo's features) that is aimed at.
         tv_weight: weight of the total variation.
+        lattice_weight: weight of `stylenorm.perceptual.lattice`.
         thorough: learn the network too; takes longer, and makes a network folder with this style alone.
         num_held_out: photos (the first by name) that are kept out; at most half of those there are.
         seed: what the choice of photos and shifts is drawn from.
@@ -70,6 +71,7 @@ class LearnConfig:
     style_weight: float = 20.0
     content_target: float = 0.7
     tv_weight: float = 3.0
+    lattice_weight: float = 5.0
     thorough: bool = False
     num_held_out: int = 4
     seed: int = 0
@@ -171,6 +173,7 @@ class Learn(Recipe):
             "content": terms.content.mean(),
             "style": model.log_weight.exp() * terms.style.mean(),
             "variation": settings.tv_weight * total_variation(painted).mean(),
+            "lattice": settings.lattice_weight * lattice(painted).mean(),
         }
         low, high = (float(np.log(settings.style_weight * factor)) for factor in _STYLE_WEIGHT_RANGE)
         change = _BALANCE_RATE * (settings.content_target - ranks.whole(terms.content).mean())

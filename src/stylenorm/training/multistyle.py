@@ -14,6 +14,8 @@ Differs from the paper:
   win, and the network draws streaks in which the photo cannot be recognised.
 - Before the losses, photo and painting are cropped by the same random 0 to 7 pixels: the feature networks
   pool by 2 again and again, and a fixed phase lets the generator hide a lattice where they do not look.
+- What depends on the place in a grid of 4 pixels is punished (`stylenorm.perceptual.lattice`): the network
+  works on such a grid, and Gram matrices hardly see the grain that it leaves.
 - Losses are relative (`stylenorm.perceptual.losses`), on small Darknets with average pooling.
 """
 
@@ -39,6 +41,7 @@ from stylenorm.perceptual import (
     SMALLEST_PX,
     PerceptualLoss,
     StyleTarget,
+    lattice,
     load_features,
     total_variation,
 )
@@ -89,6 +92,7 @@ class MultistyleConfig:
         style_weight: style weight to start from; each painting's own is found from there.
         content_target: relative content loss (1 = as large as the photo's features) that the balance aims at.
         tv_weight: weight of the total variation.
+        lattice_weight: weight of `stylenorm.perceptual.lattice`.
         identity_weight: weight of the identity's squared error.
         identity_share: share of the samples that are trained as the identity, once the warm-up is over.
         others_share: share of the styled samples that go to the ``others`` of `Multistyle`, if there are any.
@@ -110,6 +114,7 @@ class MultistyleConfig:
     style_weight: float = 20.0
     content_target: float = 0.75
     tv_weight: float = 3.0
+    lattice_weight: float = 5.0
     identity_weight: float = 20.0
     identity_share: float = 0.1
     others_share: float = 0.3
@@ -214,7 +219,7 @@ class Multistyle(Recipe):
 
     def tunable(self) -> Collection[str]:
         """Return the weights of the losses: what one wants to change having seen the samples."""
-        return ("content_target", "tv_weight", "identity_weight", "identity_share")
+        return ("content_target", "tv_weight", "lattice_weight", "identity_weight", "identity_share")
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the named, weighted losses of a step."""
@@ -235,6 +240,7 @@ class Multistyle(Recipe):
             "content": zero,
             "style": zero,
             "variation": zero,
+            "lattice": zero,
             "identity": settings.identity_weight * (error * is_identity.to(self.device)).sum() / len(index),
         }
         if styled.any():
@@ -246,6 +252,7 @@ class Multistyle(Recipe):
             losses["content"] = terms.content.sum() / len(index)
             losses["style"] = (weights * terms.style).sum() / len(index)
             losses["variation"] = settings.tv_weight * total_variation(painted).sum() / len(index)
+            losses["lattice"] = settings.lattice_weight * lattice(painted).sum() / len(index)
             off_target[chosen] = settings.content_target - terms.content.detach()
         self._balance(whole_index.to(self.device), ranks.whole(off_target))
         return losses

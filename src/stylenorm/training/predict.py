@@ -10,6 +10,7 @@ around and stretched, and photos in a painting's place.
 
 from __future__ import annotations
 
+import pickle
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError
 from stylenorm.export import export_predictor, load_network
 from stylenorm.networks import StylePredictor
-from stylenorm.perceptual import PerceptualLoss, load_distilled, load_features, total_variation
+from stylenorm.perceptual import PerceptualLoss, lattice, load_distilled, load_features, total_variation
 from stylenorm.training import ranks
 from stylenorm.training.data import Photos, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
@@ -56,8 +57,11 @@ class PredictConfig:
         num_scales: scales at which style is compared.
         style_weight: weight of the style loss; content counts 1.
         tv_weight: weight of the total variation.
+        lattice_weight: weight of `stylenorm.perceptual.lattice`.
         photo_share: share of the steps whose paintings are photos.
         recolor_share: share of the paintings whose colours are changed.
+        start_from: folder of another training of a predictor, of this network or one much like it, whose
+            linear layers are started from.
         num_held_out: photos, and as many paintings (the first by name), that are never trained on.
         seed: what all choices are drawn from.
     """
@@ -73,8 +77,10 @@ class PredictConfig:
     num_scales: int = 2
     style_weight: float = 15.0
     tv_weight: float = 3.0
+    lattice_weight: float = 5.0
     photo_share: float = 0.1
     recolor_share: float = 0.5
+    start_from: Path | None = None
     num_held_out: int = 16
     seed: int = 0
 
@@ -119,6 +125,8 @@ class Predict(Recipe):
         self.model.convs.load_state_dict(
             {key: trunk[f"convs.{key}"] for key in self.model.convs.state_dict()}
         )
+        if config.start_from is not None:
+            self._start_from(config.start_from / "checkpoint.pt")
         self._calibrate()
 
     def to(self, device: torch.device) -> None:
@@ -153,6 +161,7 @@ class Predict(Recipe):
             "content": terms.content.mean(),
             "style": settings.style_weight * terms.style.mean(),
             "variation": settings.tv_weight * total_variation(painted).mean(),
+            "lattice": settings.lattice_weight * lattice(painted).mean(),
         }
 
     @torch.no_grad()
@@ -195,6 +204,17 @@ class Predict(Recipe):
         ]
         pairs = zip(x, ranks.share(changes), strict=True)
         return torch.stack([picture if change is None else change(picture) for picture, change in pairs])
+
+    def _start_from(self, path: Path) -> None:
+        trained = [name for name, parameter in self.model.named_parameters() if parameter.requires_grad]
+        try:
+            theirs = torch.load(path, weights_only=True, map_location="cpu")["averaged"]
+            self.model.load_state_dict({key: theirs[f"module.{key}"] for key in trained}, strict=False)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
+            raise InputError(
+                f"start_from: expected the folder of a training of a predictor of {self.folder.style_length} "
+                f"numbers, got {path.parent}: {str(error).splitlines()[0]}"
+            ) from error
 
     @torch.no_grad()
     def _calibrate(self) -> None:
