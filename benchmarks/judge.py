@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from stylenorm.perceptual import FeatureNetwork, content_loss, gram_matrix, style_loss
+from stylenorm.perceptual import FeatureNetwork
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -47,16 +46,3 @@ class Judge(FeatureNetwork):
         for number, block in enumerate(net._blocks):
             x = block(x)
             yield f"block{number}", x
-
-
-@torch.no_grad()
-def left(network: FeatureNetwork, photo: Tensor, painted: Tensor, painting: Tensor) -> tuple[float, float]:
-    """Share of the photo's style loss that is left (geometric mean over layers), and the content loss."""
-    before, after, target = network(photo), network(painted), network(painting)
-    tap = network.content_tap
-    ratios = []
-    for name in network.style_taps:
-        gram = gram_matrix(target[name])
-        ratio = style_loss(gram_matrix(after[name]), gram) / style_loss(gram_matrix(before[name]), gram)
-        ratios.append(float(ratio))
-    return float(np.exp(np.log(ratios).mean())), float(content_loss(after[tap], before[tap]))

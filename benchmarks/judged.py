@@ -25,8 +25,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from judge import Judge, left
+from judge import Judge
 from measured import add_network_argument, network_folder, summary, write_result
+from style_left import StyleLeft
 from stylenorm.engines import Engine, open_engine
 from stylenorm.optimize import Evaluation, OptimizeConfig, optimize
 from stylenorm.perceptual import PerceptualLoss, load_features, total_variation
@@ -62,7 +63,7 @@ def main() -> None:
     photos = Photos(
         options.photos, crop_px=options.size, batch_size=1, seed=0, num_held_out=options.num_photos
     ).held_out(options.num_photos)
-    judge, loss = Judge(), PerceptualLoss(load_features("distilled"), num_scales=2)
+    judge, loss = StyleLeft([Judge()], photos), PerceptualLoss(load_features("distilled"), num_scales=2)
     engine = open_engine("openvino", folder.graph, precision="f32")
 
     styles: dict[str, dict[str, object]] = {}
@@ -71,7 +72,8 @@ def main() -> None:
         painting = read_painting(options.paintings / listed[name]["painting"], options.painting_px)
         vector = folder.style(name).vector()
         painted = torch.cat([torch.from_numpy(engine.paint(p[None].numpy(), vector)) for p in photos])
-        found = [left(judge, photos[i : i + 1], painted[i : i + 1], painting) for i in range(len(photos))]
+        grams = judge.grams(painting)
+        found = [judge(i, painted[i : i + 1], grams) for i in range(len(photos))]
         styles[name] = {
             "style left": summary([style for style, _ in found]),
             "content": summary([content for _, content in found]),
@@ -83,8 +85,12 @@ def main() -> None:
                 steps=max(AFTER), coarse_steps=0, style_weight=weights[name], tv_weight=3.0
             )
             styles[name]["against optimisation"], pictures = against(
-                loss, judge, photo, painting, painted[i : i + 1], config
+                loss, photo, painting, painted[i : i + 1], config
             )
+            styles[name]["against optimisation"]["optimised"] = {  # type: ignore[index]
+                str(after): dict(zip(("style left", "content"), judge(i, picture, grams), strict=True))
+                for after, picture in zip(AFTER, pictures, strict=True)
+            }
             small = torch.nn.functional.interpolate(
                 painting, size=photo.shape[-2:], antialias=True, mode="bilinear"
             )
@@ -135,14 +141,14 @@ def main() -> None:
 
 
 def any_style(
-    judge: Judge, engine: Engine, photos: Tensor, path: Path, folder: NetworkFolder, painting_px: int
+    judge: StyleLeft, engine: Engine, photos: Tensor, path: Path, folder: NetworkFolder, painting_px: int
 ) -> dict[str, float]:
     """Return the medians over photos of a painting whose style is predicted."""
     vector = predict_style(path, folder).vector()
-    painting = read_painting(path, painting_px)
+    grams = judge.grams(read_painting(path, painting_px))
     found = [
-        left(judge, photo, torch.from_numpy(engine.paint(photo.numpy(), vector)), painting)
-        for photo in photos.split(1)
+        judge(i, torch.from_numpy(engine.paint(photo.numpy(), vector)), grams)
+        for i, photo in enumerate(photos.split(1))
     ]
     style, content = (round(float(np.median(values)), 4) for values in zip(*found, strict=True))
     return {"style left": style, "content": content}
@@ -150,7 +156,6 @@ def any_style(
 
 def against(
     loss: PerceptualLoss,
-    judge: Judge,
     photo: Tensor,
     painting: Tensor,
     painted: Tensor,
@@ -175,16 +180,11 @@ def against(
     pictures = [kept.get(after, last) for after in AFTER]
     lowest = np.minimum.accumulate(curve)
     reached = np.flatnonzero(lowest <= ours)
-    judged = [left(judge, photo, picture, painting) for picture in pictures]
     figures: dict[str, object] = {
         "loss": round(ours, 4),
         "steps worth": int(reached[0]) + 1 if len(reached) else len(curve),
         "more": not len(reached),
         "loss of the optimisation": {str(a): round(float(lowest[min(a, len(curve)) - 1]), 4) for a in AFTER},
-        "optimised": {
-            str(a): {"style left": round(style, 4), "content": round(content, 4)}
-            for a, (style, content) in zip(AFTER, judged, strict=True)
-        },
     }
     return figures, pictures
 

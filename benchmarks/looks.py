@@ -3,11 +3,10 @@
     python benchmarks/looks.py --photos DIR --paintings DIR --features DIR
 
 Photos that were not trained on (the held-out ones, by name) are painted in every style at the training size.
-For each feature network and each of its layers the relative style loss of the painting is divided by that of
-the photo as it was; the figure is the geometric mean over layers, then the mean over photos. Content is the
-relative content loss. Both networks took part in the training: a third one is needed to judge what they do
-not see. The lattice is the variation of the mean absolute difference between neighbouring rows over the
-phases of a grid of 4 (0 is none), of the photos and of the paintings.
+The style loss that is left of the photo's, and the content loss (`benchmarks/style_left.py`), are medians
+over photos. Both networks took part in the training: a third one is needed to judge what they do not see. The
+lattice is the variation of the mean absolute difference between neighbouring rows over the phases of a grid
+of 4 (0 is none), of the photos and of the paintings; it is not the measure that trainings punish.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ import argparse
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from measured import add_network_argument, network_folder, summary, write_result
+from style_left import StyleLeft
 from stylenorm.engines import open_engine
-from stylenorm.perceptual import DARKNETS, Darknet, content_loss, gram_matrix, load_darknet, style_loss
+from stylenorm.perceptual import DARKNETS, load_darknet
 from stylenorm.training import Photos, read_painting
 from stylenorm.zoo import NetworkFolder
 
@@ -44,7 +43,7 @@ def main() -> None:
     photos = Photos(
         options.photos, crop_px=options.size, batch_size=1, seed=0, num_held_out=options.num_photos
     ).held_out(options.num_photos)
-    darknets = [load_darknet(name, options.features) for name in DARKNETS]
+    measure = StyleLeft([load_darknet(name, options.features) for name in DARKNETS], photos)
     engine = open_engine("openvino", folder.graph, precision="f32")
 
     results: dict[str, object] = {
@@ -59,10 +58,8 @@ def main() -> None:
         painting = read_painting(options.paintings / listed[name]["painting"], options.painting_px)
         vector = folder.style(name).vector()
         painted = [torch.from_numpy(engine.paint(photo[None].numpy(), vector)) for photo in photos]
-        measured = [
-            compare(darknets, photo[None], result, painting)
-            for photo, result in zip(photos, painted, strict=True)
-        ]
+        target = measure.grams(painting)
+        measured = [measure(i, result, target) for i, result in enumerate(painted)]
         results["styles"][name] = {  # type: ignore[index]
             "style left": summary([style for style, _ in measured]),
             "content": summary([content for _, content in measured]),
@@ -70,21 +67,6 @@ def main() -> None:
         }
     method = " ".join(__doc__.split("\n\n", 2)[2].split())
     write_result("looks", method, results)
-
-
-@torch.no_grad()
-def compare(darknets: list[Darknet], photo: Tensor, painted: Tensor, painting: Tensor) -> tuple[float, float]:
-    """Style loss left (geometric mean over networks and layers) and content loss (mean over networks)."""
-    left, content = [], []
-    for network in darknets:
-        before, after, target = network(photo), network(painted), network(painting)
-        tap = network.content_tap
-        content.append(float(content_loss(after[tap], before[tap])))
-        for tap in network.style_taps:
-            gram = gram_matrix(target[tap])
-            ratio = style_loss(gram_matrix(after[tap]), gram) / style_loss(gram_matrix(before[tap]), gram)
-            left.append(float(ratio))
-    return float(np.exp(np.log(left).mean())), float(np.mean(content))
 
 
 def lattice(picture: Tensor) -> float:
