@@ -37,6 +37,8 @@ FLOORS = {
     "adapting": 3,
     "predicting": 3,
     "translating": 3,
+    "volumes": 2,
+    "segmenting": 4,  # its layers run as tiles do
     "training": 5,  # a recipe ends with its exported network
     "export": 4,
     "stylizer": 5,
@@ -48,13 +50,15 @@ FLOORS = {
     "__main__": 8,
 }
 # Two areas of one floor that may import each other's public names, in this direction only.
-SAME_FLOOR = {("style", "errors"), ("functional", "kernels")}
+SAME_FLOOR = {("style", "errors"), ("functional", "kernels"), ("export", "segmenting")}
 LAZY = {
     "colors",
     "media",
     "adapting",
     "predicting",
     "translating",
+    "segmenting",
+    "volumes",
     "engines",
     "zoo",
     "stylizer",
@@ -66,7 +70,7 @@ LAZY = {
     "__init__",
     "__main__",
 }
-HEAVY = {"torch", "openvino", "onnxruntime", "onnx", "triton", "av", "cv2", "pyvips"}
+HEAVY = {"torch", "openvino", "onnxruntime", "onnx", "triton", "av", "cv2", "pyvips", "nibabel"}
 
 FILES = sorted(SRC.rglob("*.py"))
 

@@ -44,6 +44,8 @@ from stylenorm.training import (
     TextureConfig,
     Ulyanov,
     UlyanovConfig,
+    Volumes,
+    VolumesConfig,
     fit,
     ranks,
 )
@@ -168,6 +170,12 @@ def pix2pix(material: Path, out: Path) -> Recipe:
     return Pix2Pix(Pix2PixConfig(material / "pairs", **toy), out)
 
 
+def volumes(material: Path, out: Path) -> Recipe:
+    """With batch norm, and so with the statistics of both processes' patches."""
+    toy = {"patch_voxels": 8, "num_levels": 2, "width": 4, "batch_size": 4, "deep_supervision": True}
+    return Volumes(VolumesConfig(material / "scans", norm="batch", num_held_out=1, **toy), out)
+
+
 RECIPES: dict[str, Callable[[Path, Path], Recipe]] = {
     "adain": adain,
     "batchy": lambda material, _: Batchy(material / "photos"),
@@ -179,6 +187,7 @@ RECIPES: dict[str, Callable[[Path, Path], Recipe]] = {
     "predict": predict,
     "texture": texture,
     "ulyanov": lambda material, out: one_painting(material, out, "ulyanov"),
+    "volumes": volumes,
 }
 
 

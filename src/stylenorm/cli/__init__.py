@@ -32,6 +32,7 @@ COMMANDS = (
     "adain",
     "train",
     "translate",
+    "segment",
     "lab",
     "norms",
     "doctor",

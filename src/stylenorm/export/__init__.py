@@ -2,6 +2,7 @@
 
 from stylenorm.export.adain import export_adain
 from stylenorm.export.predictor import export_predictor
+from stylenorm.export.segmenter import export_segmenter
 from stylenorm.export.single import export_texture
 from stylenorm.export.stylizer import export_stylizer, load_network, network_identity, stylizer_to_onnx
 from stylenorm.export.translator import export_translator
@@ -9,6 +10,7 @@ from stylenorm.export.translator import export_translator
 __all__ = [
     "export_adain",
     "export_predictor",
+    "export_segmenter",
     "export_stylizer",
     "export_texture",
     "export_translator",

@@ -10,19 +10,33 @@ from stylenorm.graphs.freezing import (
     told_statistics,
 )
 from stylenorm.graphs.onnx_file import Graph, Node
+from stylenorm.graphs.volumes import (
+    INSIDE,
+    Layer,
+    VolumeNorm,
+    frozen_volume_graph,
+    volume_layers,
+    volume_norms,
+)
 
 __all__ = [
+    "INSIDE",
     "PHOTO",
     "Graph",
+    "Layer",
     "Map",
     "Node",
     "Plan",
     "Stage",
+    "VolumeNorm",
     "cut_graph",
     "frozen_graph",
     "frozen_vector",
+    "frozen_volume_graph",
     "measuring_graph",
     "norm_sizes",
     "norms_of",
     "told_statistics",
+    "volume_layers",
+    "volume_norms",
 ]

@@ -17,6 +17,7 @@ from stylenorm.networks.quarter import QuarterNetwork
 from stylenorm.networks.single import GENERATORS, SingleStyleConfig, SingleStyleNetwork
 from stylenorm.networks.stylizer import NetworkConfig, StylizerNetwork
 from stylenorm.networks.ulyanov import UlyanovNetwork
+from stylenorm.networks.unet_3d import VOLUME_NORMS, UNet3d
 
 __all__ = [
     "ADAIN_GRID",
@@ -24,6 +25,7 @@ __all__ = [
     "GENERATORS",
     "NORMS",
     "PADDINGS",
+    "VOLUME_NORMS",
     "AdainDecoder",
     "AdainNetwork",
     "CycleGanGenerator",
@@ -37,6 +39,7 @@ __all__ = [
     "SingleStyleNetwork",
     "StylePredictor",
     "StylizerNetwork",
+    "UNet3d",
     "UNetGenerator",
     "UlyanovNetwork",
     "build_described",

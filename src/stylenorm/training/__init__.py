@@ -14,6 +14,7 @@ from stylenorm.training.pix2pix import Pix2Pix, Pix2PixConfig
 from stylenorm.training.predict import Predict, PredictConfig
 from stylenorm.training.texture import Texture, TextureConfig
 from stylenorm.training.ulyanov import Ulyanov, UlyanovConfig
+from stylenorm.training.volumes import Volumes, VolumesConfig
 
 __all__ = [
     "Adain",
@@ -41,6 +42,8 @@ __all__ = [
     "TextureConfig",
     "Ulyanov",
     "UlyanovConfig",
+    "Volumes",
+    "VolumesConfig",
     "distill",
     "fit",
     "read_painting",

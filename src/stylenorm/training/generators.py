@@ -209,7 +209,7 @@ def remeasured(model: Network, run: Callable[[Network], object]) -> Network:
     statistics ran along, and batch norms know nothing of it. Other norms have nothing to measure.
     """
     copied = copy.deepcopy(model)
-    norms = [module for module in copied.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in copied.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain average of all batches

@@ -1,0 +1,200 @@
+"""nnU-Net's plain network: a 3-D U-Net with instance norm and LeakyReLU.
+
+Isensee, Jaeger, Kohl, Petersen, Maier-Hein, "nnU-Net: a self-configuring method for deep learning-based
+biomedical image segmentation", Nature Methods 18, 2021 (arXiv:1904.08128), after Çiçek 2016.
+
+=====================================  ==========  ===================
+level l (n levels, width c)            grid        channels
+=====================================  ==========  ===================
+down: conv 3 (stride 2 from l = 1),    1 / 2^l     min(2^l c, 320)
+norm, LeakyReLU, conv 3, norm,
+LeakyReLU
+up: transposed conv 2 / 2, the way     1 / 2^l     min(2^l c, 320)
+down's beside it, conv 3, norm,
+LeakyReLU, conv 3, norm, LeakyReLU
+head: conv 1                           1           classes
+=====================================  ==========  ===================
+
+Batches of volumes are of 2, which is all that fits into a GPU: too few for batch norm's statistics, and the
+running ones belong to no scan. So each volume is normalized by itself. ``norm="batch"`` is there to see it.
+
+Differs from the paper: the convolutions before a norm have no bias, which the norm would take out again;
+strides and kernels are the same along all axes, where nnU-Net goes by the spacing; sides need not be
+multiples of 2^(n - 1) (the volume is extended by its edge, and cropped back).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylenorm.errors import InputError, ShapeError, UnknownNameError
+from stylenorm.nn import InstanceNormAct3d
+
+__all__ = ["VOLUME_NORMS", "UNet3d"]
+
+VOLUME_NORMS = ("instance", "batch")
+_SLOPE = 0.01
+_MOST_CHANNELS = 320  # in 3-D, as published
+
+
+class _Block(nn.Module):
+    """Two convolutions, each with norm and LeakyReLU."""
+
+    def __init__(self, channels: Sequence[int], stride: int, norm: str) -> None:
+        super().__init__()
+        first, second = channels
+        self.convs = nn.ModuleList(
+            [
+                nn.Conv3d(first, second, 3, stride, padding=1, bias=False),
+                nn.Conv3d(second, second, 3, padding=1, bias=False),
+            ]
+        )
+        self.norms = nn.ModuleList(_norm(norm, second) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = norm(conv(x))
+        return x
+
+
+class UNet3d(nn.Module):
+    """See the module's table. With 6 levels of width 32 and 3 classes: 30,783,779 parameters.
+
+    Args:
+        num_classes: background included.
+        num_levels: sizes, the volume's own included, at least 2; 6 for patches of 128 in the paper.
+        width: channels of the first level.
+        in_channels: images of each volume (MR sequences, say).
+        norm: ``"instance"``, or ``"batch"`` with running statistics in evaluation.
+        num_heads: levels, from the finest, that have a head of their own for deep supervision.
+
+    Attributes:
+        multiple: what sides are extended to a multiple of.
+
+    Shape: (N, in_channels, D, H, W); returns logits (N, num_classes, D, H, W); any D, H, W from 1.
+
+    Example:
+        >>> UNet3d(3, num_levels=3, width=4)(torch.rand(1, 1, 9, 8, 11)).shape
+        torch.Size([1, 3, 9, 8, 11])
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        num_levels: int = 6,
+        width: int = 32,
+        in_channels: int = 1,
+        norm: str = "instance",
+        num_heads: int = 1,
+    ) -> None:
+        super().__init__()
+        if norm not in VOLUME_NORMS:
+            raise UnknownNameError("norm", norm, VOLUME_NORMS)
+        if num_levels < 2 or min(num_classes, width, in_channels) < 1:
+            raise InputError(
+                "expected at least 2 levels, and 1 class, width and channel, "
+                f"got {num_levels}, {num_classes}, {width} and {in_channels}"
+            )
+        if not 1 <= num_heads < num_levels:
+            raise InputError(f"num_heads: expected 1 to {num_levels - 1}, got {num_heads}")
+        self.num_classes, self.in_channels, self.norm = num_classes, in_channels, norm
+        self.multiple = 2 ** (num_levels - 1)
+        c = [min(width << level, max(width, _MOST_CHANNELS)) for level in range(num_levels)]
+        self.down = nn.ModuleList(
+            _Block((before, after), 1 if level == 0 else 2, norm)
+            for level, (before, after) in enumerate(zip([in_channels, *c], c, strict=False))
+        )
+        self.lift = nn.ModuleList(nn.ConvTranspose3d(b, a, 2, 2) for a, b in pairwise(c))
+        self.up = nn.ModuleList(_Block((2 * a, a), 1, norm) for a in c[:-1])
+        self.heads = nn.ModuleList(nn.Conv3d(each, num_classes, 1) for each in c[:num_heads])
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+                nn.init.kaiming_normal_(module.weight, a=_SLOPE)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits; see the class for shapes."""
+        if x.dim() != 5 or x.shape[1] != self.in_channels:
+            raise ShapeError(f"x: expected (N, {self.in_channels}, D, H, W), got {tuple(x.shape)}")
+        depth, height, width = x.shape[2:]
+        missing = -width % self.multiple, -height % self.multiple, -depth % self.multiple
+        if missing != (0, 0, 0):
+            x = F.pad(x, (0, missing[0], 0, missing[1], 0, missing[2]), mode="replicate")
+        logits: Tensor = self.heads[0](self.features(x)[0])
+        return logits[..., :depth, :height, :width]
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return what the way up has at each level, the finest first: (N, c_l, D / 2^l, H / 2^l, W / 2^l).
+
+        The last is what the way down ends in. Sides must be multiples of `multiple`.
+        """
+        found: list[Tensor] = []
+        for block in self.down:
+            x = block(x)
+            found.append(x)
+        for level in reversed(range(len(self.up))):
+            x = self.up[level](torch.cat([self.lift[level](x), found[level]], dim=1))
+            found[level] = x
+        return found
+
+    def supervised(self, x: Tensor) -> list[Tensor]:
+        """Return the logits of every head, the finest first: (N, num_classes, D / 2^l, H / 2^l, W / 2^l).
+
+        Sides must be multiples of `multiple`.
+        """
+        return [head(each) for head, each in zip(self.heads, self.features(x), strict=False)]
+
+    def load_monai(self, state: Mapping[str, Tensor]) -> None:
+        """Take the weights of MONAI's ``DynUNet`` with kernels of 3, strides 1, 2, 2, ... and no residuals.
+
+        ``input_block``, ``downsamples.(l - 1)`` and ``bottleneck`` are `down`; ``upsamples.i.transp_conv`` is
+        `lift` and ``upsamples.i.conv_block`` `up` of level n - 2 - i; in each block ``conv1.conv`` and
+        ``norm1`` come first; ``output_block`` is head 0, ``deep_supervision_heads.i`` head i + 1. Without
+        ``trans_bias`` the biases of `lift` are 0. ``skip_layers`` says all of it once more.
+
+        Raises:
+            InputError: it is a checkpoint of another network.
+        """
+        last = len(self.down) - 1
+        blocks = {"input_block": "down.0", "bottleneck": f"down.{last}"}
+        blocks |= {f"downsamples.{level - 1}": f"down.{level}" for level in range(1, last)}
+        blocks |= {f"upsamples.{last - 1 - level}.conv_block": f"up.{level}" for level in range(last)}
+        names = {
+            f"{theirs}.{kind}{i + 1}{inner}": f"{ours}.{kind}s.{i}"
+            for theirs, ours in blocks.items()
+            for kind, inner in (("conv", ".conv"), ("norm", ""))
+            for i in range(2)
+        }
+        names |= {f"upsamples.{last - 1 - level}.transp_conv.conv": f"lift.{level}" for level in range(last)}
+        names["output_block.conv.conv"] = "heads.0"
+        names |= {
+            f"deep_supervision_heads.{i}.conv.conv": f"heads.{i + 1}" for i in range(len(self.heads) - 1)
+        }
+        if self.norm == "batch":  # there the norm is a layer of its own, before the activation
+            names = {key: f"{name}.0" if ".norms." in name else name for key, name in names.items()}
+        ours = self.state_dict()
+        found = {f"lift.{level}.bias": torch.zeros_like(ours[f"lift.{level}.bias"]) for level in range(last)}
+        for key, value in state.items():
+            layer, _, kind = key.rpartition(".")
+            if not key.startswith("skip_layers."):
+                found[f"{names.get(layer, layer)}.{kind}"] = value
+        for key in sorted(ours.keys() | found.keys()):
+            mine, theirs = (tuple(each[key].shape) if key in each else None for each in (ours, found))
+            if mine != theirs:
+                raise InputError(
+                    f"expected a DynUNet with {key} {mine or 'nowhere'}, got {theirs or 'none'}: build the "
+                    "network with the checkpoint's levels, width, channels, classes and heads"
+                )
+        self.load_state_dict(found)
+
+
+def _norm(kind: str, channels: int) -> nn.Module:
+    if kind == "batch":
+        return nn.Sequential(nn.BatchNorm3d(channels), nn.LeakyReLU(_SLOPE))
+    return InstanceNormAct3d(channels, affine=True, act="leaky_relu", negative_slope=_SLOPE)
