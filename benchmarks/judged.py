@@ -4,9 +4,9 @@
 
 Needs the packages of ``benchmarks/judge.py``. Photos that were not trained on (the held-out ones, by name)
 are painted. **Steps**: each style is given one photo, in turn; the painting's loss, with the weights that its
-style was trained with, is compared with the losses along L-BFGS from the photo on the same losses (Johnson's
-way of counting): the figure is the first evaluation at which the optimisation is as good, or how many there
-were, marked "more". **Judge**: all styles on all photos; style loss that is left of the photo's on
+style was trained with, is compared with the losses along L-BFGS on the same losses, from the photo, and from
+noise, as Johnson counted: the figure is the first evaluation at which the optimisation is as good, or how
+many there were, marked "more". **Judge**: all styles on all photos; style loss that is left of the photo's on
 EfficientNet-Lite0 (geometric mean over layers, then median over photos) and content loss; beside them the
 same of the optimisation's pictures after 50, 100 and 200 evaluations. **Any painting**: the same of styles
 that the predictor makes of paintings that it was not trained on (the first by name). The judge's figures
@@ -16,6 +16,8 @@ cannot be compared with those of another judge.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import tomllib
 from pathlib import Path
@@ -103,7 +105,6 @@ def main() -> None:
     }
 
     compared = [s["against optimisation"] for s in styles.values() if "against optimisation" in s]
-    worth = [c["steps worth"] for c in compared]  # type: ignore[index]
     results = {
         "network": about,
         "identity": folder.identity,
@@ -115,7 +116,10 @@ def main() -> None:
         "content, median of styles": round(
             float(np.median([s["content"]["median"] for s in styles.values()])), 3
         ),  # type: ignore[index]
-        "steps worth": summary(worth) if worth else None,
+        **{
+            name: summary([c[name] for c in compared]) if compared else None  # type: ignore[index]
+            for name in ("steps worth", "steps worth, from noise")
+        },
         "optimisation on the judge": {
             str(after): {
                 key: summary([c["optimised"][str(after)][key] for c in compared])  # type: ignore[index]
@@ -179,14 +183,39 @@ def against(
     last, _ = optimize(photo, [painting], loss, config, watch=watch)
     pictures = [kept.get(after, last) for after in AFTER]
     lowest = np.minimum.accumulate(curve)
-    reached = np.flatnonzero(lowest <= ours)
     figures: dict[str, object] = {
         "loss": round(ours, 4),
-        "steps worth": int(reached[0]) + 1 if len(reached) else len(curve),
-        "more": not len(reached),
+        **worth(curve, ours, "steps worth"),
+        **worth(curve_from_noise(loss, photo, painting, config, ours), ours, "steps worth, from noise"),
         "loss of the optimisation": {str(a): round(float(lowest[min(a, len(curve)) - 1]), 4) for a in AFTER},
     }
     return figures, pictures
+
+
+def worth(curve: list[float], ours: float, name: str) -> dict[str, object]:
+    """Return the first evaluation that is as good as ``ours``, or how many there were and that it is more."""
+    reached = np.flatnonzero(np.array(curve) <= ours)
+    return {name: int(reached[0]) + 1 if len(reached) else len(curve), f"{name}: more": not len(reached)}
+
+
+def curve_from_noise(
+    loss: PerceptualLoss, photo: Tensor, painting: Tensor, config: OptimizeConfig, ours: float
+) -> list[float]:
+    """Return the losses of the optimisation that starts from noise, until one is as good as ``ours``."""
+
+    class ReachedError(Exception):
+        pass
+
+    curve: list[float] = []
+
+    def watch(evaluation: Evaluation, _: Tensor) -> None:
+        curve.append(evaluation.total)
+        if evaluation.total <= ours:
+            raise ReachedError
+
+    with contextlib.suppress(ReachedError):
+        optimize(photo, [painting], loss, dataclasses.replace(config, start="noise"), watch=watch)
+    return curve
 
 
 if __name__ == "__main__":
