@@ -1,11 +1,11 @@
 """Pictures translated from one domain to another by a trained generator, on OpenVINO; no torch is needed.
 
-The folder is what ``stylenorm train cyclegan`` and ``pix2pix`` write:
+The folder is what ``stylenorm train cyclegan``, ``pix2pix`` and ``spade`` write:
 
 .. code-block:: text
 
-    a-to-b.onnx        a graph a direction
-    translator.json    format, what each graph asks of sizes, training record
+    a-to-b.onnx        a graph a direction; spade's is labels-to-photo.onnx
+    translator.json    format, what each graph asks of sizes and takes, training record
 """
 
 from __future__ import annotations
@@ -14,31 +14,38 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stylenorm.engines.engine import Pixels
 from stylenorm.engines.openvino_engine import OpenVinoEngine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
+from stylenorm.media import UNLABELLED, check_labels
 
-__all__ = ["TRANSLATOR_FORMAT", "Translator"]
+__all__ = ["FROM_LABELS", "TRANSLATOR_FORMAT", "Translator"]
+
+FROM_LABELS = "labels-to-photo"
+"""The direction that takes label maps."""
 
 TRANSLATOR_FORMAT = "stylenorm-translator-1"
 """What ``translator.json`` says it is."""
 
 
 class Translator:
-    """Translates pictures.
+    """Translates pictures, or label maps into pictures.
 
     Args:
         folder: what a training wrote.
-        direction: ``"a-to-b"`` or ``"b-to-a"``; None takes the folder's first.
+        direction: ``"a-to-b"``, ``"b-to-a"`` or ``"labels-to-photo"``; None takes the folder's first.
         threads: how many; None for all cores.
+        seed: what the look of a picture beyond its labels is drawn from; None takes the middle of all looks.
 
     Attributes:
         directions: those that the folder has.
         direction: the one that is translated in.
+        num_classes: how many classes a label map may have; None where pictures are translated.
 
     Raises:
-        InputError: it is no translator folder, or the graph cannot be read.
+        InputError: it is no translator folder, the graph cannot be read, or there are no looks for a seed.
         UnknownNameError: no such direction.
     """
 
@@ -48,6 +55,7 @@ class Translator:
         direction: str | None = None,
         *,
         threads: int | None = None,
+        seed: int | None = None,
     ) -> None:
         folder = Path(folder)
         try:
@@ -57,51 +65,72 @@ class Translator:
             known = None
         if not known:
             raise InputError(
-                f"{folder}: expected a folder that 'stylenorm train cyclegan' or 'pix2pix' wrote, "
+                f"{folder}: expected a folder that 'stylenorm train cyclegan', 'pix2pix' or 'spade' wrote, "
                 "found no translator.json of this version"
             )
         self.directions = tuple(known)
         self.direction = direction or self.directions[0]
         if self.direction not in known:
             raise UnknownNameError("direction", self.direction, known)
-        self._multiple = int(known[self.direction]["multiple"])
-        self._smallest_px = int(known[self.direction]["smallest_px"])
+        asked = known[self.direction]
+        self._multiple, self._smallest_px = int(asked["multiple"]), int(asked["smallest_px"])
+        self.num_classes = int(asked["num_classes"]) if "num_classes" in asked else None
+        self._look = _look(int(asked.get("latent", 0)), seed)
         graph = folder / f"{self.direction}.onnx"
         self._engine = OpenVinoEngine(graph, precision="f32", threads=threads)
         self._program = self._engine.program(graph.read_bytes())
 
     def __call__(self, image: Pixels) -> Pixels:
-        """Translate one picture.
+        """Translate one picture, or paint one label map.
 
         Args:
-            image: (H, W, 3) uint8 or uint16, RGB, full range.
+            image: (H, W, 3) uint8 or uint16, RGB, full range; or, where there are `num_classes`, (H, W)
+                uint8, class numbers, 255 where there is no class.
 
         Returns:
             (H, W, 3) of the same type.
 
         Raises:
             ShapeError: the picture has another shape or type, or is smaller than the network can see.
+            PictureError: a class number is not one of the network's.
             MemoryError: the picture does not fit into memory.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype not in (np.uint8, np.uint16):
-            raise ShapeError(
-                f"image: expected uint8 or uint16 (H, W, 3), got {image.dtype} {tuple(image.shape)}"
-            )
+        if self.num_classes is not None:
+            _check(image, "labels", 2, (np.uint8,))
+            check_labels(image.astype(np.uint8, copy=False), self.num_classes)
+            planes = np.where(image == UNLABELLED, self.num_classes, image).astype(np.float32)[..., None]
+        else:
+            _check(image, "image", 3, (np.uint8, np.uint16))
+            planes = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
         height, width = image.shape[:2]
         if min(height, width) < self._smallest_px:
             raise ShapeError(
                 f"image: expected at least {self._smallest_px} x {self._smallest_px} pixels, "
                 f"got {width} x {height}"
             )
-        largest = np.iinfo(image.dtype).max
         missing = [(0, -side % self._multiple) for side in (height, width)]
-        whole = np.pad(image, [*missing, (0, 0)], mode="edge")
-        photo = np.ascontiguousarray(whole.transpose(2, 0, 1)[None], dtype=np.float32) / largest
-        (translated,) = self._program(photo)  # (1, 3, H', W'), 0..1
+        whole = np.pad(planes, [*missing, (0, 0)], mode="edge")
+        given = np.ascontiguousarray(whole.transpose(2, 0, 1)[None])
+        (translated,) = self._program(given, *self._look)  # (1, 3, H', W'), 0..1
         pixels = translated[0, :, :height, :width].transpose(1, 2, 0)
-        translation: Pixels = np.rint(np.clip(pixels, 0, 1) * largest).astype(image.dtype)
+        translation: Pixels = np.rint(np.clip(pixels, 0, 1) * np.iinfo(image.dtype).max).astype(image.dtype)
         return translation
 
     def close(self) -> None:
         """Free the compiled graph."""
         self._engine.close()
+
+
+def _check(image: Pixels, name: str, num_dims: int, kinds: tuple[type[np.generic], ...]) -> None:
+    if image.ndim != num_dims or (num_dims == 3 and image.shape[2] != 3) or image.dtype not in kinds:
+        expected = "uint8 (H, W)" if num_dims == 2 else "uint8 or uint16 (H, W, 3)"
+        raise ShapeError(f"{name}: expected {expected}, got {image.dtype} {tuple(image.shape)}")
+
+
+def _look(latent: int, seed: int | None) -> tuple[NDArray[np.float32], ...]:
+    if seed is not None and not latent:
+        raise InputError("seed: expected a network with looks to choose from, got one that has a single look")
+    if not latent:
+        return ()
+    z = np.zeros(latent) if seed is None else np.random.default_rng(seed).standard_normal(latent)
+    return (z.astype(np.float32)[None],)

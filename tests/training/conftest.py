@@ -12,6 +12,7 @@ from PIL import Image
 from stylenorm.networks import NetworkConfig
 from stylenorm.training import LoopConfig, Multistyle, MultistyleConfig, Painting
 from stylenorm.training.renderings import write_renderings
+from stylenorm.training.scenes import write_scenes
 from stylenorm.training.synthetic_volumes import write_volumes
 from tests.perceptual.darknets import write_features
 
@@ -32,6 +33,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
             draw(folder / kind / f"{i}.png", i, (64 + 8 * i, 56))
     (folder / "photos" / "broken.jpg").write_bytes(b"\xff\xd8 this is no photo")
     write_renderings(folder / "pairs", 6, 64)
+    write_scenes(folder / "labelled", 6, 24)
     write_volumes(folder / "scans", 4, 16)
     (folder / "features").mkdir()
     write_features(folder / "features")

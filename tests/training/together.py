@@ -40,6 +40,8 @@ from stylenorm.training import (
     Predict,
     PredictConfig,
     Recipe,
+    Spade,
+    SpadeConfig,
     Texture,
     TextureConfig,
     Ulyanov,
@@ -176,6 +178,20 @@ def volumes(material: Path, out: Path) -> Recipe:
     return Volumes(VolumesConfig(material / "scans", norm="batch", num_held_out=1, **toy), out)
 
 
+def spade(material: Path, out: Path) -> Recipe:
+    """Looks are drawn for the whole batch, and shared.
+
+    Judgements begin beyond the hinge: before it true and made pictures push the last bias by equal amounts to
+    either side, and Adam moves it by the rounding's sign.
+    """
+    toy = {"features": str(material / "features"), "width": 2, "hidden": 4, "judge_width": 4}
+    toy |= {"num_doublings": 3, "latent": 3, "crop_px": 24, "batch_size": 4, "num_held_out": 2}
+    recipe = Spade(SpadeConfig(material / "labelled", **toy), out)
+    for scale in recipe.model.judge.scales:
+        torch.nn.init.constant_(scale.convs[-1].bias, 2.0)
+    return recipe
+
+
 RECIPES: dict[str, Callable[[Path, Path], Recipe]] = {
     "adain": adain,
     "batchy": lambda material, _: Batchy(material / "photos"),
@@ -185,6 +201,7 @@ RECIPES: dict[str, Callable[[Path, Path], Recipe]] = {
     "multistyle": multistyle,
     "pix2pix": pix2pix,
     "predict": predict,
+    "spade": spade,
     "texture": texture,
     "ulyanov": lambda material, out: one_painting(material, out, "ulyanov"),
     "volumes": volumes,

@@ -12,15 +12,18 @@ from stylenorm.errors import OutputError, StylenormError
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "translate pictures by a network that train cyclegan or pix2pix made"
+HELP = "translate pictures or label maps by a network that train cyclegan, pix2pix or spade made"
 EPILOG = """examples:
   stylenorm translate photo.jpg --model run/ -o out.png
-  stylenorm translate photos/ --model run/ --direction b-to-a -o out/"""
+  stylenorm translate photos/ --model run/ --direction b-to-a -o out/
+  stylenorm translate labels.png --model run/ -o photo.png"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("inputs", nargs="+", metavar="PHOTO", help="files or folders")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="PHOTO", help="files or folders; for spade of label maps"
+    )
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="what the training wrote")
     parser.add_argument("--direction", metavar="NAME", help="a-to-b (default) or b-to-a")
     parser.add_argument(
@@ -28,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="PATH",
         help="a file or a folder; default: beside the photo, photo.a-to-b.jpg",
+    )
+    parser.add_argument(
+        "--seed",
+        type=number_from(0),
+        metavar="N",
+        help="for spade with --latent: which look; default: the middle of all",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
@@ -40,11 +49,19 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UsageError: model, direction or targets are not as expected; nothing was done.
     """
-    from stylenorm.media import FILM_FORMATS, check_output, plan_outputs, read_picture, write_picture
+    from stylenorm.media import (
+        FILM_FORMATS,
+        Picture,
+        check_output,
+        plan_outputs,
+        read_labels,
+        read_picture,
+        write_picture,
+    )
     from stylenorm.translating import Translator
 
     with as_usage():
-        translator = Translator(options.model, options.direction, threads=options.threads)
+        translator = Translator(options.model, options.direction, threads=options.threads, seed=options.seed)
         jobs = plan_outputs(options.inputs, options.output, styles=[translator.direction])
         for job in jobs:
             if job.source is None or job.target is None or job.format in FILM_FORMATS:
@@ -58,8 +75,10 @@ def run(options: argparse.Namespace) -> int:
             progress.show(job.source.name)
             try:
                 check_output(job.target, overwrite=options.overwrite)
-                picture = read_picture(job.source)
-                translated = picture.painted_with(translator)
+                if translator.num_classes is None:
+                    translated = read_picture(job.source).painted_with(translator)
+                else:
+                    translated = Picture(translator(read_labels(job.source, translator.num_classes)))
                 write_picture(translated, job.target, overwrite=options.overwrite)
             except (StylenormError, MemoryError, OSError) as error:
                 if len(jobs) == 1 or (isinstance(error, OSError) and not isinstance(error, OutputError)):

@@ -1,6 +1,7 @@
 """A trained network -> ONNX, with a numeric parity check."""
 
 from stylenorm.export.adain import export_adain
+from stylenorm.export.label_painter import export_label_painter
 from stylenorm.export.predictor import export_predictor
 from stylenorm.export.segmenter import export_segmenter
 from stylenorm.export.single import export_texture
@@ -9,6 +10,7 @@ from stylenorm.export.translator import export_translator
 
 __all__ = [
     "export_adain",
+    "export_label_painter",
     "export_predictor",
     "export_segmenter",
     "export_stylizer",

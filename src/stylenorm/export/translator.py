@@ -22,10 +22,13 @@ from stylenorm.media import atomic_write
 from stylenorm.networks import CycleGanGenerator, UNetGenerator
 from stylenorm.translating import TRANSLATOR_FORMAT
 
-__all__ = ["export_translator"]
+__all__ = ["ALLOWED_DIFFERENCE", "SMALL", "export_translator", "write_translator"]
 
-_SMALL = 256  # tensors below so many numbers stay float32
-_ALLOWED = 2e-3
+SMALL = 256
+"""Tensors below so many numbers stay float32."""
+
+ALLOWED_DIFFERENCE = 2e-3
+"""Of a graph from PyTorch, in a picture of 0..1."""
 
 
 def export_translator(
@@ -42,17 +45,24 @@ def export_translator(
         ExportError: a graph's numbers differ from PyTorch's; nothing is written.
     """
     graphs = {direction: _graph(network) for direction, network in networks.items()}
+    asked = {
+        direction: {"multiple": network.multiple, "smallest_px": network.smallest_px}
+        for direction, network in networks.items()
+    }
+    write_translator(graphs, asked, out, record)
+
+
+def write_translator(
+    graphs: Mapping[str, bytes],
+    asked: Mapping[str, Mapping[str, int]],
+    out: Path,
+    record: Mapping[str, str],
+) -> None:
+    """Write checked graphs, and what `stylenorm.translating` has to know of them, by direction."""
     for direction, graph in graphs.items():
         with atomic_write(out / f"{direction}.onnx", overwrite=True) as file:
             file.write(graph)
-    described = {
-        "format": TRANSLATOR_FORMAT,
-        "directions": {
-            direction: {"multiple": network.multiple, "smallest_px": network.smallest_px}
-            for direction, network in networks.items()
-        },
-        "record": dict(record),
-    }
+    described = {"format": TRANSLATOR_FORMAT, "directions": asked, "record": dict(record)}
     with atomic_write(out / "translator.json", overwrite=True) as file:
         file.write((json.dumps(described, indent=2) + "\n").encode())
 
@@ -60,7 +70,7 @@ def export_translator(
 def _graph(network: nn.Module) -> bytes:
     rounded = copy.deepcopy(network).eval()
     for parameter in rounded.parameters():
-        if parameter.numel() >= _SMALL:
+        if parameter.numel() >= SMALL:
             parameter.data = parameter.data.half().float()
     multiple: int = network.multiple  # type: ignore[assignment]
     rows, columns = torch.export.Dim("rows", min=1), torch.export.Dim("columns", min=1)
@@ -71,7 +81,7 @@ def _graph(network: nn.Module) -> bytes:
         inputs=("photo",),
         outputs=("translation",),
         dynamic={"x": {2: multiple * rows, 3: multiple * columns}},
-        half_weights_from=_SMALL,
+        half_weights_from=SMALL,
     )
     generator = torch.Generator().manual_seed(0)
     for height, width in ((least, 2 * least), (3 * least, least)):
@@ -79,9 +89,9 @@ def _graph(network: nn.Module) -> bytes:
         with torch.no_grad():
             expected = rounded(photo).numpy()
         difference = float(np.abs(run_graph(graph, photo.numpy())[0] - expected).max())
-        if not difference <= _ALLOWED:
+        if not difference <= ALLOWED_DIFFERENCE:
             raise ExportError(
-                f"the exported generator differs from PyTorch by {difference:g} (allowed: {_ALLOWED:g}): "
-                "nothing was written"
+                f"the exported generator differs from PyTorch by {difference:g} "
+                f"(allowed: {ALLOWED_DIFFERENCE:g}): nothing was written"
             )
     return graph

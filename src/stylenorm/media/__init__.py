@@ -6,6 +6,7 @@ from stylenorm.media.atomic import atomic_write, check_output
 from stylenorm.media.big import BIG_FORMATS, BigPicture, look_at, write_big
 from stylenorm.media.finding import find_pictures
 from stylenorm.media.formats import READABLE_SUFFIXES, format_named
+from stylenorm.media.labels import UNLABELLED, check_labels, read_labels
 from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource
 from stylenorm.media.picture import Frame, Metadata, Picture
 from stylenorm.media.planning import Job, plan_outputs
@@ -22,6 +23,7 @@ __all__ = [
     "FILM_FORMATS",
     "MAX_MEGAPIXELS",
     "READABLE_SUFFIXES",
+    "UNLABELLED",
     "Animation",
     "BigPicture",
     "Damage",
@@ -37,6 +39,7 @@ __all__ = [
     "PictureSource",
     "WritingOptions",
     "atomic_write",
+    "check_labels",
     "check_output",
     "encode_picture",
     "fill_transparent",
@@ -49,6 +52,7 @@ __all__ = [
     "picture_from_image",
     "plan_outputs",
     "read_animation",
+    "read_labels",
     "read_media",
     "read_picture",
     "write_animation",

@@ -13,7 +13,7 @@ from stylenorm.media.color import cms_to_srgb, curves_to_srgb, table_to_srgb
 from stylenorm.media.opening import UnreadKindError
 from stylenorm.media.picture import Pixels, to_uint8
 
-__all__ = ["Reopen", "decode", "decode8", "upright"]
+__all__ = ["Reopen", "decode", "decode8", "rawmode", "upright"]
 
 Reopen = Callable[[], Image.Image]
 
@@ -103,11 +103,11 @@ def _deep_channels(image: Image.Image, reopen: Reopen) -> NDArray[np.uint16] | N
         )
     if not isinstance(image, ImageFile.ImageFile) or not image.tile or image.format not in ("PNG", "TIFF"):
         return None
-    rawmode = _rawmode(image.tile[0].args)
-    if rawmode == "LA;16B":  # four bytes a pixel, so that RGBA holds them as they are
+    mode = rawmode(image.tile[0].args)
+    if mode == "LA;16B":  # four bytes a pixel, so that RGBA holds them as they are
         both = _decoded_as(image, "RGBA", "RGBA")
         return _joined(both[..., 0::2], both[..., 1::2])
-    kind, _, order = rawmode.partition(";16")
+    kind, _, order = mode.partition(";16")
     if kind not in ("RGB", "RGBA", "RGBX", "RGBa") or order not in ("B", "L", "N"):
         return None
     native = "L" if np.little_endian else "B"
@@ -135,7 +135,8 @@ def _tag(image: Image.Image, number: int) -> Any:
     return value[0] if isinstance(value, tuple) and value else value
 
 
-def _rawmode(args: Any) -> str:
+def rawmode(args: Any) -> str:
+    """Return how a file's bytes make pixels, from the arguments of one of Pillow's tiles; "" if none says."""
     first = args[0] if isinstance(args, tuple) and args else args
     return first if isinstance(first, str) else ""
 

@@ -15,6 +15,7 @@ from stylenorm.networks.pix2pix import UNetGenerator
 from stylenorm.networks.predictor import StylePredictor
 from stylenorm.networks.quarter import QuarterNetwork
 from stylenorm.networks.single import GENERATORS, SingleStyleConfig, SingleStyleNetwork
+from stylenorm.networks.spade import MultiscaleDiscriminator, SpadeEncoder, SpadeGenerator
 from stylenorm.networks.stylizer import NetworkConfig, StylizerNetwork
 from stylenorm.networks.ulyanov import UlyanovNetwork
 from stylenorm.networks.unet_3d import VOLUME_NORMS, UNet3d
@@ -31,12 +32,15 @@ __all__ = [
     "CycleGanGenerator",
     "JohnsonNetwork",
     "JohnsonNetwork2016",
+    "MultiscaleDiscriminator",
     "NetworkConfig",
     "NormConv2d",
     "PatchDiscriminator",
     "QuarterNetwork",
     "SingleStyleConfig",
     "SingleStyleNetwork",
+    "SpadeEncoder",
+    "SpadeGenerator",
     "StylePredictor",
     "StylizerNetwork",
     "UNet3d",

@@ -100,13 +100,21 @@ def drawn_from_normal(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def load_renamed(network: nn.Module, state: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
+def load_renamed(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    names: Mapping[str, str],
+    *,
+    keep_statistics: bool = False,
+) -> None:
     """Load a published checkpoint.
 
     Args:
         network: ours.
-        state: theirs. A leading ``module.`` and running statistics, which no translation uses, are dropped.
+        state: theirs. A leading ``module.`` is dropped.
         names: their layers' names to ours.
+        keep_statistics: whether running statistics are taken; else they are dropped, since what measures the
+            picture at hand has none.
 
     Raises:
         InputError: a layer is missing, unknown, or of another shape.
@@ -114,7 +122,7 @@ def load_renamed(network: nn.Module, state: Mapping[str, Tensor], names: Mapping
     found = {}
     for key, value in state.items():
         layer, _, kind = key.removeprefix("module.").rpartition(".")
-        if kind in ("running_mean", "running_var", "num_batches_tracked"):
+        if not keep_statistics and kind in ("running_mean", "running_var", "num_batches_tracked"):
             continue
         found[f"{names.get(layer, layer)}.{kind}"] = value
     ours = {key: tuple(value.shape) for key, value in network.state_dict().items()}

@@ -5,6 +5,7 @@ from stylenorm.training.cyclegan import CycleGan, CycleGanConfig
 from stylenorm.training.data import Photos, read_painting
 from stylenorm.training.distill import DistillConfig, distill
 from stylenorm.training.johnson import Johnson, JohnsonConfig
+from stylenorm.training.labels import LabelledPhotos
 from stylenorm.training.learn import Learn, LearnConfig
 from stylenorm.training.leaves import DeadLeaves
 from stylenorm.training.loop import LoopConfig, Recipe, fit
@@ -12,6 +13,7 @@ from stylenorm.training.multistyle import Multistyle, MultistyleConfig, Painting
 from stylenorm.training.pairs import Pairs
 from stylenorm.training.pix2pix import Pix2Pix, Pix2PixConfig
 from stylenorm.training.predict import Predict, PredictConfig
+from stylenorm.training.spade import Spade, SpadeConfig
 from stylenorm.training.texture import Texture, TextureConfig
 from stylenorm.training.ulyanov import Ulyanov, UlyanovConfig
 from stylenorm.training.volumes import Volumes, VolumesConfig
@@ -25,6 +27,7 @@ __all__ = [
     "DistillConfig",
     "Johnson",
     "JohnsonConfig",
+    "LabelledPhotos",
     "Learn",
     "LearnConfig",
     "LoopConfig",
@@ -38,6 +41,8 @@ __all__ = [
     "Predict",
     "PredictConfig",
     "Recipe",
+    "Spade",
+    "SpadeConfig",
     "Texture",
     "TextureConfig",
     "Ulyanov",

@@ -2,7 +2,8 @@
 
 Least-squares losses are of Mao et al., "Least Squares Generative Adversarial Networks", ICCV 2017
 (arXiv:1611.04076); the pool is of Shrivastava et al., "Learning from Simulated and Unsupervised Images
-through Adversarial Training", CVPR 2017 (arXiv:1612.07828).
+through Adversarial Training", CVPR 2017 (arXiv:1612.07828); hinge losses are of Lim & Ye, "Geometric GAN",
+2017 (arXiv:1705.02894).
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.training import ranks
 from stylenorm.training.loop import Recipe
 
-__all__ = ["AdversarialRecipe", "PicturePool", "least_squares", "pixel_error"]
+__all__ = ["AdversarialRecipe", "PicturePool", "hinge", "least_squares", "pixel_error"]
 
 
 class PicturePool(nn.Module):
@@ -103,6 +105,14 @@ class AdversarialRecipe(Recipe):
 def least_squares(judged: Tensor, *, real: bool) -> Tensor:
     """Return how far judgements are from 1, for what is real, or from 0; the mean of the squares."""
     return (judged - float(real)).square().mean()
+
+
+def hinge(judged: Tensor, *, real: bool) -> Tensor:
+    """Return how far judgements fall short of 1, for what is real, or exceed -1; the mean.
+
+    That is the discriminator's loss; the generator's is ``-judged.mean()``.
+    """
+    return F.relu(1 - judged if real else 1 + judged).mean()
 
 
 def pixel_error(a: Tensor, b: Tensor) -> Tensor:

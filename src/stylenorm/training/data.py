@@ -119,12 +119,22 @@ class Photos:
     def held_out(self, count: int) -> Tensor:
         """Return centre crops of ``count`` held-out photos, spread evenly: (count, 3, crop_px, crop_px)."""
         chosen = np.linspace(0, self.num_held_out - 1, count).round().astype(int)
-        crops = [_centre_crop(self._read(self.paths[i]), self.crop_px) for i in chosen]
+        crops = [self._centre_crop(self._read(self.paths[i])) for i in chosen]
         return _to_tensor(np.stack(crops))
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
         """Return a photo's pixels (H, W, 3), or of several pictures that belong together (H, W, 3 k)."""
         return _as_uint8(read_picture(path).pixels)
+
+    def _scaled(self, pixels: NDArray[np.uint8], shorter_px: int) -> NDArray[np.uint8]:
+        """Return (H, W, 3 k) with the shorter side scaled, three channels at a time: Pillow knows no more."""
+        pictures = [Image.fromarray(pixels[..., i : i + 3]) for i in range(0, pixels.shape[2], 3)]
+        return np.concatenate([np.asarray(_resize_shorter(each, shorter_px)) for each in pictures], axis=2)
+
+    def _centre_crop(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        pixels, size = self._scaled(pixels, self.crop_px), self.crop_px
+        x, y = (pixels.shape[1] - size) // 2, (pixels.shape[0] - size) // 2
+        return pixels[y : y + size, x : x + size]
 
     def _crop(self, path: Path, rng: np.random.Generator) -> NDArray[np.uint8] | None:
         zoom, left, top = rng.uniform(1.0, _LARGEST_ZOOM), rng.uniform(), rng.uniform()
@@ -132,7 +142,7 @@ class Photos:
         pixels = self._decode(path)
         if pixels is None:
             return None
-        pixels = _scaled(pixels, round(self.crop_px * zoom))
+        pixels = self._scaled(pixels, round(self.crop_px * zoom))
         x = round(left * (pixels.shape[1] - self.crop_px))
         y = round(top * (pixels.shape[0] - self.crop_px))
         crop = pixels[y : y + self.crop_px, x : x + self.crop_px]
@@ -157,7 +167,7 @@ class Photos:
         self._readable.add(path)
         largest_px = round(self.crop_px * _LARGEST_ZOOM)
         if min(pixels.shape[:2]) > largest_px:
-            pixels = _scaled(pixels, largest_px)
+            pixels = self._scaled(pixels, largest_px)
         if self._decoded_bytes + pixels.nbytes <= _CACHE_BYTES:
             self._decoded[path] = pixels
             self._decoded_bytes += pixels.nbytes
@@ -177,18 +187,6 @@ def _resize_shorter(image: Image.Image, shorter_px: int) -> Image.Image:
     scale = shorter_px / min(image.size)
     size = (max(shorter_px, round(image.width * scale)), max(shorter_px, round(image.height * scale)))
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _scaled(pixels: NDArray[np.uint8], shorter_px: int) -> NDArray[np.uint8]:
-    """Return (H, W, 3 k) with the shorter side scaled, three channels at a time: Pillow knows no more."""
-    pictures = [Image.fromarray(pixels[..., i : i + 3]) for i in range(0, pixels.shape[2], 3)]
-    return np.concatenate([np.asarray(_resize_shorter(each, shorter_px)) for each in pictures], axis=2)
-
-
-def _centre_crop(pixels: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    pixels = _scaled(pixels, size_px)
-    x, y = (pixels.shape[1] - size_px) // 2, (pixels.shape[0] - size_px) // 2
-    return pixels[y : y + size_px, x : x + size_px]
 
 
 def _as_uint8(pixels: NDArray[np.uint8 | np.uint16]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from stylenorm.errors import PictureError, TrainingError
 from stylenorm.media import find_pictures
 from stylenorm.training.data import Photos
 
-__all__ = ["Pairs"]
+__all__ = ["Pairs", "partners"]
 
 
 class Pairs(Photos):
@@ -36,7 +36,7 @@ class Pairs(Photos):
         first = folder
         if (folder / "a").is_dir() and (folder / "b").is_dir():
             first = folder / "a"
-            self._partners = _partners(first, folder / "b")
+            self._partners = partners(first, folder / "b")
         super().__init__(first, crop_px=crop_px, batch_size=batch_size, seed=seed, num_held_out=num_held_out)
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
@@ -54,7 +54,12 @@ class Pairs(Photos):
         return np.concatenate(np.split(pixels, 2, axis=1), axis=2)
 
 
-def _partners(a: Path, b: Path) -> dict[Path, Path]:
+def partners(a: Path, b: Path) -> dict[Path, Path]:
+    """Return for each picture in ``a`` that of the same name, whatever its suffix, in ``b``.
+
+    Raises:
+        TrainingError: there is none.
+    """
     named = {path.relative_to(b).with_suffix(""): path for path in find_pictures(b)}
     found = {}
     for path in find_pictures(a):

@@ -1,0 +1,305 @@
+"""SPADE's recipe: losses by their formulas, labelled photos, what is learned, and how it is used."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylenorm.errors import InputError, PictureError, TrainingError, UnknownNameError
+from stylenorm.export import export_label_painter
+from stylenorm.networks import SpadeGenerator
+from stylenorm.training import LabelledPhotos, LoopConfig, Spade, SpadeConfig, fit, ranks
+from stylenorm.training.adversarial import hinge
+from stylenorm.training.batch_statistics import share_statistics
+from stylenorm.training.labels import colored, count_classes, one_channel_a_class
+from stylenorm.training.scenes import SCENE_CLASSES, write_scenes
+from stylenorm.training.spade import divergence, feature_matching
+from stylenorm.translating import Translator
+from tests.cli.conftest import Run, run  # noqa: F401 (a fixture)
+from tests.requirements_met import need
+
+SIZE_PX = 32
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    write_scenes(folder, 60, SIZE_PX)
+    return folder
+
+
+def recipe(scenes: Path, out: Path, **changes: object) -> Spade:
+    config = SpadeConfig(
+        pairs=scenes,
+        width=8,
+        hidden=16,
+        judge_width=8,
+        num_doublings=3,
+        crop_px=SIZE_PX,
+        batch_size=4,
+        num_held_out=12,
+    )
+    return Spade(replace(config, **changes), out)  # type: ignore[arg-type]
+
+
+def loop(out: Path, steps: int, **changes: object) -> LoopConfig:
+    defaults = {"learning_rate": 4e-3, "clip": 0.0, "average": 0.9, "sample_every": 0}
+    return LoopConfig(out, steps=steps, **{**defaults, **changes})  # type: ignore[arg-type]
+
+
+def ignore(model: object, record: object) -> None:
+    """No results: exporting takes its time."""
+
+
+def pixels(picture: torch.Tensor) -> np.ndarray:
+    return (picture.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+
+
+def test_it_learns_and_its_result_paints_labels_without_torch(
+    scenes: Path,
+    tmp_path: Path,
+    run: Run,  # noqa: F811 (the fixture)
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learned = recipe(scenes, tmp_path / "run")
+    held_out = learned.pairs.held_out(12)
+    labels, photo = learned._split(held_out)
+    with torch.no_grad():
+        before = float((learned.model.generator.eval()(labels) - photo).abs().mean())
+    learned.model.train()
+    fit(learned, loop(learned.out, 90))
+
+    translator = Translator(learned.out)
+    assert translator.directions == ("labels-to-photo",)
+    assert translator.num_classes == len(SCENE_CLASSES)
+    maps, wanted = pixels(held_out[:, 3:])[..., 0], pixels(photo)
+    made = np.stack([translator(each) for each in maps])
+    # Measured: from 0.21 to 0.06.
+    assert np.abs(made.astype(int) - wanted).mean() / 255 < before / 3
+    session = need("onnxruntime").InferenceSession(learned.out / "labels-to-photo.onnx")
+    (again,) = session.run(None, {"labels": maps[:1, None].astype(np.float32)})
+    assert np.abs(again[0].transpose(1, 2, 0) * 255 - made[0]).max() < 0.51 + 0.26  # rounding; 1e-3 of 255
+    record = json.loads((learned.out / "translator.json").read_text())["record"]
+    assert (record["recipe"], record["pairs"]) == ("spade", f"60 ({scenes.name})")
+    assert (record["num_classes"], record["norm"], record["features"]) == ("5", "instance", "distilled")
+    with Image.open(learned.out / "samples" / "000090.png") as sample:
+        assert sample.size == (3 * SIZE_PX, 4 * SIZE_PX)
+        assert len(sample.crop((0, 0, SIZE_PX, SIZE_PX)).getcolors()) <= 5
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    odd = np.asarray(Image.fromarray(maps[0]).resize((45, 27), Image.Resampling.NEAREST)).copy()
+    odd[3:9, 4:12] = 255
+    palette = Image.fromarray(odd)
+    palette.putpalette([200, 30, 30] * 256)
+    palette.save(tmp_path / "labels.png")
+    Image.fromarray(odd).save(tmp_path / "grey.png")
+    command = ("translate", tmp_path / "labels.png", "--model", learned.out)
+    done = run(*command)
+    assert (done.code, done.err) == (0, "")
+    with Image.open(tmp_path / "labels.labels-to-photo.png") as out:
+        assert np.array_equal(np.asarray(out), translator(odd))
+        assert out.mode == "RGB"
+    done = run("translate", tmp_path / "grey.png", "--model", learned.out, "-o", tmp_path / "photo.jpg")
+    assert done.code == 0
+    for name, content, message in (
+        ("photo.jpg", None, "expected a label map (a palette or grey PNG"),
+        ("wrong.png", Image.fromarray(odd + 1), "expected class numbers from 0 to 4, or 255 where there is"),
+        ("colors.png", palette.convert("RGB"), "got a colour picture"),
+    ):
+        if content is not None:
+            content.save(tmp_path / name)
+        done = run("translate", tmp_path / name, "--model", learned.out, "-o", tmp_path / "no.png")
+        assert (done.code, len(done.lines)) == (1, 1)
+        assert message in done.err
+        assert name in done.err
+        assert not (tmp_path / "no.png").exists()
+    done = run(*command, "--seed", "3")
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "got one that has a single look" in done.err
+
+
+def test_resumes_to_the_bit_with_encoder_and_batch_norm(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"latent": 3, "norm": "batch", "width": 2, "perceptual_weight": 0.0}
+    whole = recipe(scenes, tmp_path / "whole", **changes)
+    monkeypatch.setattr(Spade, "finish", lambda *_: None)
+    fit(whole, loop(whole.out, 5))
+    halves = tmp_path / "halves"
+    killed = recipe(scenes, halves, **changes)
+    turns = killed.turns
+    killed.turns = lambda step, g: 1 / 0 if step == 3 else turns(step, g)  # type: ignore[method-assign, assignment, return-value]
+    with pytest.raises(ZeroDivisionError):
+        fit(killed, loop(halves, 5, checkpoint_every_s=0.0))
+    resumed = recipe(scenes, halves, **changes)
+    fit(resumed, loop(halves, 5, resume=True, sample_every=2))
+    state = whole.model.state_dict()
+    assert {"generator.blocks.0.conv_0.parametrizations.weight.0._u"} < state.keys()
+    for name, value in state.items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    with pytest.raises(TrainingError, match="was made with norm = batch, not instance"):
+        fit(recipe(scenes, halves, **{**changes, "norm": "instance"}), loop(halves, 6, resume=True))
+
+
+def test_looks_are_drawn_from_the_seed(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = SpadeGenerator(4, 2, 4, num_doublings=3, norm="batch", latent=3, start_px=2)
+    torch.nn.init.normal_(network.first.weight)
+    export_label_painter(network, tmp_path, {})
+    labels = np.random.default_rng(0).integers(3, size=(21, 18), dtype=np.uint8)
+    middle, first, again, other = (Translator(tmp_path, seed=seed)(labels) for seed in (None, 1, 1, 2))
+    assert np.array_equal(first, again)
+    assert np.abs(first.astype(int) - other).max() > 0
+    assert np.abs(first.astype(int) - middle).max() > 0
+    with torch.no_grad():
+        one = one_channel_a_class(torch.from_numpy(labels)[None, None], 3)
+        z = torch.from_numpy(np.random.default_rng(1).standard_normal(3).astype(np.float32))
+        expected = network.eval()(one, z[None])
+    assert np.abs(pixels(expected)[0].astype(int) - first).max() <= 1
+
+
+def test_losses_are_those_of_the_paper(scenes: Path, tmp_path: Path) -> None:
+    spade = recipe(scenes, tmp_path, batch_size=2)
+    spade.model.eval()  # the power iterations stand still
+    labels, photo = spade._split(spade.pairs.batch(0))
+    (makers, losses), (judges, judged) = spade.turns(0, torch.Generator())
+    assert set(map(id, judges)) == set(map(id, spade.model.judge.parameters()))
+    assert set(map(id, makers)) == set(map(id, spade.model.generator.parameters()))
+
+    def numbers(layers: list[list[torch.Tensor]]) -> list[list[np.ndarray]]:
+        return [[layer.double().numpy() for layer in scale] for scale in layers]
+
+    with torch.no_grad():
+        made = spade.model.generator(labels)
+        fake, real = (numbers(spade.model.judge(labels, x)) for x in (made, photo))
+    fool = -np.mean([scale[-1].mean() for scale in fake])
+    matching = sum(
+        np.abs(a - b).mean()
+        for x, y in zip(fake, real, strict=True)
+        for a, b in zip(x[:4], y[:4], strict=True)
+    )
+    mistakes = [
+        np.maximum(0, 1 + x[-1]).mean() + np.maximum(0, 1 - y[-1]).mean()
+        for x, y in zip(fake, real, strict=True)
+    ]
+    difference = []
+    for network in spade.features:
+        with torch.no_grad():
+            both = [network(x, network.style_taps) for x in (made, photo)]
+        taps = [[x[tap].double().numpy() for x in both] for tap in network.style_taps]
+        weights = 2.0 ** np.arange(len(taps))
+        relative = [np.abs(a - b).mean((1, 2, 3)) / np.abs(b).mean((1, 2, 3)) for a, b in taps]
+        difference.append(np.average(relative, axis=0, weights=weights).mean())
+    expected = {"fool": fool, "matching": 10 * matching / 2, "perceptual": 10 * np.mean(difference)}
+    assert losses.keys() == expected.keys()
+    for name, value in (*expected.items(), ("judge", np.mean(mistakes))):
+        found = (losses | judged)[name].item()
+        assert abs(found - value) < 1e-5 * max(1, abs(value)), name
+
+
+def test_formulas() -> None:
+    x = torch.tensor([-2.0, 0.5, 3.0])
+    assert hinge(x, real=True).item() == pytest.approx((3 + 0.5 + 0) / 3)
+    assert hinge(x, real=False).item() == pytest.approx((0 + 1.5 + 4) / 3)
+    a, b = torch.zeros(1, 2, requires_grad=True), torch.full((1, 2), 3.0, requires_grad=True)
+    found = feature_matching([[a, a, a], [a, a]], [[b, 2 * b, 100 * b], [b, b]])
+    assert found.item() == (3 + 6 + 3) / 2
+    found.backward()
+    assert a.grad is not None
+    assert b.grad is None
+    mean, log_variance = torch.tensor([[0.5, -1.0]]), torch.tensor([[0.2, -0.4]])
+    normals = [
+        torch.distributions.Normal(m, (v / 2).exp()) for m, v in zip(mean[0], log_variance[0], strict=True)
+    ]
+    known = sum(torch.distributions.kl_divergence(n, torch.distributions.Normal(0.0, 1.0)) for n in normals)
+    assert divergence(mean, log_variance).item() == pytest.approx(float(known), rel=1e-5)
+
+
+def test_rates_and_settings_are_the_papers(scenes: Path, tmp_path: Path) -> None:
+    spade = recipe(scenes, tmp_path, perceptual_weight=0.0)
+    (makers, slow), (judges, fast) = spade.rates()
+    assert (slow, fast, spade.betas) == (1.0, 4.0, (0.0, 0.9))
+    assert len(makers) + len(judges) == len(list(spade.model.parameters()))
+    assert not spade.features
+    defaults = SpadeConfig(tmp_path)
+    assert (defaults.width, defaults.hidden, defaults.num_doublings, defaults.crop_px) == (64, 128, 5, 256)
+    weights = (defaults.feature_weight, defaults.perceptual_weight, defaults.divergence_weight)
+    assert weights == (10, 10, 0.05)
+
+
+def test_batch_norms_measure_the_pictures_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What shared norms compute: tests/training/test_torchrun.py, by every recipe that has them."""
+    network = SpadeGenerator(3, 2, 4, norm="batch")
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert len(norms) == 2 * 7 + 4
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    share_statistics(network)
+    assert {type(norm).__name__ for norm in norms} == {"_Shared2d"}
+
+
+def test_photos_and_labels_are_cut_alike(scenes: Path) -> None:
+    pairs = LabelledPhotos(scenes, crop_px=24, batch_size=8, seed=0, num_held_out=2)
+    assert pairs.num_classes == 5
+    batch = pairs.batch(0)
+    assert batch.shape == (8, 4, 24, 24)
+    numbers = batch[:, 3:] * 255
+    assert torch.equal(numbers, numbers.round())  # nearest neighbours make no classes
+    for number, color in ((0, (0.55, 0.75, 0.95)), (1, (0.35, 0.6, 0.3))):
+        there = (numbers == number)[:, 0]
+        assert there.any()
+        off = (batch[:, :3] - torch.tensor(color).reshape(1, 3, 1, 1)).abs().amax(1)[there]
+        assert off.median() < 0.02
+    one = one_channel_a_class(numbers, 5)
+    assert one.shape == (8, 6, 24, 24)
+    assert torch.equal(one.sum(1), torch.ones(8, 24, 24))
+    assert torch.equal(one.argmax(1), numbers[:, 0].long())
+    assert colored(torch.tensor([[[[255]]]]), 3).abs().max() == 0
+
+
+def test_folders_that_are_none(scenes: Path, tmp_path: Path) -> None:
+    def read(**changes: object) -> LabelledPhotos:
+        defaults = {"crop_px": 16, "batch_size": 1, "seed": 0, "num_held_out": 0}
+        return LabelledPhotos(tmp_path, **{**defaults, **changes})  # type: ignore[arg-type]
+
+    with pytest.raises(TrainingError, match="expected sub-folders photos and labels, found no photos"):
+        read()
+    for kind in ("photos", "labels"):
+        (tmp_path / kind).mkdir()
+        for i in (0, 1):
+            (tmp_path / kind / f"{i}.png").write_bytes((scenes / kind / f"{i:04d}.png").read_bytes())
+    empty = Image.new("L", (SIZE_PX, SIZE_PX), 255)
+    empty.save(tmp_path / "labels" / "1.png")
+    assert count_classes([tmp_path / "labels" / "0.png"]) in (3, 4, 5)
+    with pytest.raises(TrainingError, match="all pixels are unlabelled"):
+        count_classes([tmp_path / "labels" / "1.png"])
+    pairs = read(num_classes=2)
+    pairs.batch(0)
+    pairs.batch(1)
+    assert ["expected class numbers from 0 to 1" in reason for reason in pairs.unreadable.values()] == [True]
+    Image.new("L", (7, 5)).save(tmp_path / "labels" / "1.png")
+    pairs = read(num_classes=5)
+    pairs.batch(0)
+    pairs.batch(1)
+    assert [f"{SIZE_PX} x {SIZE_PX}, got 7 x 5" in each for each in pairs.unreadable.values()] == [True]
+    Image.new("RGB", (7, 5)).save(tmp_path / "labels" / "1.png")
+    with pytest.raises(PictureError, match=r"1\.png: expected a label map"):
+        read()
+    (tmp_path / "labels" / "1.png").unlink()
+    with pytest.raises(TrainingError, match=r"1\.png: expected a picture of the same name"):
+        read()
+
+
+def test_settings_that_do_not_fit(scenes: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="crop_px: expected at least 16 for 3 doublings and these features, got 8"
+    ):
+        recipe(scenes, tmp_path, crop_px=8)
+    with pytest.raises(UnknownNameError, match="unknown norm 'instant'"):
+        recipe(scenes, tmp_path, norm="instant")
