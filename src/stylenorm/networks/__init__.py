@@ -9,13 +9,14 @@ from stylenorm.networks.cyclegan import CycleGanGenerator
 from stylenorm.networks.folding import fold_batch_norm
 from stylenorm.networks.johnson import JohnsonNetwork
 from stylenorm.networks.johnson_2016 import JohnsonNetwork2016
+from stylenorm.networks.multiscale_discriminator import MultiscaleDiscriminator
 from stylenorm.networks.normalizing import NORMS, PADDINGS, NormConv2d, make_norm
 from stylenorm.networks.patch_discriminator import PatchDiscriminator
 from stylenorm.networks.pix2pix import UNetGenerator
 from stylenorm.networks.predictor import StylePredictor
 from stylenorm.networks.quarter import QuarterNetwork
 from stylenorm.networks.single import GENERATORS, SingleStyleConfig, SingleStyleNetwork
-from stylenorm.networks.spade import MultiscaleDiscriminator, SpadeEncoder, SpadeGenerator
+from stylenorm.networks.spade import SpadeEncoder, SpadeGenerator
 from stylenorm.networks.stylizer import NetworkConfig, StylizerNetwork
 from stylenorm.networks.ulyanov import UlyanovNetwork
 from stylenorm.networks.unet_3d import VOLUME_NORMS, UNet3d
