@@ -39,6 +39,7 @@ FLOORS = {
     "translating": 3,
     "volumes": 2,
     "segmenting": 4,  # its layers run as tiles do
+    "generating": 3,
     "training": 5,  # a recipe ends with its exported network
     "export": 4,
     "stylizer": 5,
@@ -57,6 +58,7 @@ LAZY = {
     "adapting",
     "predicting",
     "translating",
+    "generating",
     "segmenting",
     "volumes",
     "engines",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stylenorm.cli import learn, recipes, train, translations, volumes
+from stylenorm.cli import classify, learn, recipes, stylegan, train, translations, volumes
 from stylenorm.cli.configurations import REQUIRED, read_fields
 from stylenorm.cli.paintings import read_paintings
 from stylenorm.errors import InputError, PictureError, UnknownNameError
@@ -32,6 +32,7 @@ def _torch() -> None:
         *recipes.CONFIGS.values(),
         *translations.TRANSLATIONS.values(),
         volumes.VOLUMES,
+        *stylegan.STYLEGANS.values(),
     ],
     ids=lambda config: config[1],
 )

@@ -42,6 +42,10 @@ from stylenorm.training import (
     Recipe,
     Spade,
     SpadeConfig,
+    StyleGan,
+    StyleGan2,
+    StyleGan2Config,
+    StyleGanConfig,
     Texture,
     TextureConfig,
     Ulyanov,
@@ -192,6 +196,17 @@ def spade(material: Path, out: Path) -> Recipe:
     return recipe
 
 
+def stylegan(material: Path, out: Path, kind: str) -> Recipe:
+    toy = {"size_px": 16, "channel_base": 64, "channel_max": 8, "style_length": 8, "num_mapping_layers": 2}
+    toy |= {"batch_size": 4, "group_size": 2, "r1_every": 2}
+    if kind == "stylegan":
+        recipe = StyleGan(StyleGanConfig(material / "photos", **toy), out)
+        # The paper's constant is 1 all over, and an instance norm divides what is flat by next to nothing.
+        torch.nn.init.normal_(recipe.model.generator.constant)
+        return recipe
+    return StyleGan2(StyleGan2Config(material / "photos", path_every=2, **toy), out)
+
+
 RECIPES: dict[str, Callable[[Path, Path], Recipe]] = {
     "adain": adain,
     "batchy": lambda material, _: Batchy(material / "photos"),
@@ -202,6 +217,8 @@ RECIPES: dict[str, Callable[[Path, Path], Recipe]] = {
     "pix2pix": pix2pix,
     "predict": predict,
     "spade": spade,
+    "stylegan": lambda material, out: stylegan(material, out, "stylegan"),
+    "stylegan2": lambda material, out: stylegan(material, out, "stylegan2"),
     "texture": texture,
     "ulyanov": lambda material, out: one_painting(material, out, "ulyanov"),
     "volumes": volumes,

@@ -33,6 +33,7 @@ COMMANDS = (
     "train",
     "translate",
     "segment",
+    "generate",
     "lab",
     "norms",
     "doctor",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylenorm.cli.recipes import add_recipes
+from stylenorm.cli.stylegan import add_stylegans
 from stylenorm.cli.translations import add_translations
 from stylenorm.cli.usage import as_usage
 from stylenorm.cli.volumes import add_volumes
@@ -89,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_recipes(add_recipe, add_config, loop)
     add_translations(add_recipe, add_config, loop)
+    add_stylegans(add_recipe, add_config, loop)
     add_volumes(add_recipe, add_config, loop)
 
     recipe = add_recipe(

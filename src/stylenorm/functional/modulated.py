@@ -21,6 +21,7 @@ def modulated_conv2d(
     *,
     stride: int = 1,
     padding: int = 0,
+    transposed: bool = False,
     demodulate: bool = True,
     eps: float = 1e-8,
     scale_offset: float = 0.0,
@@ -42,6 +43,8 @@ def modulated_conv2d(
         bias: added behind.
         stride: of the convolution.
         padding: zeros around the input.
+        transposed: convolve as ``conv_transpose2d`` does, which with a stride of 2 doubles the picture; the
+            weight's axes stay as they are.
         demodulate: divide by the expected deviation.
         eps: added inside the root.
         scale_offset: added to ``style``: 1 where the affine map of the style starts at 0 (the first code), 0
@@ -89,7 +92,10 @@ def modulated_conv2d(
         w = w / (fan_in**0.5 * w.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-30))
         s = s / s.abs().amax(1, keepdim=True).clamp_min(1e-30)
     x = (input.to(dtype) * s[:, :, None, None]).to(input.dtype)
-    y = F.conv2d(x, w.to(input.dtype), stride=stride, padding=padding)
+    if transposed:
+        y = F.conv_transpose2d(x, w.to(input.dtype).transpose(0, 1), stride=stride, padding=padding)
+    else:
+        y = F.conv2d(x, w.to(input.dtype), stride=stride, padding=padding)
     if demodulate:
         energy = s.square() @ w.square().sum((2, 3)).t()  # (N, I) by (I, O)
         y = y * (energy + eps).rsqrt()[:, :, None, None].to(y.dtype)

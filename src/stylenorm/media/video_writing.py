@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.errors import InputError, OutputError
-from stylenorm.media.video import FilmFrame, import_av
+from stylenorm.media.video import Film, FilmFrame, import_av
 from stylenorm.media.video_color import frame_from_rgb
 from stylenorm.media.video_formats import FilmFormat
 from stylenorm.media.video_reading import FilmReader
@@ -44,7 +44,8 @@ class FilmWriter:
     Args:
         file: binary, writable and seekable.
         kind: the container and its codecs.
-        reader: the film that is painted; gives the carried streams, the metadata and the times.
+        reader: the film that is painted; gives the carried streams, the metadata and the times. A film that
+            is made of nothing is its description alone.
         options: how it is encoded.
         width, height: of the frames; None for the film's.
 
@@ -59,7 +60,7 @@ class FilmWriter:
         self,
         file: BinaryIO,
         kind: FilmFormat,
-        reader: FilmReader,
+        reader: FilmReader | Film,
         options: WritingOptions | None = None,
         *,
         width: int | None = None,
@@ -67,17 +68,18 @@ class FilmWriter:
     ) -> None:
         options = options or WritingOptions()
         self._av = import_av()
-        self._film, self._kind = reader.film, kind
-        self._width, self._height = width or reader.film.width, height or reader.film.height
+        self._film, self._kind = reader if isinstance(reader, Film) else reader.film, kind
+        self._width, self._height = width or self._film.width, height or self._film.height
         self.notes: list[str] = []
-        self._offset_s = Fraction(reader.start_s).limit_denominator(_SECOND)
+        start_s = 0.0 if isinstance(reader, Film) else reader.start_s
+        self._offset_s = Fraction(start_s).limit_denominator(_SECOND)
         self._container = self._av.open(_Sink(file), "w", format=kind.muxer)
-        self._color = reader.film.color.written
+        self._color = self._film.color.written
         self._durations: dict[int, int] = {}
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         self._stream = self._video_stream(options)
-        self._carried = self._carry(reader)
-        if not options.strip:
+        self._carried = {} if isinstance(reader, Film) else self._carry(reader)
+        if not options.strip and not isinstance(reader, Film):
             self._keep_metadata(reader, options.keep_gps)
         self._is_open = True
 

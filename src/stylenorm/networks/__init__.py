@@ -17,6 +17,8 @@ from stylenorm.networks.predictor import StylePredictor
 from stylenorm.networks.quarter import QuarterNetwork
 from stylenorm.networks.single import GENERATORS, SingleStyleConfig, SingleStyleNetwork
 from stylenorm.networks.spade import SpadeEncoder, SpadeGenerator
+from stylenorm.networks.stylegan import StyleGanDiscriminator, StyleGanGenerator
+from stylenorm.networks.stylegan2 import StyleGan2Discriminator, StyleGan2Generator
 from stylenorm.networks.stylizer import NetworkConfig, StylizerNetwork
 from stylenorm.networks.ulyanov import UlyanovNetwork
 from stylenorm.networks.unet_3d import VOLUME_NORMS, UNet3d
@@ -42,6 +44,10 @@ __all__ = [
     "SingleStyleNetwork",
     "SpadeEncoder",
     "SpadeGenerator",
+    "StyleGan2Discriminator",
+    "StyleGan2Generator",
+    "StyleGanDiscriminator",
+    "StyleGanGenerator",
     "StylePredictor",
     "StylizerNetwork",
     "UNet3d",

@@ -14,6 +14,9 @@ from stylenorm.training.pairs import Pairs
 from stylenorm.training.pix2pix import Pix2Pix, Pix2PixConfig
 from stylenorm.training.predict import Predict, PredictConfig
 from stylenorm.training.spade import Spade, SpadeConfig
+from stylenorm.training.squares import Squares
+from stylenorm.training.stylegan import StyleGan, StyleGanConfig
+from stylenorm.training.stylegan2 import StyleGan2, StyleGan2Config
 from stylenorm.training.texture import Texture, TextureConfig
 from stylenorm.training.ulyanov import Ulyanov, UlyanovConfig
 from stylenorm.training.volumes import Volumes, VolumesConfig
@@ -43,6 +46,11 @@ __all__ = [
     "Recipe",
     "Spade",
     "SpadeConfig",
+    "Squares",
+    "StyleGan",
+    "StyleGan2",
+    "StyleGan2Config",
+    "StyleGanConfig",
     "Texture",
     "TextureConfig",
     "Ulyanov",
