@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stylenorm.cli import classify, learn, recipes, stylegan, train, translations, volumes
+from stylenorm.cli import learn, recipes, stylegan, train, translations, volumes
 from stylenorm.cli.configurations import REQUIRED, read_fields
 from stylenorm.cli.paintings import read_paintings
 from stylenorm.errors import InputError, PictureError, UnknownNameError
