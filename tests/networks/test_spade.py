@@ -107,19 +107,30 @@ def test_spectral_norm_makes_the_largest_singular_value_1() -> None:
     judge, generator = MultiscaleDiscriminator(3, 2), SpadeGenerator(3, 2, 4, num_doublings=3)
     random = torch.Generator().manual_seed(0)
     labels, picture = torch.rand(1, 3, 16, 16, generator=random), torch.rand(1, 3, 16, 16, generator=random)
+    known = [name for name in generator.state_dict() if name.endswith("._u")]
+    assert len(known) == 7 * 2 + 4
+    before = {name: generator.state_dict()[name].clone() for name in known}
     with torch.no_grad():
-        for _ in range(300):  # each use in training is one step of the power iteration
-            judge(labels, picture)
-            generator(labels)
+        judge(labels, picture)
+        generator(labels)
+    assert any(not torch.equal(value, generator.state_dict()[name]) for name, value in before.items())
     normed = 0
     for network in (judge, generator):
-        for name, module in network.eval().named_modules():
+        for name, module in network.named_modules():
             if isinstance(module, nn.Conv2d) and hasattr(module, "parametrizations"):
+                with torch.no_grad():
+                    for _ in range(300):  # each use in training is one step of the power iteration
+                        used = module.weight
+                module.eval()
+                assert torch.allclose(module.weight, used)
                 weight = module.weight.detach().double().flatten(1).numpy()
                 largest = np.linalg.svd(weight, compute_uv=False)[0]
                 assert abs(largest - 1) < 1e-3, name  # measured: below 1e-4
                 normed += 1
     assert normed == 2 * 3 + 7 * 2 + 4
+    before = {name: generator.state_dict()[name].clone() for name in known}
+    generator.eval()(labels)
+    assert all(torch.equal(value, generator.state_dict()[name]) for name, value in before.items())
     folded = generator.folded()
     assert not any("parametrizations" in key for key in folded.state_dict())
     with torch.no_grad():

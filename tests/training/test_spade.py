@@ -296,6 +296,33 @@ def test_folders_that_are_none(scenes: Path, tmp_path: Path) -> None:
         read()
 
 
+def test_the_command(
+    scenes: Path,
+    tmp_path: Path,
+    run: Run,  # noqa: F811 (the fixture)
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finished: list[Spade] = []
+    monkeypatch.setattr(Spade, "finish", lambda self, *_: finished.append(self))
+    toy = ("--width", "2", "--hidden", "4", "--judge-width", "2", "--num-doublings", "3", "--crop-px", "16")
+    toy += ("--perceptual-weight", "0", "--steps", "1", "--sample-every", "0", "--out", str(tmp_path / "out"))
+    done = run("train", "spade", "--pairs", scenes, *toy)
+    assert done.code == 0, done.err
+    assert "stylenorm translate labels.png --model" in done.out.decode()
+    assert finished[0].settings.num_classes == 5
+    rates = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["optimizer"]["param_groups"]
+    assert [group["lr"] for group in rates] == [1e-4, 4e-4]  # the paper's, unless another is asked for
+    for changes, message in (
+        (("--pairs", tmp_path), "expected sub-folders photos and labels, found no photos"),
+        (("--norm", "instant"), "unknown norm 'instant'"),
+        (("--features", "vgg20", "--perceptual-weight", "1"), "unknown feature network"),
+    ):
+        done = run("train", "spade", "--pairs", scenes, *toy, *changes)
+        assert done.code in (1, 2)
+        assert len(done.lines) == 1
+        assert message in done.err
+
+
 def test_settings_that_do_not_fit(scenes: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="crop_px: expected at least 16 for 3 doublings and these features, got 8"
