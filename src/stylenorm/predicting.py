@@ -13,7 +13,7 @@ from PIL import Image
 
 from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import InputError
-from stylenorm.media import fill_transparent, read_picture
+from stylenorm.media import fill_transparent, read_picture, to_uint8
 from stylenorm.style import Style
 from stylenorm.zoo import NetworkFolder
 
@@ -45,14 +45,12 @@ def predict_style(path: Path, network: NetworkFolder) -> Style:
     pixels = picture.pixels
     if picture.alpha is not None:
         pixels = fill_transparent(pixels, picture.alpha)
-    if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
     if min(pixels.shape[:2]) < _SMALLEST_PX:
         raise InputError(
             f"{path}: expected a picture of at least {_SMALLEST_PX} x {_SMALLEST_PX} pixels to take a style "
             f"from, got {pixels.shape[1]} x {pixels.shape[0]}"
         )
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(to_uint8(pixels))
     scale = _SHORTER_PX / min(image.size)
     size = [min(_LONGER_PX, max(_SHORTER_PX, round(side * scale))) for side in image.size]
     image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)

@@ -23,7 +23,13 @@ from stylenorm.colors import COLOR_METHODS, DEFAULT_COLOR_METHOD, ColorMethod
 from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.graphs import Plan, cut_graph, frozen_vector
-from stylenorm.media import READABLE_SUFFIXES, fill_transparent, picture_from_image
+from stylenorm.media import (
+    READABLE_SUFFIXES,
+    fill_transparent,
+    from_float,
+    picture_from_image,
+    to_float,
+)
 from stylenorm.predicting import predict_style
 from stylenorm.style import Statistics, Style
 from stylenorm.tiles import (
@@ -134,7 +140,7 @@ class Stylizer:
         if len({image.shape[:2] for image in images}) != 1:
             sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
             raise ShapeError(f"images: expected some of one size, got {', '.join(sizes) or 'none'}")
-        photos = np.stack([_to_float(_visible(image)).transpose(2, 0, 1) for image in images])
+        photos = np.stack([to_float(_visible(image)).transpose(2, 0, 1) for image in images])
         style = self.style.weaken(strength, self.network.style(IDENTITY))
         return self._measuring_engine.measure(photos, style.vector())
 
@@ -345,14 +351,14 @@ class Stylizer:
     ) -> NDArray[Any]:
         if method is None and image.dtype in (np.uint8, np.uint16):
             return self.engine.paint_image(image, vector)
-        photo = _to_float(image)
+        photo = to_float(image)
         exact = image.dtype != np.uint8  # bfloat16 holds 8 bits
         painting = self.engine.paint(photo.transpose(2, 0, 1)[None], vector, exact=exact)[0].transpose(
             1, 2, 0
         )
         if method is not None:
-            painting = method(painting, photo, _to_float(alpha[..., 0]) if alpha.size else None)
-        return _from_float(painting, image.dtype)
+            painting = method(painting, photo, to_float(alpha[..., 0]) if alpha.size else None)
+        return from_float(painting, image.dtype)
 
     def _paint_pillow(
         self, image: Any, strength: float, keep_colors: bool | str, stroke_size: float
@@ -410,20 +416,6 @@ def _filled(colors: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     if colors.dtype in (np.uint8, np.uint16):
         return np.asarray(fill_transparent(np.ascontiguousarray(colors), np.ascontiguousarray(alpha[..., 0])))
     return np.where(alpha > 0, colors, colors[alpha[..., 0] > 0].mean(axis=0) if alpha.any() else 0.5)
-
-
-def _to_float(image: NDArray[Any]) -> FloatArray:
-    photo = image.astype(np.float32)
-    if image.dtype in (np.uint8, np.uint16):
-        photo /= np.float32(np.iinfo(image.dtype).max)
-    return photo
-
-
-def _from_float(painting: FloatArray, dtype: np.dtype[Any]) -> NDArray[Any]:
-    if dtype not in (np.uint8, np.uint16):
-        return painting.astype(dtype)
-    highest = np.float32(np.iinfo(dtype).max)
-    return np.asarray(np.rint(painting * highest).clip(0, highest), dtype=dtype)
 
 
 def _load_module(folder: Path) -> Any:

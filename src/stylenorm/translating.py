@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stylenorm.engines.engine import Pixels
 from stylenorm.engines.openvino_engine import OpenVinoEngine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
-from stylenorm.media import UNLABELLED, check_labels
+from stylenorm.media import UNLABELLED, check_labels, from_float, to_float
 
 __all__ = ["FROM_LABELS", "TRANSLATOR_FORMAT", "Translator"]
 
@@ -101,7 +101,7 @@ class Translator:
             planes = np.where(image == UNLABELLED, self.num_classes, image).astype(np.float32)[..., None]
         else:
             _check(image, "image", 3, (np.uint8, np.uint16))
-            planes = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+            planes = to_float(image)
         height, width = image.shape[:2]
         if min(height, width) < self._smallest_px:
             raise ShapeError(
@@ -113,7 +113,7 @@ class Translator:
         given = np.ascontiguousarray(whole.transpose(2, 0, 1)[None])
         (translated,) = self._program(given, *self._look)  # (1, 3, H', W'), 0..1
         pixels = translated[0, :, :height, :width].transpose(1, 2, 0)
-        translation: Pixels = np.rint(np.clip(pixels, 0, 1) * np.iinfo(image.dtype).max).astype(image.dtype)
+        translation: Pixels = from_float(pixels, image.dtype)
         return translation
 
     def close(self) -> None:

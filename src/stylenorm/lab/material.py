@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylenorm.errors import InputError
-from stylenorm.media import find_pictures, read_picture
+from stylenorm.media import find_pictures, read_picture, resize_shorter, to_uint8
 from stylenorm.perceptual import DISTILLED, FeatureNetwork, PerceptualLoss, load_features
 from stylenorm.training import DeadLeaves
 from stylenorm.zoo import shipped_network
@@ -211,13 +211,7 @@ def _shipped_paintings() -> tuple[Path, ...]:
 
 
 def _resized(path: Path, shorter_px: int) -> Image.Image:
-    pixels: NDArray[Any] = read_picture(path).pixels
-    if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
-    image = Image.fromarray(pixels)
-    scale = shorter_px / min(image.size)
-    size = (max(shorter_px, round(image.width * scale)), max(shorter_px, round(image.height * scale)))
-    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+    return resize_shorter(Image.fromarray(to_uint8(read_picture(path).pixels)), shorter_px)
 
 
 def _open(path: Path, shorter_px: int) -> Tensor:

@@ -8,7 +8,15 @@ from stylenorm.media.finding import find_pictures
 from stylenorm.media.formats import READABLE_SUFFIXES, format_named
 from stylenorm.media.labels import UNLABELLED, check_labels, read_labels
 from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource
-from stylenorm.media.picture import Frame, Metadata, Picture
+from stylenorm.media.picture import (
+    Frame,
+    Metadata,
+    Picture,
+    from_float,
+    resize_shorter,
+    to_float,
+    to_uint8,
+)
 from stylenorm.media.planning import Job, plan_outputs
 from stylenorm.media.reading import picture_from_image, read_picture
 from stylenorm.media.transparency import fill_transparent
@@ -47,6 +55,7 @@ __all__ = [
     "film_format_of",
     "find_pictures",
     "format_named",
+    "from_float",
     "is_film",
     "look_at",
     "picture_from_image",
@@ -55,6 +64,9 @@ __all__ = [
     "read_labels",
     "read_media",
     "read_picture",
+    "resize_shorter",
+    "to_float",
+    "to_uint8",
     "write_animation",
     "write_big",
     "write_media",

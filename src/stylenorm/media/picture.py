@@ -12,7 +12,7 @@ from PIL import Image
 
 from stylenorm.errors import ShapeError
 
-__all__ = ["Frame", "Metadata", "Picture", "Pixels", "to_uint8"]
+__all__ = ["Frame", "Metadata", "Picture", "Pixels", "from_float", "resize_shorter", "to_float", "to_uint8"]
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -145,6 +145,29 @@ def to_uint8(values: Pixels) -> NDArray[np.uint8]:
     if values.dtype == np.uint8:
         return values.astype(np.uint8, copy=False)
     return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def to_float(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Return channels of any type as float32: of integers full range as 0..1, of floats as they are."""
+    floats = values.astype(np.float32)
+    if values.dtype in (np.uint8, np.uint16):
+        floats /= np.float32(np.iinfo(values.dtype).max)
+    return floats
+
+
+def from_float(values: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return float32 in 0..1 as ``dtype``, rounded to the nearest and clipped where that is of integers."""
+    if dtype not in (np.uint8, np.uint16):
+        return values.astype(dtype)
+    highest = np.float32(np.iinfo(dtype).max)
+    return np.asarray(np.rint(values * highest).clip(0, highest), dtype=dtype)
+
+
+def resize_shorter(image: Image.Image, shorter_px: int) -> Image.Image:
+    """Return a Pillow image whose shorter side is ``shorter_px``; itself if it is so already."""
+    scale = shorter_px / min(image.size)
+    size = (max(shorter_px, round(image.width * scale)), max(shorter_px, round(image.height * scale)))
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
 
 def image_of(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> Image.Image:

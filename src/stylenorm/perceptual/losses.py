@@ -133,15 +133,16 @@ def lattice(x: Tensor, period: int = 4) -> Tensor:
         >>> lattice(steps)  # 0, 0, 0, 1 from one to the next
         tensor([12.0000])
     """
+    n, c = x.shape[:2]
     height, width = ((side - 1) // period for side in x.shape[2:])
     x = x[:, :, : height * period + 1, : width * period + 1]
     here = x[:, :, :-1, :-1]
     differences = torch.stack([x[:, :, 1:, :-1] - here, x[:, :, :-1, 1:] - here], dim=1).abs()
     both = torch.cat([here[:, None], differences], dim=1)  # (N, 3, C, h p, w p)
-    phases = both.unflatten(4, (width, period)).unflatten(3, (height, period)).mean(dim=(3, 5))
+    phases = both.reshape(n, 3, c, height, period, width, period).mean(dim=(3, 5))
     variance = phases.flatten(3).var(dim=3, correction=0)  # (N, 3, C)
     scale = differences.mean(dim=(1, 3, 4)).square() + _TINY  # (N, C)
-    return (variance.sum(dim=1) / scale).mean(dim=1)
+    return torch.mean(variance.sum(dim=1) / scale, dim=1)
 
 
 @dataclass(frozen=True)

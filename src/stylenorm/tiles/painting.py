@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from stylenorm.engines import Engine
 from stylenorm.graphs import Plan, frozen_vector
+from stylenorm.media import from_float, to_float
 from stylenorm.style import Statistics, Style
 from stylenorm.tiles.boxes import Box
 from stylenorm.tiles.exact import paint_exact
 from stylenorm.tiles.fast import paint_frozen, sample_statistics
 from stylenorm.tiles.options import DEFAULT_TILE_PX, Layout, Tiling
-from stylenorm.tiles.pictures import from_float, to_float
 from stylenorm.tiles.workspace import DiskWorkspace, MemoryWorkspace, Workspace
 
 __all__ = ["ColorMethod", "paint_array"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stylenorm.tiles.boxes import Box, window
 
-__all__ = ["Sink", "from_float", "photo_tile", "to_float"]
+__all__ = ["Sink", "photo_tile"]
 
 FloatArray = NDArray[np.float32]
 
@@ -30,19 +30,3 @@ def photo_tile(photo: NDArray[Any], box: Box) -> FloatArray:
     if photo.dtype in (np.uint8, np.uint16):
         tile /= np.float32(np.iinfo(photo.dtype).max)
     return tile
-
-
-def to_float(image: NDArray[Any]) -> FloatArray:
-    """Return an image of any type as float32, 0..1."""
-    photo = image.astype(np.float32)
-    if image.dtype in (np.uint8, np.uint16):
-        photo /= np.float32(np.iinfo(image.dtype).max)
-    return photo
-
-
-def from_float(painting: FloatArray, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return float32 0..1 as an image of ``dtype``, rounded to the nearest where these are integers."""
-    if dtype not in (np.uint8, np.uint16):
-        return painting.astype(dtype)
-    highest = np.float32(np.iinfo(dtype).max)
-    return np.asarray(np.rint(painting * highest).clip(0, highest), dtype=dtype)

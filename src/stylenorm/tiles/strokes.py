@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylenorm.errors import InputError
-from stylenorm.tiles.pictures import from_float, to_float
+from stylenorm.media import from_float, to_float
 
 __all__ = ["carry_detail", "check_stroke_size", "shrunk"]
 

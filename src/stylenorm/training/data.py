@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylenorm.errors import PictureError, TrainingError
-from stylenorm.media import find_pictures, read_picture
+from stylenorm.media import find_pictures, read_picture, resize_shorter, to_uint8
 from stylenorm.training import ranks
 
 __all__ = ["LARGEST_SHIFT_PX", "Photos", "read_painting", "shifted"]
@@ -124,12 +124,12 @@ class Photos:
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
         """Return a photo's pixels (H, W, 3), or of several pictures that belong together (H, W, 3 k)."""
-        return _as_uint8(read_picture(path).pixels)
+        return to_uint8(read_picture(path).pixels)
 
     def _scaled(self, pixels: NDArray[np.uint8], shorter_px: int) -> NDArray[np.uint8]:
         """Return (H, W, 3 k) with the shorter side scaled, three channels at a time: Pillow knows no more."""
         pictures = [Image.fromarray(pixels[..., i : i + 3]) for i in range(0, pixels.shape[2], 3)]
-        return np.concatenate([np.asarray(_resize_shorter(each, shorter_px)) for each in pictures], axis=2)
+        return np.concatenate([np.asarray(resize_shorter(each, shorter_px)) for each in pictures], axis=2)
 
     def _centre_crop(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         pixels, size = self._scaled(pixels, self.crop_px), self.crop_px
@@ -179,18 +179,8 @@ def read_painting(path: Path, shorter_px: int) -> Tensor:
 
     The size sets the size of the strokes: they come out as large, in pixels, as they are here.
     """
-    image = _resize_shorter(Image.fromarray(_as_uint8(read_picture(path).pixels)), shorter_px)
+    image = resize_shorter(Image.fromarray(to_uint8(read_picture(path).pixels)), shorter_px)
     return _to_tensor(np.asarray(image)[None])
-
-
-def _resize_shorter(image: Image.Image, shorter_px: int) -> Image.Image:
-    scale = shorter_px / min(image.size)
-    size = (max(shorter_px, round(image.width * scale)), max(shorter_px, round(image.height * scale)))
-    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _as_uint8(pixels: NDArray[np.uint8 | np.uint16]) -> NDArray[np.uint8]:
-    return pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8)  # type: ignore[return-value]
 
 
 def _to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
