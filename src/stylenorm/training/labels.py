@@ -14,6 +14,7 @@ from torch import Tensor
 
 from stylenorm.errors import PictureError, TrainingError
 from stylenorm.media import UNLABELLED, check_labels, read_labels
+from stylenorm.training import ranks
 from stylenorm.training.data import Photos
 from stylenorm.training.pairs import partners
 
@@ -92,8 +93,10 @@ def count_classes(paths: list[Path]) -> int:
         PictureError: one is no label map.
         TrainingError: nothing is labelled.
     """
+    from tqdm import tqdm
+
     highest = -1
-    for path in paths:
+    for path in tqdm(paths, "classes", unit="map", delay=2, leave=False, disable=not ranks.is_first()):
         counts = Image.fromarray(read_labels(path)).histogram()
         highest = max(highest, *(i for i, count in enumerate(counts) if count and i != UNLABELLED), -1)
     if highest < 0:
