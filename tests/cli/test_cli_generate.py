@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from stylenorm.generating import PictureGenerator
-from tests.cli.conftest import Done, Run, hidden_files
+from tests.cli.conftest import Done, Run, hidden_files, write_photo
 from tests.engines.tiny_network import needs
 from tests.requirements_met import need
 
@@ -158,3 +158,34 @@ def test_a_walk_that_fails_leaves_nothing(
     assert "out of memory" in done.err
     assert not list(tmp_path.glob("walk*"))
     assert not hidden_files(tmp_path)
+
+
+def test_training_from_the_command_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("torch")
+    exported: list[dict[str, str]] = []
+    monkeypatch.setattr(
+        "stylenorm.training.style_based.export_generator", lambda *args: exported.append(args[-1])
+    )
+    for i in range(3):
+        write_photo(tmp_path / "photos" / f"{i}.png")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
+    small = ("--size-px", "8", "--channel-base", "32", "--channel-max", "4", "--style-length", "3")
+    small += ("--batch-size", "4", "--num-mapping-layers", "1", "--mirror", "--fit", "squeeze")
+    for name in ("stylegan", "stylegan2"):
+        command = ("train", name, "--photos", tmp_path / "photos", "--out", tmp_path / name, *small)
+        done = run(*command, "--steps", "1")
+        assert done.code == 0
+        assert "stylenorm generate --model" in done.out.decode()
+        assert "note: skipped" in done.err
+        assert (exported[-1]["recipe"], exported[-1]["fit"]) == (name, "squeeze")
+    done = run(*command, "--steps", "1")
+    assert (done.code, len(done.lines)) == (1, 1)
+    assert "exists: go on with --resume" in done.err
+    for mistake, message in (
+        (("--fit", "center"), "unknown fit 'center': did you mean 'centre'"),
+        (("--batch-size", "6"), "batch_size: expected a multiple of group_size (4)"),
+        (("--size-px", "12"), "size_px: expected a power of 2 from 8, got 12"),
+    ):
+        done = run(*command, *mistake)
+        assert (done.code, len(done.lines)) == (2, 1)
+        assert message in done.err

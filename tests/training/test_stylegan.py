@@ -226,7 +226,7 @@ def test_what_is_made_comes_close_to_what_was_shown(
     number: int, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = {"size_px": 16, "channel_base": 128, "channel_max": 16, "style_length": 8, "batch_size": 8}
-    players = recipe(number, pictures, tmp_path / "run", r1_weight=1.0, **small)
+    players = recipe(number, pictures, tmp_path / "run", r1_weight=1.0, r1_every=8, **small)
     shown = np.stack([np.asarray(Image.open(path)) for path in players.photos.paths]) / 255
 
     def distance(network: nn.Module) -> float:
@@ -247,7 +247,7 @@ def test_what_is_made_comes_close_to_what_was_shown(
 
     monkeypatch.setattr(players, "finish", kept)
     fit(players, loop(players.out, 150, learning_rate=4e-3, average=0.95))
-    # Measured: from 3.8 to 1.0 by the first generation, from 6.3 to 0.9 by the second.
+    # Measured: from 3.8 to 1.1 by the first generation, from 6.3 to 1.0 by the second.
     assert distance(averaged[0].generator) < 0.5 * before
     if number == 1:
         return
