@@ -37,6 +37,7 @@ FLOORS = {
     "adapting": 3,
     "predicting": 3,
     "translating": 3,
+    "classifying": 3,
     "volumes": 2,
     "segmenting": 4,  # its layers run as tiles do
     "generating": 3,
@@ -58,6 +59,7 @@ LAZY = {
     "adapting",
     "predicting",
     "translating",
+    "classifying",
     "generating",
     "segmenting",
     "volumes",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stylenorm.cli import learn, recipes, stylegan, train, translations, volumes
+from stylenorm.cli import classify, learn, recipes, stylegan, train, translations, volumes
 from stylenorm.cli.configurations import REQUIRED, read_fields
 from stylenorm.cli.paintings import read_paintings
 from stylenorm.errors import InputError, PictureError, UnknownNameError
@@ -31,6 +31,7 @@ def _torch() -> None:
         *(train._MULTISTYLE, train._PREDICT, train._DISTILL, train._NETWORK, train._LOOP, learn._CONFIG),
         *recipes.CONFIGS.values(),
         *translations.TRANSLATIONS.values(),
+        classify.IBN,
         volumes.VOLUMES,
         *stylegan.STYLEGANS.values(),
     ],

@@ -35,6 +35,9 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_renderings(folder / "pairs", 6, 64)
     write_scenes(folder / "labelled", 6, 24)
     write_volumes(folder / "scans", 4, 16)
+    for i in range(6):
+        (folder / "classes" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        draw(folder / "classes" / "ab"[i % 2] / f"{i}.png", i, (24, 24))
     (folder / "features").mkdir()
     write_features(folder / "features")
     return folder

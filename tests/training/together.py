@@ -26,6 +26,8 @@ from stylenorm.training import (
     AdainConfig,
     CycleGan,
     CycleGanConfig,
+    Ibn,
+    IbnConfig,
     Johnson,
     JohnsonConfig,
     Learn,
@@ -171,6 +173,11 @@ def cyclegan(material: Path, out: Path) -> Recipe:
     return CycleGan(CycleGanConfig(material / "photos", material / "photos", **toy), out)
 
 
+def ibn(material: Path, out: Path) -> Recipe:
+    toy = {"depth": 10, "width": 4, "crop_px": 16, "batch_size": 4, "num_held_out": 2}
+    return Ibn(IbnConfig(material / "classes", **toy), out)
+
+
 def pix2pix(material: Path, out: Path) -> Recipe:
     toy = {"num_levels": 6, "width": 4, "judge_width": 4, "crop_px": 64, "batch_size": 4, "num_held_out": 2}
     return Pix2Pix(Pix2PixConfig(material / "pairs", **toy), out)
@@ -212,6 +219,7 @@ RECIPES: dict[str, Callable[[Path, Path], Recipe]] = {
     "batchy": lambda material, _: Batchy(material / "photos"),
     "johnson": lambda material, out: one_painting(material, out, "johnson"),
     "cyclegan": cyclegan,
+    "ibn": ibn,
     "learn": learn,
     "multistyle": multistyle,
     "pix2pix": pix2pix,

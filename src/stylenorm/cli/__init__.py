@@ -32,6 +32,7 @@ COMMANDS = (
     "adain",
     "train",
     "translate",
+    "classify",
     "segment",
     "generate",
     "lab",

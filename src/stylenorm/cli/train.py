@@ -11,6 +11,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylenorm.cli.classify import add_classifier
 from stylenorm.cli.recipes import add_recipes
 from stylenorm.cli.stylegan import add_stylegans
 from stylenorm.cli.translations import add_translations
@@ -90,6 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_recipes(add_recipe, add_config, loop)
     add_translations(add_recipe, add_config, loop)
+    add_classifier(add_recipe, add_config, loop)
     add_stylegans(add_recipe, add_config, loop)
     add_volumes(add_recipe, add_config, loop)
 

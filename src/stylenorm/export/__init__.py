@@ -1,6 +1,7 @@
 """A trained network -> ONNX, with a numeric parity check."""
 
 from stylenorm.export.adain import export_adain
+from stylenorm.export.classifier import export_classifier
 from stylenorm.export.generator import export_generator
 from stylenorm.export.label_painter import export_label_painter
 from stylenorm.export.predictor import export_predictor
@@ -11,6 +12,7 @@ from stylenorm.export.translator import export_translator
 
 __all__ = [
     "export_adain",
+    "export_classifier",
     "export_generator",
     "export_label_painter",
     "export_predictor",

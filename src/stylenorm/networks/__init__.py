@@ -7,6 +7,7 @@ from stylenorm.errors import UnknownNameError
 from stylenorm.networks.adain import ADAIN_GRID, AdainDecoder, AdainNetwork, reflect_borders
 from stylenorm.networks.cyclegan import CycleGanGenerator
 from stylenorm.networks.folding import fold_batch_norm
+from stylenorm.networks.ibn import IBN_NORMS, IbnResNet
 from stylenorm.networks.johnson import JohnsonNetwork
 from stylenorm.networks.johnson_2016 import JohnsonNetwork2016
 from stylenorm.networks.multiscale_discriminator import MultiscaleDiscriminator
@@ -27,12 +28,14 @@ __all__ = [
     "ADAIN_GRID",
     "FAMILIES",
     "GENERATORS",
+    "IBN_NORMS",
     "NORMS",
     "PADDINGS",
     "VOLUME_NORMS",
     "AdainDecoder",
     "AdainNetwork",
     "CycleGanGenerator",
+    "IbnResNet",
     "JohnsonNetwork",
     "JohnsonNetwork2016",
     "MultiscaleDiscriminator",

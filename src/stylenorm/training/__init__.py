@@ -1,9 +1,11 @@
 """Training: one recipe, one file; one loop."""
 
 from stylenorm.training.adain import Adain, AdainConfig
+from stylenorm.training.class_folders import ClassFolders
 from stylenorm.training.cyclegan import CycleGan, CycleGanConfig
 from stylenorm.training.data import Photos, read_painting
 from stylenorm.training.distill import DistillConfig, distill
+from stylenorm.training.ibn import Ibn, IbnConfig
 from stylenorm.training.johnson import Johnson, JohnsonConfig
 from stylenorm.training.labels import LabelledPhotos
 from stylenorm.training.learn import Learn, LearnConfig
@@ -24,10 +26,13 @@ from stylenorm.training.volumes import Volumes, VolumesConfig
 __all__ = [
     "Adain",
     "AdainConfig",
+    "ClassFolders",
     "CycleGan",
     "CycleGanConfig",
     "DeadLeaves",
     "DistillConfig",
+    "Ibn",
+    "IbnConfig",
     "Johnson",
     "JohnsonConfig",
     "LabelledPhotos",

@@ -1,0 +1,116 @@
+"""``stylenorm classify``: what pictures show; and ``stylenorm train ibn``, which learns it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stylenorm.cli.progress import Progress
+from stylenorm.cli.usage import UsageError, as_usage, number_from, one_line
+from stylenorm.errors import StylenormError
+
+__all__ = ["HELP", "IBN", "add_arguments", "add_classifier", "run", "train_ibn"]
+
+HELP = "say what pictures show, by a network that train ibn made"
+EPILOG = """examples:
+  stylenorm classify photo.jpg --model run/
+  stylenorm classify photos/ --model run/ --top 3 --json"""
+
+IBN = ("stylenorm.training.ibn", "IbnConfig")
+"""Module and class of the recipe's configuration."""
+
+_LOOP = {"steps": 1000, "average": 0.99}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="PICTURE", help="files or folders")
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="what the training wrote")
+    parser.add_argument(
+        "--top", type=number_from(1), default=1, metavar="N", help="likeliest classes to name"
+    )
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each picture")
+    parser.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Classify; a picture that fails is reported, and the others are done.
+
+    Raises:
+        UsageError: model or inputs are not as expected; nothing was done.
+    """
+    from stylenorm.classifying import Classifier
+    from stylenorm.media import find_pictures, read_picture
+
+    with as_usage():
+        classifier = Classifier(options.model, threads=options.threads)
+        paths = [
+            path for given in options.inputs for path in (find_pictures(given) if given.is_dir() else [given])
+        ]
+    if not paths:
+        raise UsageError(f"{options.inputs[0]}: expected pictures in the folder, got none")
+    num_failed = 0
+    progress = Progress(len(paths), "picture", enabled=not options.quiet)
+    with progress:
+        for path in paths:
+            progress.show(path.name)
+            try:
+                shares = classifier(read_picture(path).pixels)
+            except (StylenormError, MemoryError, OSError) as error:
+                if len(paths) == 1:
+                    raise
+                num_failed += 1
+                progress.print(f"stylenorm: {one_line(error)}")
+            else:
+                likeliest = dict(list(shares.items())[: options.top])
+                if options.json:
+                    rounded = {name: round(share, 6) for name, share in likeliest.items()}
+                    print(json.dumps({"path": str(path), "classes": rounded}, ensure_ascii=False))
+                else:
+                    words = ", ".join(f"{name} ({100 * share:.1f} %)" for name, share in likeliest.items())
+                    print(f"{path}: {words}")
+            progress.step()
+    if num_failed:
+        print(f"stylenorm: {num_failed} of {len(paths)} pictures failed", file=sys.stderr)
+    return 1 if num_failed else 0
+
+
+def add_classifier(add_recipe: Callable[..., Any], add_config: Callable[..., None], loop: Any) -> None:
+    """Add the recipe's parser; see `stylenorm.cli.recipes.add_recipes`."""
+    from stylenorm.cli.configurations import add_fields
+
+    recipe: argparse.ArgumentParser = add_recipe(
+        "ibn",
+        "a classifier for domains that it never saw (Pan 2018)",
+        "Learn to classify pictures in one domain, and count how many are recognised in another.",
+        train_ibn,
+    )
+    add_config(recipe.add_argument_group("what is learned"), IBN)
+    fields = tuple(dataclasses.replace(each, default=_LOOP.get(each.name, each.default)) for each in loop)
+    add_fields(recipe.add_argument_group("training"), fields)
+
+
+def train_ibn(options: argparse.Namespace) -> int:
+    """Train `stylenorm.training.ibn`.
+
+    Raises:
+        UsageError: settings are not as expected.
+        TrainingError: the training cannot go on.
+    """
+    from stylenorm.cli.train import fit_recipe, recorded_command, tell_unreadable, values_of
+    from stylenorm.training.ibn import Ibn, IbnConfig
+
+    with as_usage():
+        recipe = Ibn(IbnConfig(**values_of(IBN, options)), options.out, recorded_command())
+    code = fit_recipe(recipe, options)
+    if code == 0:
+        tell_unreadable(*(domain for domain in (recipe.source, recipe.unseen) if domain))
+        found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in recipe.accuracy.items())
+        print(f"{options.out}: recognised: {found}; stylenorm classify picture.png --model {options.out}")
+    return code
