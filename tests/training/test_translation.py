@@ -84,7 +84,7 @@ def test_pix2pix_learns_and_its_result_translates_without_torch(
     assert translator.directions == ("a-to-b",)
     images, wanted = ((x.permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8) for x in (a, b))
     made = np.stack([translator(image) for image in images])
-    # Measured: from 0.31 to 0.09 in 100 steps; the photo itself is 0.57 away.
+    # Measured: from 0.33 to 0.06 in 80 steps; the photo itself is 0.15 away.
     assert np.abs(made.astype(int) - wanted).mean() / 255 < 0.5 * before
     session = need("onnxruntime").InferenceSession(recipe.out / "a-to-b.onnx")
     (again,) = session.run(None, {"photo": images[:1].transpose(0, 3, 1, 2).astype(np.float32) / 255})
@@ -156,6 +156,48 @@ def test_cyclegan_resumes_to_the_bit_with_its_pools_and_exports_both_ways(
         with torch.no_grad():
             difference = run_graph(graph, x.numpy())[0] - network(x).numpy()
         assert np.abs(difference).max() < 2e-3  # weights in float16
+
+
+# Mean absolute difference to the true night. Measured: the small one falls from 0.35 to 0.07 with the seed
+# that is used here, from 0.37 to 0.14 with another; the slow one from 0.30 to 0.064. The day is 0.15 away.
+@pytest.mark.parametrize(
+    ("settings", "steps", "factor"),
+    [
+        ({"num_blocks": 1, "width": 8, "judge_width": 8}, 200, 2.0),
+        pytest.param({"num_blocks": 2, "width": 16, "judge_width": 16}, 600, 3.0, marks=pytest.mark.slow),
+    ],
+    ids=["small", "slow"],
+)
+def test_cyclegan_learns_without_pairs(
+    settings: dict[str, int], steps: int, factor: float, tmp_path: Path
+) -> None:
+    write_renderings(tmp_path / "loose", 400, 32, seed=2, paired=False)
+    write_renderings(tmp_path / "pairs", 33, 32, seed=1)
+    known = Pairs(tmp_path / "pairs", crop_px=32, batch_size=1, seed=0, num_held_out=32)
+    day, night = known.held_out(32).chunk(2, dim=1)
+    changes = {
+        "batch_size": 4,
+        "cycle_weight": 5.0,
+        "identity_weight": 0.0,
+        "pool_size": 50,
+        "num_held_out": 8,
+    }
+    recipe = cyclegan(tmp_path, tmp_path / "run", **settings, **changes)
+    averaged: list[torch.nn.Module] = []
+    recipe.finish = lambda model, _: averaged.append(model)  # type: ignore[method-assign]
+
+    @torch.no_grad()
+    def error(network: torch.nn.Module) -> float:
+        return float((network(day) - night).abs().mean())
+
+    before = error(recipe.model.a_to_b)
+    options = (
+        {"learning_rate": 2e-3, "average": 0.95} if steps < 400 else {"learning_rate": 1e-3, "average": 0.99}
+    )
+    fit(recipe, loop(recipe.out, steps, **options))
+    after = error(averaged[0].a_to_b)
+    assert before / after > factor
+    assert after < float((day - night).abs().mean())
 
 
 def test_each_turn_moves_its_own_player_alone(pictures: Path, tmp_path: Path) -> None:
@@ -247,7 +289,7 @@ def test_pairs_are_cut_alike_from_folders_and_from_halves(pictures: Path, tmp_pa
     assert torch.equal(first, second)
     # where it is day on the one side, it is night on the other
     day, night = first.chunk(2, dim=1)
-    is_ground = (day - torch.tensor([0.93, 0.91, 0.86]).reshape(1, 3, 1, 1)).abs().amax(1) < 0.02
+    is_ground = (day - torch.tensor([0.24, 0.36, 0.20]).reshape(1, 3, 1, 1)).abs().amax(1) < 0.02
     assert is_ground.any()
     assert night.amax(1)[is_ground].median() < 0.25
 
