@@ -15,6 +15,7 @@ picture). 0..1 is the range of the pictures.
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from measured import write_result
+from measured import RESULTS, write_result
 from stylenorm.networks.style_based import StyleGenerator
 from stylenorm.training import LoopConfig, StyleGan, StyleGan2, StyleGan2Config, StyleGanConfig, fit
 from stylenorm.training.renderings import write_renderings
@@ -75,6 +76,10 @@ def main() -> None:
         if options.pictures:
             write_grids(options.pictures, grids)
     method = {"size_px": SIZE_PX, "pictures": COUNT, "seed": options.seed, "threads": torch.get_num_threads()}
+    kept = RESULTS / "generators.json"
+    before = json.loads(kept.read_text())["results"] if kept.exists() else {}
+    if before.get("method") == method:  # the other recipe's, where one alone was asked for
+        results = {**before, **results}
     write_result("generators", __doc__.splitlines()[0], {"method": method, **results})
 
 

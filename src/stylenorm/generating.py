@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from stylenorm.engines.openvino_engine import OpenVinoEngine
 from stylenorm.errors import InputError, ShapeError
+from stylenorm.media import from_float
 
 __all__ = ["GENERATOR_FORMAT", "PictureGenerator"]
 
@@ -118,7 +119,7 @@ class PictureGenerator:
         rng = _drawn_from(noise_seed, _NOISE)
         noise = [rng.standard_normal((1, 1, px, px), np.float32) for px in self._noise_px]
         (made,) = self._synthesis(np.ascontiguousarray(styles[None]), *noise)  # (1, 3, S, S), about 0..1
-        pixels: Image = np.rint(made[0].transpose(1, 2, 0).clip(0, 1) * 255).astype(np.uint8)
+        pixels: Image = from_float(made[0].transpose(1, 2, 0), np.dtype(np.uint8))
         return pixels
 
     def picture(
