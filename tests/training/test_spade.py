@@ -334,3 +334,5 @@ def test_settings_that_do_not_fit(scenes: Path, tmp_path: Path) -> None:
         recipe(scenes, tmp_path, crop_px=8)
     with pytest.raises(UnknownNameError, match="unknown norm 'instant'"):
         recipe(scenes, tmp_path, norm="instant")
+    with pytest.raises(InputError, match="num_classes: expected 1 to 255, or 0 to find them, got 256"):
+        recipe(scenes, tmp_path, num_classes=256)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from stylenorm.errors import PictureError, TrainingError
+from stylenorm.errors import InputError, PictureError, TrainingError
 from stylenorm.media import UNLABELLED, check_labels, read_labels
 from stylenorm.training import ranks
 from stylenorm.training.data import Photos
@@ -43,6 +43,7 @@ class LabelledPhotos(Photos):
 
     Raises:
         TrainingError: the folder has too few pairs, or a photo has no map.
+        InputError: more classes than 8 bits have numbers for.
         PictureError: classes are to be found, and a map is none.
     """
 
@@ -56,6 +57,8 @@ class LabelledPhotos(Photos):
         num_held_out: int,
         num_classes: int = 0,
     ) -> None:
+        if not 0 <= num_classes <= UNLABELLED:
+            raise InputError(f"num_classes: expected 1 to {UNLABELLED}, or 0 to find them, got {num_classes}")
         for name in ("photos", "labels"):
             if not (folder / name).is_dir():
                 raise TrainingError(f"{folder}: expected sub-folders photos and labels, found no {name}")
