@@ -74,6 +74,12 @@ def test_the_command_line_says_what_is_wrong(scan: Path, tmp_path: Path, run: Ru
     assert (done.code, done.err) == (0, "")
     first = voxels(beside.with_name("scan.labels.nii.gz"))
     assert first.shape == voxels(scan).shape
+    (tmp_path / "in" / "._scan.nii.gz").write_bytes(b"what macOS leaves")
+    many.unlink()
+    done = run("segment", many.parent, "--model", model, "--quiet", "--overwrite", "--threads", "1")
+    assert (done.code, done.err) == (0, "")
+    assert len(list(many.parent.glob("[!.]*"))) == 2  # labels are no scan
+    (tmp_path / "in" / "._scan.nii.gz").unlink()
     done = run("segment", beside, "--model", model, "--quiet")
     assert (done.code, len(done.lines)) == (1, 1)
     assert "exists already" in done.err

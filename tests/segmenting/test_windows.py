@@ -26,7 +26,7 @@ def test_windows_cover_all_and_overlap_as_much_as_asked(side: int, window: int, 
 
 
 def test_nnunets_own_example() -> None:
-    # of its tests: 110 voxels, windows of 64, half a window apart at most
+    # as its source explains its steps: 110 voxels, windows of 64, half a window apart at most
     assert window_starts(110, 64, 0.5) == [0, 23, 46]
     with pytest.raises(InputError, match="overlap: expected 0 to below 1, got 1"):
         window_starts(110, 64, 1.0)

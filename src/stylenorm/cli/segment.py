@@ -111,7 +111,13 @@ def _planned(inputs: list[Path], output: Path | None) -> dict[Path, Path]:
     sources: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = sorted(each for each in path.iterdir() if each.name.lower().endswith(SUFFIXES))
+            found = sorted(
+                each
+                for each in path.iterdir()
+                if each.name.lower().endswith(SUFFIXES)
+                and ".labels.nii" not in each.name.lower()  # what an earlier run wrote beside the scans
+                and not each.name.startswith(".")
+            )
             if not found:
                 raise UsageError(f"{path}: expected a folder with NIfTI files, found none in it")
             sources += found
