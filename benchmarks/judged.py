@@ -1,6 +1,6 @@
 """How many steps of Gatys' optimisation is the network worth, and what does a judge say who took no part?
 
-    python benchmarks/judged.py --photos DIR --paintings DIR [--network DIR] [--pictures OUT.png]
+    python benchmarks/judged.py --photos DIR --paintings DIR [--network DIR]
 
 Needs the packages of ``benchmarks/judge.py``. Photos that were not trained on (the held-out ones, by name)
 are painted. **Steps**: each style is given one photo, in turn; the painting's loss, with the weights that its
@@ -24,7 +24,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from judge import Judge
@@ -54,7 +53,6 @@ def main() -> None:
     )
     parser.add_argument("--each", type=int, default=8, help="photos that each of them paints")
     parser.add_argument("--result", default="judged")
-    parser.add_argument("--pictures", type=Path, help="photo, network and optimisation side by side")
     add_network_argument(parser)
     options = parser.parse_args()
 
@@ -69,7 +67,6 @@ def main() -> None:
     engine = open_engine("openvino", folder.graph, precision="f32")
 
     styles: dict[str, dict[str, object]] = {}
-    rows = []
     for number, name in enumerate(folder.style_names()):
         painting = read_painting(options.paintings / listed[name]["painting"], options.painting_px)
         vector = folder.style(name).vector()
@@ -93,10 +90,6 @@ def main() -> None:
                 str(after): dict(zip(("style left", "content"), judge(i, picture, grams), strict=True))
                 for after, picture in zip(AFTER, pictures, strict=True)
             }
-            small = torch.nn.functional.interpolate(
-                painting, size=photo.shape[-2:], antialias=True, mode="bilinear"
-            )
-            rows.append(torch.cat([photo, small, painted[i : i + 1], *pictures], dim=3))
         print(name, json.dumps(styles[name]), flush=True)
 
     predicted = {
@@ -139,9 +132,6 @@ def main() -> None:
         "paintings": predicted,
     }
     write_result(options.result, " ".join(__doc__.split("\n\n", 2)[2].split()), results)
-    if options.pictures and rows:
-        grid = torch.cat(rows, dim=2)[0].permute(1, 2, 0)
-        Image.fromarray((grid.clamp(0, 1) * 255).round().byte().numpy()).save(options.pictures)
 
 
 def any_style(
