@@ -25,7 +25,7 @@ __all__ = ["LayeredRun"]
 FloatArray = NDArray[np.float32]
 Shape = tuple[int, ...]
 
-_SLAB_BYTES = 64 << 20  # what is read for one slab, about
+_SLAB_BYTES = 32 << 20
 
 
 class LayeredRun:
@@ -35,7 +35,7 @@ class LayeredRun:
         graph: of a `stylenorm.networks.UNet3d` with instance norm.
         program: makes a graph ready.
         memory_bytes: what maps may take before they are kept in files; None for any.
-        slab_bytes: what is read for a slab, about.
+        slab_bytes: what is read and made for a slab, about; computing takes a few times that.
 
     Raises:
         InputError: the graph has no instance norms, or other layers.
@@ -112,6 +112,7 @@ class LayeredRun:
                 kept.array(layer.makes)[:, first:last] = made[0]
                 part = Statistics.measure([made[0]])
                 measured = part if measured is None else measured.merge(part)
+            kept.settle()
             tell()
             yield made
         if measured is not None:
@@ -120,9 +121,10 @@ class LayeredRun:
 
     def _slabs(self, layer: Layer, shapes: dict[str, Shape]) -> Iterator[tuple[int, int]]:
         height = _made_rows(layer, shapes)
-        read = sum(4 * math.prod(shapes[name]) for name, *_ in layer.reads)
+        names = [*(name for name, *_ in layer.reads), layer.makes]
+        all_bytes = sum(4 * math.prod(shapes[name]) for name in names if name in shapes)
         # Even, as what is lifted has half of the rows; the margins are read beside them.
-        rows = max(2, min(height, int(self._slab_bytes / read * height)) // 2 * 2)
+        rows = max(2, min(height, int(self._slab_bytes / all_bytes * height)) // 2 * 2)
         for first in range(0, height, rows):
             yield first, min(first + rows, height)
 
@@ -191,6 +193,9 @@ class _Kept:
         for name, reader in self._readers.items():
             if reader == number and name not in self._volume:
                 self._workspace.free(name)
+
+    def settle(self) -> None:
+        """Let go of what lies in files: pages that are mapped count as this process's memory."""
         self._workspace.settle()
 
 
