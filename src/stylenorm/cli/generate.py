@@ -132,7 +132,7 @@ def _pictures(
     generator: PictureGenerator, seeds: list[int], columns: list[int] | None, options: argparse.Namespace
 ) -> Any:
     """Check what is asked for, and return what makes it: the grid, the figure, or a file each."""
-    from stylenorm.media import Picture, check_output, format_named, write_picture
+    from stylenorm.media import Picture, check_output, write_picture
     from stylenorm.media.formats import format_of
 
     is_folder = options.output.endswith(("/", "\\")) or Path(options.output).is_dir()
@@ -142,7 +142,7 @@ def _pictures(
         raise UsageError(f"{options.output}: expected a file for the figure of --mix, got a folder")
     else:
         targets = [Path(options.output)]
-        format_named(format_of(options.output).name)
+        format_of(options.output)  # refuses what is no picture's suffix
     for target in targets:
         check_output(target, overwrite=options.overwrite)
     chosen = None if columns is None else _layers(generator, options.layers)
