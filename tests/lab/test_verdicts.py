@@ -133,6 +133,23 @@ def classification() -> dict[str, Any]:
     }
 
 
+def domains() -> dict[str, Any]:
+    levels = {"batch": 0.3, "instance": 0.8, "ibn-a": 0.6, "ibn-b": 0.7}
+
+    def seeds(scale: float) -> dict[str, list[float]]:
+        return {norm: [level * scale + 0.01 * i for i in (-1, 0, 1)] for norm, level in levels.items()}
+
+    same = {norm: [0.94, 0.95, 0.96] for norm in levels} | {"ibn-a": [0.935, 0.945, 0.955]}
+    return {
+        "accuracy": {
+            "paper to paper": same,
+            "paper to street": seeds(1.0),
+            "street to street": same,
+            "street to paper": seeds(0.9),
+        }
+    }
+
+
 def deeper() -> dict[str, Any]:
     styles = {
         "instance everywhere": 0.2,
@@ -214,6 +231,16 @@ CASES: dict[str, tuple[Callable[[], dict[str, Any]], list[Change]]] = {
             lambda n: n["accuracy"]["ink"].update(instance=[0.9, 0.91, 0.92]),
             lambda n: n["accuracy"]["ink"].update({"filter response": [0.5, 0.5, 0.5]}),
             lambda n: n["accuracy"]["ink"].update({"batch-instance": [0.6, 0.6, 0.6]}),
+        ],
+    ),
+    "domains": (
+        domains,
+        [
+            lambda n: n["accuracy"]["street to paper"].update({"ibn-a": [0.2, 0.9, 0.3]}),
+            lambda n: n["accuracy"]["paper to street"].update({"ibn-a": [0.3, 0.31, 0.29]}),
+            lambda n: n["accuracy"].update(
+                {"paper to paper": {**n["accuracy"]["paper to paper"], "ibn-a": [0.9] * 3}}
+            ),
         ],
     ),
     "deeper": (

@@ -10,6 +10,7 @@ from stylenorm.lab.channel_statistics import ChannelStatistics
 from stylenorm.lab.classification import Classification
 from stylenorm.lab.contrast import ContrastOfTheResult
 from stylenorm.lab.deeper import GroupNormDeeper
+from stylenorm.lab.domains import Domains
 from stylenorm.lab.experiment import Experiment
 from stylenorm.lab.generators import NormsInGenerators
 from stylenorm.lab.padding import Padding
@@ -30,6 +31,7 @@ _ALL: tuple[type[Experiment], ...] = (
     BatchSizes,
     Classification,
     GroupNormDeeper,
+    Domains,
 )
 EXPERIMENTS: Mapping[str, type[Experiment]] = {experiment.name: experiment for experiment in _ALL}
 

@@ -87,8 +87,8 @@ class ClassFolders(Photos):
         """Return the crops of ``step`` (N, 3, crop_px, crop_px), RGB, 0..1, and their classes (N,)."""
         planes = self.batch(step)
         number = (planes[:, 3:, 0, 0] * 255).round().long()
-        # Contiguous: with channels last, PyTorch 2.13's backward of narrow networks was seen to overwrite
-        # memory.
+        # Contiguous: with channels last, PyTorch 2.13's backward (oneDNN) of a 1x1 convolution of stride 2
+        # from fewer than 8 channels overwrites memory.
         return planes[:, :3].contiguous(), number[:, 0] * _BYTE + number[:, 1]
 
     def squares(self, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
