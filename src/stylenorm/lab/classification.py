@@ -6,17 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylenorm.errors import MissingExtraError
 from stylenorm.lab.bench import Arm, Bench
 from stylenorm.lab.drawing import bar_chart
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.spread import spread, surely_below
 from stylenorm.nn import BatchInstanceNorm2d, FilterResponseNorm2d, InstanceNorm2d, ThresholdedLinearUnit
+from stylenorm.training.domains import read_digits
 
 __all__ = ["Classification", "ClassificationSettings"]
 
@@ -92,7 +91,8 @@ class Classification(Experiment):
 
     def run(self, bench: Bench, settings: ClassificationSettings) -> dict[str, Any]:
         """Train every norm on both tasks."""
-        pictures, digits = _digits()
+        ink, known = read_digits()
+        pictures, digits = torch.from_numpy(ink)[:, None], torch.from_numpy(known)  # (1797, 1, 8, 8), 0..1
         bench.expect(settings.num_seeds * len(_NORMS) * len(_TASKS))
         accuracy: dict[str, dict[str, list[float]]] = {}
         gates: dict[str, list[float]] = {task: [] for task in _TASKS}
@@ -148,17 +148,6 @@ class Classification(Experiment):
         svg = bar_chart(groups, list(_NORMS), "accuracy")
         caption = "Accuracy on test pictures, mean and deviation over seeds."
         return [Figure("accuracy", svg, caption)]
-
-
-def _digits() -> tuple[Tensor, Tensor]:
-    """(1797, 1, 8, 8), 0..1, and (1797,) of 0 to 9."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingExtraError("scikit-learn", "lab", "the experiment on classification") from error
-    data = load_digits()
-    pictures = torch.from_numpy(np.asarray(data.images, dtype=np.float32) / 16)[:, None]
-    return pictures, torch.from_numpy(np.asarray(data.target, dtype=np.int64))
 
 
 def _classifier(norm: str, num_classes: int) -> nn.Sequential:
