@@ -114,7 +114,7 @@ def test_it_learns_and_its_result_classifies_without_torch(
 
 def test_it_resumes_to_the_bit(shapes: Path, tmp_path: Path) -> None:
     whole = ibn(shapes, tmp_path / "whole")
-    whole.finish = lambda model, record: None  # type: ignore[method-assign]  # exporting takes its time
+    whole.finish = lambda *_: None  # type: ignore[method-assign]  # exporting takes its time
     fit(whole, loop(whole.out, 6))
 
     killed = ibn(shapes, tmp_path / "halves")
