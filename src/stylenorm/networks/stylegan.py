@@ -50,10 +50,9 @@ from stylenorm.networks.style_based import (
     StyleGenerator,
     blur,
     channels_at,
-    check_size,
     leaky,
-    with_deviation,
 )
+from stylenorm.networks.style_discriminator import StyleDiscriminator
 
 __all__ = ["StyleGanDiscriminator", "StyleGanGenerator"]
 
@@ -156,7 +155,7 @@ class _Halving(nn.Module):
         return leaky(F.conv2d(x, kernel, self.second.bias, stride=2, padding=1))
 
 
-class StyleGanDiscriminator(nn.Module):
+class StyleGanDiscriminator(StyleDiscriminator):
     """See the module's table. At 1024 pixels, with the paper's channels: 23,077,137 parameters.
 
     Args:
@@ -174,23 +173,7 @@ class StyleGanDiscriminator(nn.Module):
     def __init__(
         self, size_px: int = 1024, channel_base: int = 16384, channel_max: int = 512, group_size: int = 4
     ) -> None:
-        super().__init__()
-        check_size(size_px)
-        widths = [
-            channels_at(size_px >> i, channel_base, channel_max) for i in range(size_px.bit_length() - 2)
-        ]
-        self.group_size = group_size
-        self.from_rgb = EqualConv2d(3, widths[0], 1)
-        self.blocks = nn.Sequential(*map(_Halving, widths[:-1], widths[1:]))
-        self.last_conv = EqualConv2d(widths[-1] + 1, widths[-1], 3, padding=1)
-        self.hidden, self.judgement = EqualLinear(16 * widths[-1], widths[-1]), EqualLinear(widths[-1], 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Judge pictures; see the class for shapes."""
-        x = self.blocks(leaky(self.from_rgb(2 * x - 1)))  # ends at (N, c, 4, 4)
-        x = leaky(self.last_conv(with_deviation(x, self.group_size)))
-        judged: Tensor = self.judgement(leaky(self.hidden(x.flatten(1))))[:, 0]
-        return judged
+        super().__init__(_Halving, size_px, channel_base, channel_max, group_size)
 
 
 def _spread_over_2x2(weight: Tensor) -> Tensor:

@@ -51,10 +51,9 @@ from stylenorm.networks.style_based import (
     StyleGenerator,
     blur,
     channels_at,
-    check_size,
     leaky,
-    with_deviation,
 )
+from stylenorm.networks.style_discriminator import StyleDiscriminator
 
 __all__ = ["StyleGan2Discriminator", "StyleGan2Generator"]
 
@@ -174,7 +173,7 @@ class _Residual(nn.Module):
         return halved
 
 
-class StyleGan2Discriminator(nn.Module):
+class StyleGan2Discriminator(StyleDiscriminator):
     """See the module's table. At 1024 pixels, with the paper's channels: 29,012,513 parameters.
 
     Args:
@@ -192,23 +191,7 @@ class StyleGan2Discriminator(nn.Module):
     def __init__(
         self, size_px: int = 1024, channel_base: int = 32768, channel_max: int = 512, group_size: int = 4
     ) -> None:
-        super().__init__()
-        check_size(size_px)
-        widths = [
-            channels_at(size_px >> i, channel_base, channel_max) for i in range(size_px.bit_length() - 2)
-        ]
-        self.group_size = group_size
-        self.from_rgb = EqualConv2d(3, widths[0], 1)
-        self.blocks = nn.Sequential(*map(_Residual, widths[:-1], widths[1:]))
-        self.last_conv = EqualConv2d(widths[-1] + 1, widths[-1], 3, padding=1)
-        self.hidden, self.judgement = EqualLinear(16 * widths[-1], widths[-1]), EqualLinear(widths[-1], 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Judge pictures; see the class for shapes."""
-        x = self.blocks(leaky(self.from_rgb(2 * x - 1)))  # ends at (N, c, 4, 4)
-        x = leaky(self.last_conv(with_deviation(x, self.group_size)))
-        judged: Tensor = self.judgement(leaky(self.hidden(x.flatten(1))))[:, 0]
-        return judged
+        super().__init__(_Residual, size_px, channel_base, channel_max, group_size)
 
 
 def _doubled(picture: Tensor) -> Tensor:
