@@ -105,6 +105,12 @@ def test_a_graph_that_differs_fails_and_writes_nothing(
     assert not (tmp_path / "net").exists()
 
 
+def test_a_network_whose_rounding_is_amplified_on_few_pixels_is_exported() -> None:
+    torch.manual_seed(0)
+    wide = build_network(NetworkConfig("johnson", 32, 1))
+    assert len(stylizer_to_onnx(wide)) > 4 * sum(p.numel() for p in wide.parameters())
+
+
 def test_identity_changes_with_weights_and_layers() -> None:
     a = network_of(CONFIGS[0])
     assert network_identity(a) == network_identity(network_of(CONFIGS[0]))
