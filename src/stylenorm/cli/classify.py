@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -92,8 +91,7 @@ def add_classifier(add_recipe: Callable[..., Any], add_config: Callable[..., Non
         train_ibn,
     )
     add_config(recipe.add_argument_group("what is learned"), IBN)
-    fields = tuple(dataclasses.replace(each, default=_LOOP.get(each.name, each.default)) for each in loop)
-    add_fields(recipe.add_argument_group("training"), fields)
+    add_fields(recipe.add_argument_group("training"), loop, _LOOP)
 
 
 def train_ibn(options: argparse.Namespace) -> int:

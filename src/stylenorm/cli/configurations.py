@@ -11,8 +11,10 @@ import argparse
 import ast
 import inspect
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import stylenorm
@@ -79,9 +81,14 @@ def read_fields(module: str, name: str) -> tuple[ConfigField, ...]:
     return tuple(found)
 
 
-def add_fields(group: argparse._ArgumentGroup, fields: tuple[ConfigField, ...]) -> None:
-    """Add an option for each field."""
-    for field in fields:
+def add_fields(
+    group: argparse._ArgumentGroup,
+    fields: tuple[ConfigField, ...],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Add an option for each field; ``defaults`` are those that differ from the fields' own, by name."""
+    for each in fields:
+        field = replace(each, default=defaults.get(each.name, each.default))
         flag = "--" + field.name.replace("_", "-")
         text = field.help.replace("%", "%%")
         if field.kind is bool:

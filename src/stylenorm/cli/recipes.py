@@ -46,8 +46,7 @@ def add_recipes(add_recipe: Callable[..., Any], add_config: Callable[..., None],
             )
             what.add_argument("--name", help="name of the style, in kebab-case; default: the painting's")
         add_config(what, CONFIGS[name])
-        fields = [dataclasses.replace(each, default=defaults.get(each.name, each.default)) for each in loop]
-        add_fields(recipe.add_argument_group("training"), tuple(fields))
+        add_fields(recipe.add_argument_group("training"), loop, defaults)
 
     add(
         "johnson",

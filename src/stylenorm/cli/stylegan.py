@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -35,12 +34,11 @@ def add_stylegans(add_recipe: Callable[..., Any], add_config: Callable[..., None
     """Add the recipes' parsers; see `stylenorm.cli.recipes.add_recipes`."""
     from stylenorm.cli.configurations import add_fields
 
-    fields = tuple(dataclasses.replace(each, default=_LOOP.get(each.name, each.default)) for each in loop)
     for name, config in STYLEGANS.items():
         recipe: argparse.ArgumentParser = add_recipe(name, *_TEXTS[name], train_stylegan)
         recipe.set_defaults(recipe_name=name)
         add_config(recipe.add_argument_group("what is learned"), config)
-        add_fields(recipe.add_argument_group("training"), fields)
+        add_fields(recipe.add_argument_group("training"), loop, _LOOP)
 
 
 def train_stylegan(options: argparse.Namespace) -> int:

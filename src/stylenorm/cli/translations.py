@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -42,11 +41,10 @@ def add_translations(add_recipe: Callable[..., Any], add_config: Callable[..., N
 
     for name, config in TRANSLATIONS.items():
         defaults = {**_LOOP, "learning_rate": _GENERATOR_RATE.get(name, _LOOP["learning_rate"])}
-        fields = [dataclasses.replace(each, default=defaults.get(each.name, each.default)) for each in loop]
         recipe: argparse.ArgumentParser = add_recipe(name, *_TEXTS[name], train_translation)
         recipe.set_defaults(recipe_name=name)
         add_config(recipe.add_argument_group("what is learned"), config)
-        add_fields(recipe.add_argument_group("training"), tuple(fields))
+        add_fields(recipe.add_argument_group("training"), loop, defaults)
 
 
 def train_translation(options: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +27,7 @@ def add_volumes(add_recipe: Callable[..., Any], add_config: Callable[..., None],
         train_volumes,
     )
     add_config(recipe.add_argument_group("what is learned"), VOLUMES)
-    fields = tuple(dataclasses.replace(each, default=_LOOP.get(each.name, each.default)) for each in loop)
-    add_fields(recipe.add_argument_group("training"), fields)
+    add_fields(recipe.add_argument_group("training"), loop, _LOOP)
 
 
 def train_volumes(options: argparse.Namespace) -> int:

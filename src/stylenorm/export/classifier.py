@@ -7,7 +7,6 @@ float32.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,8 +16,8 @@ import torch
 from stylenorm.classifying import CLASSIFIER_FORMAT
 from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
-from stylenorm.export.onnx_writing import module_to_onnx
-from stylenorm.media import atomic_write
+from stylenorm.export.onnx_writing import module_to_onnx, round_weights
+from stylenorm.media import atomic_write, write_json
 from stylenorm.networks import IbnResNet
 
 __all__ = ["export_classifier"]
@@ -43,9 +42,7 @@ def export_classifier(
         ExportError: the graph's numbers differ from PyTorch's; nothing is written.
     """
     rounded = copy.deepcopy(network).eval()
-    for parameter in rounded.parameters():
-        if parameter.numel() >= _SMALL:
-            parameter.data = parameter.data.half().float()
+    round_weights(rounded, _SMALL)
     graph = module_to_onnx(
         rounded,
         (torch.rand(1, 3, size_px, size_px),),
@@ -73,5 +70,4 @@ def export_classifier(
     }
     with atomic_write(out / "classifier.onnx", overwrite=True) as file:
         file.write(graph)
-    with atomic_write(out / "classifier.json", overwrite=True) as file:
-        file.write((json.dumps(described, indent=2) + "\n").encode())
+    write_json(out / "classifier.json", described)

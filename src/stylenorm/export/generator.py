@@ -7,7 +7,6 @@ widened where they are used, which halves the files; all arithmetic is in float3
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from torch import Tensor, nn
 
 from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
-from stylenorm.export.onnx_writing import module_to_onnx
+from stylenorm.export.onnx_writing import module_to_onnx, round_weights
 from stylenorm.generating import GENERATOR_FORMAT
-from stylenorm.media import atomic_write
+from stylenorm.media import atomic_write, write_json
 from stylenorm.networks.style_based import Equalized, StyleGenerator
 
 __all__ = ["export_generator"]
@@ -66,8 +65,7 @@ def export_generator(network: StyleGenerator, out: Path, record: Mapping[str, st
     for name, graph in graphs.items():
         with atomic_write(out / f"{name}.onnx", overwrite=True) as file:
             file.write(graph)
-    with atomic_write(out / "generator.json", overwrite=True) as file:
-        file.write((json.dumps(described, indent=2) + "\n").encode())
+    write_json(out / "generator.json", described)
 
 
 def _rounded(network: StyleGenerator) -> StyleGenerator:
@@ -76,9 +74,7 @@ def _rounded(network: StyleGenerator) -> StyleGenerator:
     for module in rounded.modules():
         if isinstance(module, Equalized):
             module.bake()
-    for parameter in rounded.parameters():
-        if parameter.numel() >= _SMALL:
-            parameter.data = parameter.data.half().float()
+    round_weights(rounded, _SMALL)
     return rounded
 
 

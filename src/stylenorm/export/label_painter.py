@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
-from stylenorm.export.onnx_writing import module_to_onnx
+from stylenorm.export.onnx_writing import module_to_onnx, round_weights
 from stylenorm.export.translator import ALLOWED_DIFFERENCE, SMALL, write_translator
 from stylenorm.networks import SpadeGenerator
 from stylenorm.translating import FROM_LABELS
@@ -61,9 +61,7 @@ class _FromNumbers(nn.Module):
 
 def _graph(generator: SpadeGenerator) -> bytes:
     rounded = generator.folded()
-    for parameter in rounded.parameters():
-        if parameter.numel() >= SMALL:
-            parameter.data = parameter.data.half().float()
+    round_weights(rounded, SMALL)
     network, m = _FromNumbers(rounded), generator.multiple
     rows, columns = torch.export.Dim("rows", min=1), torch.export.Dim("columns", min=1)
     random = torch.Generator().manual_seed(0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stylenorm.errors import ExportError
 
-__all__ = ["module_to_onnx"]
+__all__ = ["module_to_onnx", "round_weights"]
 
 _OPSET = 18  # the first with Pad "edge" on chosen axes, and old enough for every engine in use
 
@@ -66,6 +66,16 @@ def module_to_onnx(
         _halve_weights(model.graph, half_weights_from)
     graph: bytes = model.SerializeToString()
     return graph
+
+
+def round_weights(module: nn.Module, smallest: int) -> None:
+    """Round, in place, parameters of so many numbers or more as ``half_weights_from`` stores them.
+
+    A graph is compared with a module whose weights are those that the graph has.
+    """
+    for parameter in module.parameters():
+        if parameter.numel() >= smallest:
+            parameter.data = parameter.data.half().float()
 
 
 def _drop_notes(model: Any) -> None:

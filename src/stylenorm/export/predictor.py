@@ -7,7 +7,6 @@ float32. The graph is run beside PyTorch before it is written; a difference is a
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import torch
 
 from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
-from stylenorm.export.onnx_writing import module_to_onnx
-from stylenorm.media import atomic_write
+from stylenorm.export.onnx_writing import module_to_onnx, round_weights
+from stylenorm.media import atomic_write, write_json
 from stylenorm.networks import StylePredictor
 
 __all__ = ["export_predictor"]
@@ -42,9 +41,7 @@ def export_predictor(
         ExportError: the graph's numbers differ from PyTorch's; nothing is written.
     """
     rounded = copy.deepcopy(predictor).eval()
-    for parameter in rounded.parameters():
-        if parameter.numel() >= _SMALL:
-            parameter.data = parameter.data.half().float()
+    round_weights(rounded, _SMALL)
     size = torch.export.Dim("height", min=16), torch.export.Dim("width", min=16)
     graph = module_to_onnx(
         rounded,
@@ -69,5 +66,4 @@ def export_predictor(
             )
     with atomic_write(folder / "predictor.onnx", overwrite=True) as file:
         file.write(graph)
-    with atomic_write(folder / "predictor.json", overwrite=True) as file:
-        file.write((json.dumps({"network": identity, "record": dict(record)}, indent=2) + "\n").encode())
+    write_json(folder / "predictor.json", {"network": identity, "record": dict(record)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import torch
 from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
 from stylenorm.export.onnx_writing import module_to_onnx
-from stylenorm.media import atomic_write
+from stylenorm.media import atomic_write, write_json
 from stylenorm.networks import UNet3d
 from stylenorm.segmenting import SEGMENTER_FORMAT
 
@@ -74,5 +73,4 @@ def export_segmenter(
     }
     with atomic_write(out / "segmenter.onnx", overwrite=True) as file:
         file.write(graph)
-    with atomic_write(out / "segmenter.json", overwrite=True) as file:
-        file.write((json.dumps(described, indent=2) + "\n").encode())
+    write_json(out / "segmenter.json", described)

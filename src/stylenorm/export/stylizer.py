@@ -27,7 +27,7 @@ from stylenorm.engines.openvino_engine import openvino_core
 from stylenorm.errors import ExportError, InputError
 from stylenorm.export.onnx_writing import module_to_onnx
 from stylenorm.export.single import single_style_to_onnx
-from stylenorm.media import atomic_write
+from stylenorm.media import atomic_write, write_json
 from stylenorm.networks import SingleStyleNetwork, StylizerNetwork, build_described
 from stylenorm.style import Style
 
@@ -116,8 +116,7 @@ def export_stylizer(
         "config": network.config.to_dict(),
         "record": dict(record),
     }
-    with atomic_write(out / "network.json", overwrite=True) as file:
-        file.write((json.dumps(description, indent=2) + "\n").encode())
+    write_json(out / "network.json", description)
 
 
 def load_network(folder: Path) -> StylizerNetwork:

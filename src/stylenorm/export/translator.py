@@ -7,7 +7,6 @@ float32.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from torch import nn
 
 from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
-from stylenorm.export.onnx_writing import module_to_onnx
-from stylenorm.media import atomic_write
+from stylenorm.export.onnx_writing import module_to_onnx, round_weights
+from stylenorm.media import atomic_write, write_json
 from stylenorm.networks import CycleGanGenerator, UNetGenerator
 from stylenorm.translating import TRANSLATOR_FORMAT
 
@@ -63,15 +62,12 @@ def write_translator(
         with atomic_write(out / f"{direction}.onnx", overwrite=True) as file:
             file.write(graph)
     described = {"format": TRANSLATOR_FORMAT, "directions": asked, "record": dict(record)}
-    with atomic_write(out / "translator.json", overwrite=True) as file:
-        file.write((json.dumps(described, indent=2) + "\n").encode())
+    write_json(out / "translator.json", described)
 
 
 def _graph(network: nn.Module) -> bytes:
     rounded = copy.deepcopy(network).eval()
-    for parameter in rounded.parameters():
-        if parameter.numel() >= SMALL:
-            parameter.data = parameter.data.half().float()
+    round_weights(rounded, SMALL)
     multiple: int = network.multiple  # type: ignore[assignment]
     rows, columns = torch.export.Dim("rows", min=1), torch.export.Dim("columns", min=1)
     least = max(multiple, 8)

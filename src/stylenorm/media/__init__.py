@@ -2,7 +2,7 @@
 
 from stylenorm.media.animating import write_animation, write_media
 from stylenorm.media.animation import Animation, read_animation, read_media
-from stylenorm.media.atomic import atomic_write, check_output
+from stylenorm.media.atomic import atomic_write, check_output, write_json
 from stylenorm.media.big import BIG_FORMATS, BigPicture, look_at, write_big
 from stylenorm.media.finding import find_pictures
 from stylenorm.media.formats import READABLE_SUFFIXES, format_named
@@ -69,6 +69,7 @@ __all__ = [
     "to_uint8",
     "write_animation",
     "write_big",
+    "write_json",
     "write_media",
     "write_picture",
 ]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from stylenorm.errors import OutputError
 
-__all__ = ["atomic_write", "check_output"]
+__all__ = ["atomic_write", "check_output", "write_json"]
 
 # File systems without hard links say one of these (FAT, some network and FUSE mounts).
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
@@ -154,3 +155,13 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError) and error.errno in _REASONS:
         return _REASONS[error.errno]
     return f"cannot be written ({error.strerror or error if isinstance(error, OSError) else error})"
+
+
+def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write an object as indented JSON, whole or not at all; what is there is replaced.
+
+    Raises:
+        OutputError: the place cannot be written to.
+    """
+    with atomic_write(path, overwrite=True) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())

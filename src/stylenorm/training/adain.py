@@ -23,7 +23,6 @@ Differs from the paper:
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,6 +38,7 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError
 from stylenorm.export import export_adain
 from stylenorm.functional import adaptive_instance_norm
+from stylenorm.media import write_json
 from stylenorm.networks import ADAIN_GRID, AdainDecoder, AdainNetwork, reflect_borders
 from stylenorm.perceptual import FeatureNetwork, Vgg, content_loss, total_variation
 from stylenorm.training.data import Photos
@@ -214,7 +214,7 @@ class Adain(Recipe):
         }
         self.to(torch.device("cpu"))
         export_adain(AdainNetwork(self.encoders, model.cpu()), self.out, whole_record)
-        (self.out / "record.json").write_text(json.dumps({**whole_record, **self.config()}, indent=2) + "\n")
+        write_json(self.out / "record.json", {**whole_record, **self.config()})
 
 
 def statistics_loss(features: Tensor, target: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError
-from stylenorm.media import atomic_write
+from stylenorm.media import atomic_write, write_json
 from stylenorm.perceptual import DARKNETS, Darknet, DistilledNetwork, load_darknet
 from stylenorm.perceptual.darknet import LEAK
 from stylenorm.training.data import Photos
@@ -139,8 +139,7 @@ def _write(students: Sequence[DistilledNetwork], out: Path, record: Mapping[str,
     with atomic_write(out / "distilled.safetensors", overwrite=True) as file:
         file.write(save(tensors, metadata=dict(record)))
     details: dict[str, Any] = {**record, "held_out_error": json.loads(record["held_out_error"])}
-    with atomic_write(out / "record.json", overwrite=True) as file:
-        file.write((json.dumps(details, indent=2) + "\n").encode())
+    write_json(out / "record.json", details)
 
 
 @torch.no_grad()

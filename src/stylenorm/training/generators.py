@@ -9,11 +9,10 @@ again, and at a fixed phase a generator hides a lattice where they do not look.
 from __future__ import annotations
 
 import copy
-import json
 import platform
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 
 from stylenorm.errors import InputError
 from stylenorm.export import export_stylizer
+from stylenorm.media import write_json
 from stylenorm.networks import (
     JohnsonNetwork2016,
     SingleStyleConfig,
@@ -127,11 +127,9 @@ class GeneratorRecipe(Recipe):
             module.to(device)
         self.target = self.target.to(device)
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
-        with self.photos.ahead():
-            yield
+        return self.photos.ahead()
 
     def config(self) -> Mapping[str, Any]:
         """Return the settings; all must be the same when a checkpoint is resumed."""
@@ -182,8 +180,7 @@ class GeneratorRecipe(Recipe):
             about={self.painting.name: about},
             record=whole_record,
         )
-        details = json.dumps({**whole_record, **self.config()}, indent=2)
-        (self.out / "record.json").write_text(details + "\n")
+        write_json(self.out / "record.json", {**whole_record, **self.config()})
 
     def _evaluated(self, model: SingleStyleNetwork) -> SingleStyleNetwork:
         """A copy for painting: its running statistics are those of its own, averaged, weights."""

@@ -14,8 +14,8 @@ last ones).
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,11 +127,9 @@ class Ibn(Recipe):
         self.device = device
         self.model.to(device)
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
-        with self.source.ahead():
-            yield
+        return self.source.ahead()
 
     def config(self) -> Mapping[str, Any]:
         """Return the settings, and how many classes there are."""

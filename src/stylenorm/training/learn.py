@@ -10,8 +10,8 @@ mean of the styles that there are), and the weight of the style loss is found as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,11 +150,9 @@ class Learn(Recipe):
             module.to(device)
         self.target = self.target.to(device)
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Photos are made ahead."""
-        with self.photos.ahead() if isinstance(self.photos, Photos) else nullcontext():
-            yield
+        return self.photos.ahead() if isinstance(self.photos, Photos) else nullcontext()
 
     def config(self) -> Mapping[str, Any]:
         """Return the settings; all must be the same when a checkpoint is resumed."""

@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from stylenorm.errors import InputError
 from stylenorm.export import export_stylizer, load_network
+from stylenorm.media import write_json
 from stylenorm.networks import NetworkConfig, build_network
 from stylenorm.perceptual import (
     SMALLEST_PX,
@@ -201,11 +202,9 @@ class Multistyle(Recipe):
             network.to(device)
         self.target = self.target.to(device)
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
-        with self.photos.ahead():
-            yield
+        return self.photos.ahead()
 
     def rates(self) -> list[tuple[list[nn.Parameter], float]]:
         """Styles move faster than the network."""
@@ -295,7 +294,7 @@ class Multistyle(Recipe):
             record=whole_record,
         )
         details = {**whole_record, **self.config(), "style_weights": self._style_weights()}
-        (self.out / "record.json").write_text(json.dumps(details, indent=2) + "\n")
+        write_json(self.out / "record.json", details)
 
     def _style_weights(self) -> dict[str, float]:
         """Return the weight that each style's loss was found to need."""

@@ -15,7 +15,7 @@ to 1.35 before they are cropped (the paper: by 286/256).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,11 +101,9 @@ class Pix2Pix(AdversarialRecipe):
             num_held_out=config.num_held_out,
         )
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
-        with self.pairs.ahead():
-            yield
+        return self.pairs.ahead()
 
     def turns(
         self, step: int, generator: torch.Generator

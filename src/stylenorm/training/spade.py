@@ -20,7 +20,7 @@ random by 1 to 1.35 before they are cropped. The paper trains with 32 photos at 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -161,11 +161,9 @@ class Spade(AdversarialRecipe):
         """Return the settings; the norm and the features are among those that must be the same."""
         return {**super().config(), "norm": self.settings.norm, "features": self.settings.features}
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
-        with self.pairs.ahead():
-            yield
+        return self.pairs.ahead()
 
     def turns(
         self, step: int, generator: torch.Generator

@@ -16,7 +16,6 @@ Differs from the paper:
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from torch import Tensor, nn
 
 from stylenorm.errors import InputError
 from stylenorm.export import export_texture
-from stylenorm.media import atomic_write
+from stylenorm.media import atomic_write, write_json
 from stylenorm.networks import UlyanovNetwork
 from stylenorm.perceptual import PerceptualLoss, gram_matrix, style_loss, total_variation
 from stylenorm.training import ranks
@@ -166,8 +165,7 @@ class Texture(Recipe):
         with atomic_write(self.out / "texture.png", overwrite=True) as file:
             pixels = to_pixels(made)
             Image.fromarray(pixels).save(file, format="PNG", compress_level=4)
-        details = json.dumps({**whole_record, **self.config()}, indent=2)
-        (self.out / "record.json").write_text(details + "\n")
+        write_json(self.out / "record.json", {**whole_record, **self.config()})
 
     def _noise(self, count: int, size_px: int, generator: torch.Generator) -> Tensor:
         return self.model.noise(count, size_px, size_px, generator).to(self.device)
