@@ -2,7 +2,7 @@
 
     python benchmarks/generators.py [--recipe stylegan stylegan2] [--steps N] [--pictures OUT] [--keep DIR]
 
-Scenes of shapes by day are drawn (`stylenorm.training.renderings`), 32 pixels wide; each recipe learns from
+Scenes of shapes by day are drawn (`material.renderings`), 32 pixels wide; each recipe learns from
 2000 of them, in a small size. What is measured is the Frechet distance between what is made, of seeds and
 without truncation, and 2000 other scenes: of the normal distributions with the means and covariances of
 simple features of both. Features are thumbnails of 8 x 8 pixels (192 numbers: where which colours are) and,
@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from material.renderings import write_renderings
 from measured import RESULTS, write_result
 from stylenorm.networks.style_based import StyleGenerator
 from stylenorm.training import LoopConfig, StyleGan, StyleGan2, StyleGan2Config, StyleGanConfig, fit
-from stylenorm.training.renderings import write_renderings
 
 SIZE_PX, COUNT = 32, 2000
 SMALL = {

@@ -30,9 +30,9 @@ from judge import Judge
 from measured import add_network_argument, network_folder, summary, write_result
 from style_left import StyleLeft
 from stylenorm.engines import Engine, open_engine
+from stylenorm.models.predictor import predict_style
 from stylenorm.optimize import Evaluation, OptimizeConfig, optimize
 from stylenorm.perceptual import PerceptualLoss, load_features, total_variation
-from stylenorm.predicting import predict_style
 from stylenorm.training import Photos, read_painting
 from stylenorm.zoo import NetworkFolder
 

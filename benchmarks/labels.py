@@ -2,7 +2,7 @@
 
     python benchmarks/labels.py [--steps N] [--norm instance batch] [--pictures OUT.png]
 
-Scenes with their label maps are drawn (`stylenorm.training.scenes`): sky, ground, disc, square, triangle;
+Scenes with their label maps are drawn (`material.scenes`): sky, ground, disc, square, triangle;
 all that is in the picture follows from the map. What is measured is on other scenes: the mean absolute
 difference, and the mean of the squares, between what is painted from a map and the true picture, before the
 training and after it, in the running average of the weights, with 0..1 the range of the pictures. Beside it
@@ -21,10 +21,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from material.scenes import SCENE_CLASSES, write_scenes
 from measured import write_result
 from stylenorm.training import LoopConfig, Spade, SpadeConfig, fit
-from stylenorm.training.labels import colored, one_channel_a_class
-from stylenorm.training.scenes import SCENE_CLASSES, write_scenes
+from stylenorm.training.data.labels import colored, one_channel_a_class
 
 SIZE_PX, NUM_SCENES, HELD_OUT = 64, 400, 32
 SETTINGS = {"width": 16, "hidden": 16, "judge_width": 16, "num_doublings": 4, "batch_size": 4}

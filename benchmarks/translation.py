@@ -2,7 +2,7 @@
 
     python benchmarks/translation.py [--recipe pix2pix cyclegan] [--steps N] [--pictures OUT.png]
 
-Scenes by day and by night are drawn (`stylenorm.training.renderings`): for pix2pix pairs, for CycleGAN scenes
+Scenes by day and by night are drawn (`material.renderings`): for pix2pix pairs, for CycleGAN scenes
 of which none is in both folders. The truth is known, then. What is measured is on other scenes: the mean
 absolute difference, and the mean of the squares, between the translation of a day and the true night, before
 the training and after it, in the running average of the weights, with 0..1 the range of the pictures. Beside
@@ -23,9 +23,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from material.renderings import write_renderings
 from measured import RESULTS, write_result
 from stylenorm.training import CycleGan, CycleGanConfig, LoopConfig, Pairs, Pix2Pix, Pix2PixConfig, fit
-from stylenorm.training.renderings import write_renderings
 
 SIZE_PX, HELD_OUT = 64, 32
 SETTINGS = {

@@ -2,7 +2,7 @@
 
     python benchmarks/volumes.py [--seeds N] [--runs DIR] [--picture OUT.png]
 
-Scans and labels are drawn (`stylenorm.training.synthetic_volumes`): 20 to learn from, 8 that are held out,
+Scans and labels are drawn (`material.synthetic_volumes`): 20 to learn from, 8 that are held out,
 about 48 voxels wide. The same small network is trained on patches of 32 in batches of 2 with instance norm
 and with batch norm. What is measured is on the held-out scans, by windows that overlap by half: Dice of each
 label, mean over the scans.
@@ -35,13 +35,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from material.synthetic_volumes import SYNTHETIC_LABELS, write_volumes
 from measured import write_result
+from stylenorm.media.scans import read_labels, read_volume
+from stylenorm.models import Segmenter, blended, standardized, window_starts
 from stylenorm.networks import UNet3d
-from stylenorm.segmenting import Segmenter, blended, standardized, window_starts
 from stylenorm.training import LoopConfig, Volumes, VolumesConfig, fit
-from stylenorm.training.synthetic_volumes import SYNTHETIC_LABELS, write_volumes
-from stylenorm.training.volumes import drawn_over
-from stylenorm.volumes import read_labels, read_volume
+from stylenorm.training.recipes.volumes import drawn_over
 
 SIZE, HELD_OUT, TRAINING, PATCH = 48, 8, 20, 32
 SETTINGS = {"patch_voxels": PATCH, "num_levels": 4, "width": 8, "batch_size": 2}

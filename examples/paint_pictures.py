@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from stylenorm import Stylizer
-from stylenorm.predicting import predict_style
+from stylenorm.models.predictor import predict_style
 from stylenorm.zoo import NetworkFolder, shipped_network
 
 EXAMPLES = Path(__file__).parent

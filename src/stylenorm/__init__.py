@@ -9,21 +9,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from stylenorm import _moved
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from stylenorm.errors import StylenormError
+    from stylenorm.models.stylizer import Stylizer
     from stylenorm.style import Statistics, Style
-    from stylenorm.stylizer import Stylizer
 
 __all__ = ["Statistics", "Style", "StylenormError", "Stylizer", "__version__"]
 
 _HOMES = {
     "Statistics": "stylenorm.style",
     "Style": "stylenorm.style",
-    "Stylizer": "stylenorm.stylizer",
+    "Stylizer": "stylenorm.models.stylizer",
     "StylenormError": "stylenorm.errors",
 }
+_moved.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylenorm.adapting import AdainPainter, StylePicture
+from stylenorm.models.adain import AdainPainter, StylePicture
 from tests.cli.conftest import Run, hidden_files, write_photo
 from tests.engines.tiny_network import needs
 

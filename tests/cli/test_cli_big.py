@@ -17,7 +17,7 @@ from PIL import Image
 
 from stylenorm.cli import main
 from stylenorm.media import read_picture, write_picture
-from stylenorm.media.picture import Metadata, Picture
+from stylenorm.media.pictures.picture import Metadata, Picture
 from tests.engines.tiny_network import needs, random_photo, tiny_network
 from tests.requirements_met import need
 

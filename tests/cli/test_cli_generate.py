@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylenorm.generating import PictureGenerator
+from stylenorm.models.generator import PictureGenerator
 from tests.cli.conftest import Done, Run, hidden_files, write_photo
 from tests.engines.tiny_network import needs
 from tests.requirements_met import need
@@ -164,7 +164,7 @@ def test_training_from_the_command_line(run: Run, tmp_path: Path, monkeypatch: p
     needs("torch")
     exported: list[dict[str, str]] = []
     monkeypatch.setattr(
-        "stylenorm.training.style_based.export_generator", lambda *args: exported.append(args[-1])
+        "stylenorm.training.recipes.style_based.export_generator", lambda *args: exported.append(args[-1])
     )
     for i in range(3):
         write_photo(tmp_path / "photos" / f"{i}.png")

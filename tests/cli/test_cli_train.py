@@ -13,8 +13,8 @@ import pytest
 
 from stylenorm.cli import classify, learn, recipes, stylegan, train, translations, volumes
 from stylenorm.cli.configurations import REQUIRED, read_fields
-from stylenorm.cli.paintings import read_paintings
 from stylenorm.errors import InputError, PictureError, UnknownNameError
+from stylenorm.training.data.paintings import read_paintings
 from tests.cli.conftest import Run, write_photo
 from tests.engines.tiny_network import needs
 from tests.perceptual.darknets import write_features

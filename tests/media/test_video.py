@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from stylenorm.errors import InputError, MissingExtraError, OutputError, PictureError
-from stylenorm.media.video import FilmFrame
-from stylenorm.media.video_formats import film_format_of, is_film
-from stylenorm.media.video_reading import Damage, FilmReader
-from stylenorm.media.video_writing import FilmWriter, WritingOptions
+from stylenorm.media.video.film import FilmFrame
+from stylenorm.media.video.formats import film_format_of, is_film
+from stylenorm.media.video.reading import Damage, FilmReader
+from stylenorm.media.video.writing import FilmWriter, WritingOptions
 from tests.media.tiny_films import decoded, make_film, packets_of
 from tests.requirements_met import need
 

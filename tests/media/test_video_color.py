@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stylenorm.media.video import FilmFrame
-from stylenorm.media.video_color import FilmColor, color_of, frame_from_rgb, rgb_from_frame
-from stylenorm.media.video_formats import film_format_of
-from stylenorm.media.video_reading import FilmReader
-from stylenorm.media.video_writing import FilmWriter, WritingOptions
+from stylenorm.media.video.color import FilmColor, color_of, frame_from_rgb, rgb_from_frame
+from stylenorm.media.video.film import FilmFrame
+from stylenorm.media.video.formats import film_format_of
+from stylenorm.media.video.reading import FilmReader
+from stylenorm.media.video.writing import FilmWriter, WritingOptions
 from tests.media.tiny_films import decoded, frame_of, make_film, patches, planes_of, rgb, ycbcr
 from tests.requirements_met import need
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from material.renderings import write_renderings
+from material.scenes import write_scenes
+from material.synthetic_volumes import write_volumes
 from stylenorm.networks import NetworkConfig
 from stylenorm.training import LoopConfig, Multistyle, MultistyleConfig, Painting
-from stylenorm.training.renderings import write_renderings
-from stylenorm.training.scenes import write_scenes
-from stylenorm.training.synthetic_volumes import write_volumes
 from tests.perceptual.darknets import write_features
 
 

@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylenorm.adapting import AdainPainter, StylePicture
 from stylenorm.errors import InputError
+from stylenorm.models.adain import AdainPainter, StylePicture
 from stylenorm.networks import AdainNetwork
 from stylenorm.perceptual import VGGS, Vgg
-from stylenorm.training import Adain, AdainConfig, LoopConfig, adain, fit, generators
-from stylenorm.training.adain import statistics_loss
-from stylenorm.training.generators import load_judges
+from stylenorm.training import Adain, AdainConfig, LoopConfig, fit
+from stylenorm.training.recipes import adain, generators
+from stylenorm.training.recipes.adain import statistics_loss
+from stylenorm.training.recipes.generators import load_judges
 from tests.engines.tiny_network import random_photo
 from tests.tolerances import assert_close
 

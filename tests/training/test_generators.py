@@ -32,7 +32,7 @@ from stylenorm.training import (
     UlyanovConfig,
     fit,
 )
-from stylenorm.training.generators import load_judges, remeasured
+from stylenorm.training.recipes.generators import load_judges, remeasured
 from stylenorm.zoo import NetworkFolder
 from tests.engines.tiny_network import random_photo
 from tests.tolerances import assert_close
@@ -222,7 +222,7 @@ def test_a_vgg_is_compared_at_the_papers_layers(monkeypatch: pytest.MonkeyPatch)
             before, index = width, index + 2
         index += 1
     monkeypatch.setattr(
-        "stylenorm.training.generators.load_features", lambda _: [Vgg(VGGS["vgg16"], tensors)]
+        "stylenorm.training.recipes.generators.load_features", lambda _: [Vgg(VGGS["vgg16"], tensors)]
     )
     (judge,) = load_judges("vgg16", Johnson.vgg_taps)
     found = judge(torch.rand(1, 3, 32, 32))

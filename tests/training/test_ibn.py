@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from stylenorm.classifying import Classifier, central_square
 from stylenorm.errors import InputError, MissingExtraError, ShapeError, TrainingError, UnknownNameError
+from stylenorm.models.classifier import Classifier, central_square
 from stylenorm.training import ClassFolders, Ibn, IbnConfig, LoopConfig, fit
-from stylenorm.training.domains import DOMAINS, draw_digits, read_digits, write_domain
+from stylenorm.training.data.digit_domains import DOMAINS, draw_digits, read_digits, write_domain
 from tests.cli.conftest import Run, run  # noqa: F401 (a fixture)
 from tests.requirements_met import need
 
@@ -182,7 +182,7 @@ def test_digits_are_drawn_where_no_pictures_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need("sklearn", "scikit-learn")
-    monkeypatch.setattr("stylenorm.training.ibn.write_domain", partial(write_domain, count=40))
+    monkeypatch.setattr("stylenorm.training.recipes.ibn.write_domain", partial(write_domain, count=40))
     recipe = ibn(None, tmp_path / "run")  # type: ignore[arg-type]
     assert (len(recipe.source.paths), len(recipe.source.classes)) == (40, 10)
     assert recipe.unseen is not None

@@ -12,16 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
+from material.scenes import SCENE_CLASSES, write_scenes
 from stylenorm.errors import InputError, PictureError, ShapeError, TrainingError, UnknownNameError
 from stylenorm.export import export_label_painter
+from stylenorm.models.translator import Translator
 from stylenorm.networks import SpadeGenerator
 from stylenorm.training import LabelledPhotos, LoopConfig, Spade, SpadeConfig, fit, ranks
-from stylenorm.training.adversarial import hinge
 from stylenorm.training.batch_statistics import share_statistics
-from stylenorm.training.labels import colored, count_classes, one_channel_a_class
-from stylenorm.training.scenes import SCENE_CLASSES, write_scenes
-from stylenorm.training.spade import divergence, feature_matching
-from stylenorm.translating import Translator
+from stylenorm.training.data.labels import colored, count_classes, one_channel_a_class
+from stylenorm.training.recipes.adversarial import hinge
+from stylenorm.training.recipes.spade import divergence, feature_matching
 from tests.cli.conftest import Run, run  # noqa: F401 (a fixture)
 from tests.requirements_met import need
 

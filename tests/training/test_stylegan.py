@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from material.renderings import write_renderings
 from stylenorm.errors import InputError, TrainingError, UnknownNameError
-from stylenorm.generating import PictureGenerator
+from stylenorm.models.generator import PictureGenerator
 from stylenorm.networks import StyleGan2Discriminator, StyleGan2Generator, StyleGanGenerator
 from stylenorm.training import (
     LoopConfig,
@@ -25,9 +26,8 @@ from stylenorm.training import (
     fit,
     ranks,
 )
-from stylenorm.training.renderings import write_renderings
-from stylenorm.training.style_based import gradient_penalty
-from stylenorm.training.stylegan2 import path_lengths
+from stylenorm.training.recipes.style_based import gradient_penalty
+from stylenorm.training.recipes.stylegan2 import path_lengths
 
 TINY = (8, 32, 4, 3, 2)  # pixels, channels at a size times that size, most channels, style, mapping layers
 
@@ -181,7 +181,7 @@ def test_the_mean_of_path_lengths_is_kept_and_all_resumes_to_the_bit(
     whole.finish = ignore  # type: ignore[method-assign]
     lengths: list[float] = []
     monkeypatch.setattr(
-        "stylenorm.training.stylegan2.path_lengths",
+        "stylenorm.training.recipes.stylegan2.path_lengths",
         lambda *args: lengths.append((found := path_lengths(*args)).mean().item()) or found,
     )
     fit(whole, loop(whole.out, 6))

@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
+from material.renderings import write_renderings
 from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import InputError, TrainingError
+from stylenorm.models.translator import Translator
 from stylenorm.training import CycleGan, CycleGanConfig, LoopConfig, Pairs, Pix2Pix, Pix2PixConfig, fit
-from stylenorm.training.adversarial import PicturePool, least_squares
-from stylenorm.training.renderings import write_renderings
-from stylenorm.translating import Translator
+from stylenorm.training.recipes.adversarial import PicturePool, least_squares
 from tests.cli.conftest import Run, run  # noqa: F401 (a fixture)
 from tests.requirements_met import need
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from material.synthetic_volumes import write_volumes
 from stylenorm.training import LoopConfig, Volumes, VolumesConfig, fit
-from stylenorm.training.synthetic_volumes import write_volumes
-from stylenorm.training.volumes import dice_loss, drawn_over, segmentation_losses
+from stylenorm.training.recipes.volumes import dice_loss, drawn_over, segmentation_losses
 from tests.cli.conftest import Run, hidden_files, run  # noqa: F401 (a fixture)
 from tests.requirements_met import need
 from tests.tolerances import assert_close
@@ -120,7 +120,8 @@ def test_batch_norms_result_has_statistics_of_its_own_weights(
 ) -> None:
     exported = []
     monkeypatch.setattr(
-        "stylenorm.training.volumes.export_segmenter", lambda network, *_, **__: exported.append(network)
+        "stylenorm.training.recipes.volumes.export_segmenter",
+        lambda network, *_, **__: exported.append(network),
     )
     recipe = volumes(scans, tmp_path / "run", norm="batch", num_levels=2)
     fit(recipe, loop(recipe.out, 2, learning_rate=0.0))

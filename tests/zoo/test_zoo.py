@@ -11,7 +11,7 @@ import pytest
 
 from stylenorm.errors import InputError, StyleMismatchError, UnknownNameError
 from stylenorm.zoo import NetworkFolder, parse_style, shipped_network
-from stylenorm.zoo import folder as folder_module
+from stylenorm.zoo import network_folder as folder_module
 from tests.engines.tiny_network import STYLES, tiny_network
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from stylenorm.adapting import StylePicture
     from stylenorm.media import Picture
+    from stylenorm.models.adain import StylePicture
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -79,8 +79,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UsageError: network, pictures, masks or settings are not as expected.
     """
-    from stylenorm.adapting import AdainPainter
     from stylenorm.media import check_output, read_picture, write_picture
+    from stylenorm.models.adain import AdainPainter
 
     with as_usage():
         check_output(options.output, overwrite=options.overwrite)
@@ -99,8 +99,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _styles(options: argparse.Namespace, photo_size: tuple[int, int]) -> list[StylePicture]:
-    from stylenorm.adapting import StylePicture
     from stylenorm.media import read_picture
+    from stylenorm.models.adain import StylePicture
 
     count = len(options.paintings)
     weights = options.weights or [1.0] * count

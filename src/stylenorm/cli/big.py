@@ -16,7 +16,7 @@ from stylenorm.cli.progress import Progress
 if TYPE_CHECKING:
     from stylenorm.cli.stylize import StylizeOptions
     from stylenorm.media import BigPicture, Job
-    from stylenorm.stylizer import Stylizer
+    from stylenorm.models.stylizer import Stylizer
 
 __all__ = ["Megapixels", "add_tile_arguments", "big_picture", "paint_big_job", "tile_size"]
 

@@ -20,7 +20,7 @@ EPILOG = """examples:
   stylenorm classify photo.jpg --model run/
   stylenorm classify photos/ --model run/ --top 3 --json"""
 
-IBN = ("stylenorm.training.ibn", "IbnConfig")
+IBN = ("stylenorm.training.recipes.ibn", "IbnConfig")
 """Module and class of the recipe's configuration."""
 
 _LOOP = {"steps": 1000, "average": 0.99}
@@ -44,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UsageError: model or inputs are not as expected; nothing was done.
     """
-    from stylenorm.classifying import Classifier
     from stylenorm.media import find_pictures, read_picture
+    from stylenorm.models.classifier import Classifier
 
     with as_usage():
         classifier = Classifier(options.model, threads=options.threads)
@@ -95,14 +95,14 @@ def add_classifier(add_recipe: Callable[..., Any], add_config: Callable[..., Non
 
 
 def train_ibn(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.ibn`.
+    """Train `stylenorm.training.recipes.ibn`.
 
     Raises:
         UsageError: settings are not as expected.
         TrainingError: the training cannot go on.
     """
     from stylenorm.cli.train import fit_recipe, recorded_command, tell_unreadable, values_of
-    from stylenorm.training.ibn import Ibn, IbnConfig
+    from stylenorm.training.recipes.ibn import Ibn, IbnConfig
 
     with as_usage():
         recipe = Ibn(IbnConfig(**values_of(IBN, options)), options.out, recorded_command())

@@ -124,7 +124,7 @@ def _check_engines(network: NetworkFolder, threads: int | None) -> bool:
 def _paint_test(network: NetworkFolder, engine: str, threads: int | None) -> tuple[Any, str]:
     import numpy as np
 
-    from stylenorm.stylizer import Stylizer
+    from stylenorm.models.stylizer import Stylizer
 
     ramp = np.linspace(0, 1, _TEST_SIDE_PX, dtype=np.float32)
     photo = np.stack(np.broadcast_arrays(ramp[:, None], ramp, ramp[::-1]), axis=2)  # every corner a colour

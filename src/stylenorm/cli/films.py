@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stylenorm.cli.progress import Progress
     from stylenorm.films import FilmOptions, FilmReport, SteadyOptions
     from stylenorm.media import Job
-    from stylenorm.stylizer import Stylizer
+    from stylenorm.models.stylizer import Stylizer
 
 __all__ = [
     "FilmArguments",

@@ -12,7 +12,7 @@ from stylenorm.cli.progress import Progress
 from stylenorm.cli.usage import UsageError, as_usage, number_from
 
 if TYPE_CHECKING:
-    from stylenorm.generating import PictureGenerator
+    from stylenorm.models.generator import PictureGenerator
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UsageError: model, seeds, layers or targets are not as expected; nothing was made.
     """
-    from stylenorm.generating import PictureGenerator
+    from stylenorm.models.generator import PictureGenerator
 
     with as_usage():
         if options.output is None and options.walk is None:
@@ -227,9 +227,9 @@ def _grid(pictures: list[Any], columns: int) -> Any:
 def _walk(generator: PictureGenerator, seeds: list[int], options: argparse.Namespace) -> Any:
     """Check what is asked for, and return what writes the film."""
     from stylenorm.media import check_output
-    from stylenorm.media.making import check_film_target, write_film
-    from stylenorm.media.video import import_av
-    from stylenorm.media.video_formats import is_film
+    from stylenorm.media.video.film import import_av
+    from stylenorm.media.video.formats import is_film
+    from stylenorm.media.video.frames_to_video import check_film_target, write_film
 
     between = round(options.seconds * options.rate) if 0 < options.seconds < 3600 else 0
     if len(seeds) < 2 or between < 1:

@@ -22,7 +22,7 @@ EPILOG = """example:
   stylenorm learn painting.jpg --name mine
   stylenorm stylize photo.jpg --style mine"""
 
-_CONFIG = ("stylenorm.training.learn", "LearnConfig")
+_CONFIG = ("stylenorm.training.recipes.learn", "LearnConfig")
 _STEPS, _THOROUGH_STEPS = 120, 2000
 _RATE, _THOROUGH_RATE = 0.03, 0.001
 _PREVIEW_EVERY = 10
@@ -67,8 +67,8 @@ def run(options: argparse.Namespace) -> int:
         raise MissingExtraError("torch", "torch", "learning a style")
     from stylenorm.cli.configurations import read_fields
     from stylenorm.cli.train import recorded_command
-    from stylenorm.training.learn import Learn, LearnConfig
     from stylenorm.training.loop import LoopConfig, fit
+    from stylenorm.training.recipes.learn import Learn, LearnConfig
     from stylenorm.zoo import NetworkFolder, shipped_network
 
     config = LearnConfig(**{field.name: getattr(options, field.name) for field in read_fields(*_CONFIG)})
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _name(options: argparse.Namespace, network: Any) -> str:
-    from stylenorm.cli.paintings import check_name, kebab
+    from stylenorm.training.data.paintings import check_name, kebab
 
     name = options.name if options.name is not None else kebab(options.painting.stem)
     check_name(name, "--name")

@@ -112,7 +112,7 @@ def live(options: LiveOptions) -> int:
         paint_live,
         preset_named,
     )
-    from stylenorm.stylizer import Stylizer
+    from stylenorm.models.stylizer import Stylizer
     from stylenorm.zoo import NetworkFolder
 
     with as_usage():

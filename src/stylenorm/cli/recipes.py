@@ -14,10 +14,10 @@ __all__ = ["CONFIGS", "add_recipes"]
 
 _Config = tuple[str, str]
 CONFIGS: dict[str, _Config] = {
-    "johnson": ("stylenorm.training.johnson", "JohnsonConfig"),
-    "ulyanov": ("stylenorm.training.ulyanov", "UlyanovConfig"),
-    "texture": ("stylenorm.training.texture", "TextureConfig"),
-    "adain": ("stylenorm.training.adain", "AdainConfig"),
+    "johnson": ("stylenorm.training.recipes.johnson", "JohnsonConfig"),
+    "ulyanov": ("stylenorm.training.recipes.ulyanov", "UlyanovConfig"),
+    "texture": ("stylenorm.training.recipes.texture", "TextureConfig"),
+    "adain": ("stylenorm.training.recipes.adain", "AdainConfig"),
 }
 """Module and class of each recipe's configuration."""
 
@@ -84,16 +84,16 @@ def add_recipes(add_recipe: Callable[..., Any], add_config: Callable[..., None],
 
 
 def train_generator(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.johnson` or `stylenorm.training.ulyanov`.
+    """Train `stylenorm.training.recipes.johnson` or `stylenorm.training.recipes.ulyanov`.
 
     Raises:
         UsageError: painting, name or settings are not as expected.
         TrainingError: the training cannot go on.
     """
-    from stylenorm.cli.paintings import check_name, named_painting
     from stylenorm.cli.train import fit_recipe, recorded_command, tell_unreadable, values_of
-    from stylenorm.training.johnson import Johnson, JohnsonConfig
-    from stylenorm.training.ulyanov import Ulyanov, UlyanovConfig
+    from stylenorm.training.data.paintings import check_name, named_painting
+    from stylenorm.training.recipes.johnson import Johnson, JohnsonConfig
+    from stylenorm.training.recipes.ulyanov import Ulyanov, UlyanovConfig
 
     with as_usage():
         painting = named_painting(options.painting)
@@ -118,14 +118,14 @@ def train_generator(options: argparse.Namespace) -> int:
 
 
 def train_texture(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.texture`.
+    """Train `stylenorm.training.recipes.texture`.
 
     Raises:
         UsageError: picture or settings are not as expected.
         TrainingError: the training cannot go on.
     """
     from stylenorm.cli.train import fit_recipe, recorded_command, values_of
-    from stylenorm.training.texture import Texture, TextureConfig
+    from stylenorm.training.recipes.texture import Texture, TextureConfig
 
     with as_usage():
         config = TextureConfig(**values_of(CONFIGS["texture"], options))
@@ -137,14 +137,14 @@ def train_texture(options: argparse.Namespace) -> int:
 
 
 def train_adain(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.adain`.
+    """Train `stylenorm.training.recipes.adain`.
 
     Raises:
         UsageError: folders or settings are not as expected.
         TrainingError: the training cannot go on.
     """
     from stylenorm.cli.train import fit_recipe, recorded_command, tell_unreadable, values_of
-    from stylenorm.training.adain import Adain, AdainConfig
+    from stylenorm.training.recipes.adain import Adain, AdainConfig
 
     with as_usage():
         config = AdainConfig(**values_of(CONFIGS["adain"], options))

@@ -12,7 +12,7 @@ from stylenorm.cli.usage import UsageError, as_usage, number_from, one_line
 from stylenorm.errors import OutputError, StylenormError
 
 if TYPE_CHECKING:
-    from stylenorm.segmenting import Segmenter
+    from stylenorm.models import Segmenter
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UsageError: model, method or targets are not as expected; nothing was done.
     """
-    from stylenorm.segmenting import Segmenter
+    from stylenorm.models import Segmenter
 
     with as_usage():
         jobs = _planned(options.inputs, options.output)
@@ -88,7 +88,7 @@ def _segment(
     segmenter: Segmenter, source: Path, target: Path, progress: Progress, options: argparse.Namespace
 ) -> None:
     from stylenorm.media import check_output
-    from stylenorm.volumes import read_volume, write_labels
+    from stylenorm.media.scans import read_volume, write_labels
 
     check_output(target, overwrite=options.overwrite)
     scan = read_volume(source)
@@ -106,7 +106,7 @@ def _segment(
 
 def _planned(inputs: list[Path], output: Path | None) -> dict[Path, Path]:
     """Sources and targets."""
-    from stylenorm.volumes import SUFFIXES, check_name
+    from stylenorm.media.scans import SUFFIXES, check_name
 
     sources: list[Path] = []
     for path in inputs:

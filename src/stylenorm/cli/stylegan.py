@@ -11,8 +11,8 @@ from stylenorm.cli.usage import as_usage
 __all__ = ["STYLEGANS", "add_stylegans"]
 
 STYLEGANS: dict[str, tuple[str, str]] = {
-    "stylegan": ("stylenorm.training.stylegan", "StyleGanConfig"),
-    "stylegan2": ("stylenorm.training.stylegan2", "StyleGan2Config"),
+    "stylegan": ("stylenorm.training.recipes.stylegan", "StyleGanConfig"),
+    "stylegan2": ("stylenorm.training.recipes.stylegan2", "StyleGan2Config"),
 }
 """Module and class of each recipe's configuration."""
 
@@ -42,15 +42,15 @@ def add_stylegans(add_recipe: Callable[..., Any], add_config: Callable[..., None
 
 
 def train_stylegan(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.stylegan` or `stylenorm.training.stylegan2`.
+    """Train `stylenorm.training.recipes.stylegan` or `stylenorm.training.recipes.stylegan2`.
 
     Raises:
         UsageError: settings are not as expected.
         TrainingError: the training cannot go on.
     """
     from stylenorm.cli.train import fit_recipe, recorded_command, tell_unreadable, values_of
-    from stylenorm.training.stylegan import StyleGan, StyleGanConfig
-    from stylenorm.training.stylegan2 import StyleGan2, StyleGan2Config
+    from stylenorm.training.recipes.stylegan import StyleGan, StyleGanConfig
+    from stylenorm.training.recipes.stylegan2 import StyleGan2, StyleGan2Config
 
     values = values_of(STYLEGANS[options.recipe_name], options)
     recipe: StyleGan | StyleGan2

@@ -90,8 +90,8 @@ def _table(listed: Sequence[Style]) -> str:
 def _write_sheet(network: NetworkFolder, listed: Sequence[Style], path: str, *, overwrite: bool) -> None:
     from PIL import Image
 
-    from stylenorm.cli.sheet import draw_sheet
     from stylenorm.media import check_output, picture_from_image, write_picture
+    from stylenorm.media.pictures.contact_sheet import draw_sheet
 
     with as_usage():
         check_output(path, overwrite=overwrite)

@@ -16,7 +16,7 @@ from stylenorm.errors import OutputError, StylenormError
 
 if TYPE_CHECKING:
     from stylenorm.media import Animation, Job, Picture
-    from stylenorm.stylizer import Stylizer
+    from stylenorm.models.stylizer import Stylizer
 
 __all__ = ["HELP", "StylizeOptions", "add_arguments", "run"]
 
@@ -145,7 +145,7 @@ def stylize(options: StylizeOptions) -> int:
         MissingExtraError: the engine is not installed.
     """
     from stylenorm.media import plan_outputs
-    from stylenorm.stylizer import Stylizer
+    from stylenorm.models.stylizer import Stylizer
     from stylenorm.tiles import Tiling
     from stylenorm.zoo import ALL, NetworkFolder, shipped_network
 

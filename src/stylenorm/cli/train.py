@@ -20,7 +20,7 @@ from stylenorm.cli.volumes import add_volumes
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from stylenorm.training.data import Photos
+    from stylenorm.training.data.photos import Photos
     from stylenorm.training.loop import Recipe
 
 __all__ = ["HELP", "add_arguments", "fit_recipe", "recorded_command", "run", "values_of"]
@@ -30,9 +30,9 @@ EPILOG = """example:
   stylenorm train multistyle --photos photos/ --paintings paintings/ --styles styles.toml --out trained/"""
 
 _Config = tuple[str, str]  # module and class of a recipe's configuration
-_MULTISTYLE: _Config = ("stylenorm.training.multistyle", "MultistyleConfig")
-_DISTILL: _Config = ("stylenorm.training.distill", "DistillConfig")
-_PREDICT: _Config = ("stylenorm.training.predict", "PredictConfig")
+_MULTISTYLE: _Config = ("stylenorm.training.recipes.multistyle", "MultistyleConfig")
+_DISTILL: _Config = ("stylenorm.training.recipes.distill", "DistillConfig")
+_PREDICT: _Config = ("stylenorm.training.recipes.predict", "PredictConfig")
 _NETWORK: _Config = ("stylenorm.networks.stylizer", "NetworkConfig")
 _LOOP: _Config = ("stylenorm.training.loop", "LoopConfig")
 
@@ -129,15 +129,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def train_multistyle(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.multistyle`; report photos that could not be read.
+    """Train `stylenorm.training.recipes.multistyle`; report photos that could not be read.
 
     Raises:
         UsageError: the paintings or their list are not as expected.
         TrainingError: the training cannot go on.
     """
-    from stylenorm.cli.paintings import read_paintings
     from stylenorm.networks import NetworkConfig
-    from stylenorm.training.multistyle import Multistyle, MultistyleConfig
+    from stylenorm.training.data.paintings import read_paintings
+    from stylenorm.training.recipes.multistyle import Multistyle, MultistyleConfig
 
     network = NetworkConfig(**values_of(_NETWORK, options))
     config = MultistyleConfig(network=network, **values_of(_MULTISTYLE, options))
@@ -158,12 +158,12 @@ def train_multistyle(options: argparse.Namespace) -> int:
 
 
 def train_predict(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.predict`.
+    """Train `stylenorm.training.recipes.predict`.
 
     Raises:
         TrainingError: the training cannot go on.
     """
-    from stylenorm.training.predict import Predict, PredictConfig
+    from stylenorm.training.recipes.predict import Predict, PredictConfig
 
     recipe = Predict(PredictConfig(**values_of(_PREDICT, options)), recorded_command())
     code = fit_recipe(recipe, options)
@@ -173,12 +173,12 @@ def train_predict(options: argparse.Namespace) -> int:
 
 
 def train_distill(options: argparse.Namespace) -> int:
-    """Carry `stylenorm.training.distill` out; it takes minutes, and is not resumed.
+    """Carry `stylenorm.training.recipes.distill` out; it takes minutes, and is not resumed.
 
     Raises:
         TrainingError: a folder has too few pictures.
     """
-    from stylenorm.training.distill import DistillConfig, distill
+    from stylenorm.training.recipes.distill import DistillConfig, distill
 
     record = distill(DistillConfig(**values_of(_DISTILL, options)), recorded_command())
     print(f"{options.out}: distilled.safetensors; errors on held-out pictures: {record['held_out_error']}")

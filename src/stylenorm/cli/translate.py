@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         read_picture,
         write_picture,
     )
-    from stylenorm.translating import Translator
+    from stylenorm.models.translator import Translator
 
     with as_usage():
         translator = Translator(options.model, options.direction, threads=options.threads, seed=options.seed)

@@ -11,9 +11,9 @@ from stylenorm.cli.usage import as_usage
 __all__ = ["TRANSLATIONS", "add_translations"]
 
 TRANSLATIONS: dict[str, tuple[str, str]] = {
-    "cyclegan": ("stylenorm.training.cyclegan", "CycleGanConfig"),
-    "pix2pix": ("stylenorm.training.pix2pix", "Pix2PixConfig"),
-    "spade": ("stylenorm.training.spade", "SpadeConfig"),
+    "cyclegan": ("stylenorm.training.recipes.cyclegan", "CycleGanConfig"),
+    "pix2pix": ("stylenorm.training.recipes.pix2pix", "Pix2PixConfig"),
+    "spade": ("stylenorm.training.recipes.spade", "SpadeConfig"),
 }
 """Module and class of each recipe's configuration."""
 
@@ -48,16 +48,16 @@ def add_translations(add_recipe: Callable[..., Any], add_config: Callable[..., N
 
 
 def train_translation(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.cyclegan`, `stylenorm.training.pix2pix` or `stylenorm.training.spade`.
+    """Train `cyclegan`, `pix2pix` or `spade` of `stylenorm.training.recipes`.
 
     Raises:
         UsageError: settings are not as expected.
         TrainingError: the training cannot go on.
     """
     from stylenorm.cli.train import fit_recipe, recorded_command, values_of
-    from stylenorm.training.cyclegan import CycleGan, CycleGanConfig
-    from stylenorm.training.pix2pix import Pix2Pix, Pix2PixConfig
-    from stylenorm.training.spade import Spade, SpadeConfig
+    from stylenorm.training.recipes.cyclegan import CycleGan, CycleGanConfig
+    from stylenorm.training.recipes.pix2pix import Pix2Pix, Pix2PixConfig
+    from stylenorm.training.recipes.spade import Spade, SpadeConfig
 
     values = values_of(TRANSLATIONS[options.recipe_name], options)
     recipe: CycleGan | Pix2Pix | Spade

@@ -10,7 +10,7 @@ from stylenorm.cli.usage import as_usage
 
 __all__ = ["VOLUMES", "add_volumes"]
 
-VOLUMES = ("stylenorm.training.volumes", "VolumesConfig")
+VOLUMES = ("stylenorm.training.recipes.volumes", "VolumesConfig")
 """Module and class of the recipe's configuration."""
 
 _LOOP = {"steps": 250_000, "learning_rate": 3e-4, "clip": 12.0}  # nnU-Net's; the rate is of 2018, for Adam
@@ -31,14 +31,14 @@ def add_volumes(add_recipe: Callable[..., Any], add_config: Callable[..., None],
 
 
 def train_volumes(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.volumes`.
+    """Train `stylenorm.training.recipes.volumes`.
 
     Raises:
         UsageError: folders or settings are not as expected.
         TrainingError: the training cannot go on.
     """
     from stylenorm.cli.train import fit_recipe, recorded_command, values_of
-    from stylenorm.training.volumes import Volumes, VolumesConfig
+    from stylenorm.training.recipes.volumes import Volumes, VolumesConfig
 
     with as_usage():
         recipe = Volumes(VolumesConfig(**values_of(VOLUMES, options)), options.out, recorded_command())

@@ -20,7 +20,7 @@ __all__ = ["TorchEngine"]
 class TorchEngine(Engine):
     """Runs a stylizer network's module by eager PyTorch.
 
-    The networks live above this area, so the module is made elsewhere (`stylenorm.export.load_network`) and
+    The networks live above this area, so the module is made elsewhere (`stylenorm.networks.loading`) and
     handed in; anything callable as ``module(photo, style)`` will do.
 
     Args:

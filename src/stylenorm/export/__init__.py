@@ -7,8 +7,9 @@ from stylenorm.export.label_painter import export_label_painter
 from stylenorm.export.predictor import export_predictor
 from stylenorm.export.segmenter import export_segmenter
 from stylenorm.export.single import export_texture
-from stylenorm.export.stylizer import export_stylizer, load_network, network_identity, stylizer_to_onnx
+from stylenorm.export.stylizer import export_stylizer, stylizer_to_onnx
 from stylenorm.export.translator import export_translator
+from stylenorm.networks.loading import load_network, network_identity
 
 __all__ = [
     "export_adain",

@@ -1,4 +1,4 @@
-"""A trained AdaIN network -> two ONNX graphs, which `stylenorm.adapting` paints with.
+"""A trained AdaIN network -> two ONNX graphs, which `stylenorm.models.adain` paints with.
 
 .. code-block:: text
 

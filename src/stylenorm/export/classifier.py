@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stylenorm.classifying import CLASSIFIER_FORMAT
 from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
 from stylenorm.export.onnx_writing import module_to_onnx, round_weights
 from stylenorm.media import atomic_write, write_json
+from stylenorm.models.classifier import CLASSIFIER_FORMAT
 from stylenorm.networks import IbnResNet
 
 __all__ = ["export_classifier"]

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
 from stylenorm.export.onnx_writing import module_to_onnx, round_weights
-from stylenorm.generating import GENERATOR_FORMAT
 from stylenorm.media import atomic_write, write_json
+from stylenorm.models.generator import GENERATOR_FORMAT
 from stylenorm.networks.style_based import Equalized, StyleGenerator
 
 __all__ = ["export_generator"]

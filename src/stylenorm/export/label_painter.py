@@ -17,8 +17,8 @@ from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
 from stylenorm.export.onnx_writing import module_to_onnx, round_weights
 from stylenorm.export.translator import ALLOWED_DIFFERENCE, SMALL, write_translator
+from stylenorm.models.translator import FROM_LABELS
 from stylenorm.networks import SpadeGenerator
-from stylenorm.translating import FROM_LABELS
 
 __all__ = ["export_label_painter"]
 

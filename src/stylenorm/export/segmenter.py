@@ -13,8 +13,8 @@ from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
 from stylenorm.export.onnx_writing import module_to_onnx
 from stylenorm.media import atomic_write, write_json
+from stylenorm.models import SEGMENTER_FORMAT
 from stylenorm.networks import UNet3d
-from stylenorm.segmenting import SEGMENTER_FORMAT
 
 __all__ = ["export_segmenter"]
 

@@ -13,9 +13,7 @@ the graph is run beside PyTorch on odd sizes and a batch; a difference is an err
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,14 +22,15 @@ import torch
 from numpy.typing import NDArray
 
 from stylenorm.engines.openvino_engine import openvino_core
-from stylenorm.errors import ExportError, InputError
+from stylenorm.errors import ExportError
 from stylenorm.export.onnx_writing import module_to_onnx
 from stylenorm.export.single import single_style_to_onnx
 from stylenorm.media import atomic_write, write_json
-from stylenorm.networks import SingleStyleNetwork, StylizerNetwork, build_described
+from stylenorm.networks import SingleStyleNetwork, StylizerNetwork
+from stylenorm.networks.loading import network_identity
 from stylenorm.style import Style
 
-__all__ = ["export_stylizer", "load_network", "network_identity", "stylizer_to_onnx"]
+__all__ = ["export_stylizer", "stylizer_to_onnx"]
 
 _FORMAT = "stylenorm-network-1"
 _PARITY_CASES = ((1, 64, 72), (2, 33, 47), (1, 5, 3), (1, 1, 1))  # batch, height, width
@@ -42,15 +41,6 @@ _ALLOWED = 1e-4  # measured: below 1e-5 for OpenVINO and ONNX Runtime; half a gr
 # can be compared.
 _FEW_PX = 8
 _GAMMA_OF_FEW_PX = 1e-5**0.5
-
-
-def network_identity(network: StylizerNetwork) -> str:
-    """Return 16 hexadecimal digits that change with the network's layers and weights."""
-    digest = hashlib.sha256(json.dumps(network.config.to_dict(), sort_keys=True).encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def stylizer_to_onnx(network: StylizerNetwork) -> bytes:
@@ -117,31 +107,6 @@ def export_stylizer(
         "record": dict(record),
     }
     write_json(out / "network.json", description)
-
-
-def load_network(folder: Path) -> StylizerNetwork:
-    """Build the PyTorch network of a network folder, with its weights.
-
-    Raises:
-        InputError: the folder is no network folder.
-        ExportError: the weights are not those that ``network.json`` names.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        description = json.loads((folder / "network.json").read_text())
-        weights = load_file(folder / "network.safetensors")
-        network = build_described(description["config"])
-        network.load_state_dict(weights)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder}: expected a network folder, cannot load it: {error}") from error
-    if network_identity(network) != description.get("identity"):
-        raise ExportError(
-            f"{folder}: expected network {description.get('identity')}, got {network_identity(network)}: "
-            "network.safetensors and network.json are not of one export"
-        )
-    return network.eval()
 
 
 def _random_style(network: StylizerNetwork) -> torch.Tensor:

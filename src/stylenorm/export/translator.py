@@ -18,8 +18,8 @@ from stylenorm.engines.openvino_engine import run_graph
 from stylenorm.errors import ExportError
 from stylenorm.export.onnx_writing import module_to_onnx, round_weights
 from stylenorm.media import atomic_write, write_json
+from stylenorm.models.translator import TRANSLATOR_FORMAT
 from stylenorm.networks import CycleGanGenerator, UNetGenerator
-from stylenorm.translating import TRANSLATOR_FORMAT
 
 __all__ = ["ALLOWED_DIFFERENCE", "SMALL", "export_translator", "write_translator"]
 
@@ -57,7 +57,7 @@ def write_translator(
     out: Path,
     record: Mapping[str, str],
 ) -> None:
-    """Write checked graphs, and what `stylenorm.translating` has to know of them, by direction."""
+    """Write checked graphs, and what `stylenorm.models.translator` has to know of them, by direction."""
     for direction, graph in graphs.items():
         with atomic_write(out / f"{direction}.onnx", overwrite=True) as file:
             file.write(graph)

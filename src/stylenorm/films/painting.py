@@ -37,9 +37,9 @@ from stylenorm.media import (
     film_format_named,
     film_format_of,
 )
-from stylenorm.media.picture import to_uint8
+from stylenorm.media.pictures.picture import to_uint8
+from stylenorm.models.stylizer import Stylizer
 from stylenorm.style import Statistics
-from stylenorm.stylizer import Stylizer
 
 __all__ = ["FilmInterruptedError", "FilmOptions", "FilmReport", "paint_animation", "paint_film"]
 

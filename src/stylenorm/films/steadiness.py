@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.films.shots import THUMBNAIL_SIZE, ShotFinder, Thumbnail, is_cut
 from stylenorm.films.smoothing import FlowSmoother
+from stylenorm.models.stylizer import Stylizer
 from stylenorm.style import Statistics
-from stylenorm.stylizer import Stylizer
 from stylenorm.zoo import IDENTITY
 
 __all__ = [

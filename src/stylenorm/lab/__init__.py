@@ -6,7 +6,7 @@ from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.material import Material, PhotoPool
 from stylenorm.lab.report import report_page
 from stylenorm.lab.results import PUBLISHED, Result, read_results, run_experiment
-from stylenorm.lab.spread import Spread, spread, surely_below
+from stylenorm.lab.significance import Spread, spread, surely_below
 from stylenorm.lab.training import GeneratorArm, TrainingSize, build_generator, train_generator
 
 __all__ = [

@@ -11,7 +11,7 @@ from stylenorm.lab.bench import Bench
 from stylenorm.lab.drawing import Line, line_chart
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.runs import ends, train_over_seeds
-from stylenorm.lab.spread import spread, surely_below
+from stylenorm.lab.significance import spread, surely_below
 from stylenorm.lab.training import GeneratorArm, TrainingSize
 
 __all__ = ["BatchSettings", "BatchSizes"]

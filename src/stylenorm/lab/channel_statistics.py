@@ -13,7 +13,7 @@ from stylenorm.functional import adaptive_instance_norm, instance_norm
 from stylenorm.lab.bench import Arm, Bench
 from stylenorm.lab.drawing import bar_chart, grid, to_pixels
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
-from stylenorm.lab.spread import spread
+from stylenorm.lab.significance import spread
 from stylenorm.nn import CHANGES, compare_norms, remaining_change
 from stylenorm.perceptual import gram_matrix, style_loss
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from stylenorm.lab.bench import Arm, Bench
 from stylenorm.lab.drawing import bar_chart
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
-from stylenorm.lab.spread import spread, surely_below
+from stylenorm.lab.significance import spread, surely_below
 from stylenorm.nn import BatchInstanceNorm2d, FilterResponseNorm2d, InstanceNorm2d, ThresholdedLinearUnit
-from stylenorm.training.domains import read_digits
+from stylenorm.training.data.digit_domains import read_digits
 
 __all__ = ["Classification", "ClassificationSettings"]
 

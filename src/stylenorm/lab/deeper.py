@@ -12,7 +12,7 @@ from stylenorm.lab.bench import Bench
 from stylenorm.lab.drawing import bar_chart
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.runs import ends, show_networks, train_over_seeds
-from stylenorm.lab.spread import spread, surely_below
+from stylenorm.lab.significance import spread, surely_below
 from stylenorm.lab.training import TRAINING_SIZES, GeneratorArm, TrainingSize, paint
 
 __all__ = ["GroupNormDeeper", "detail"]

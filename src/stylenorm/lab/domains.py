@@ -16,9 +16,9 @@ from torch import Tensor
 from stylenorm.lab.bench import Arm, Bench
 from stylenorm.lab.drawing import bar_chart
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
-from stylenorm.lab.spread import spread, surely_below
+from stylenorm.lab.significance import spread, surely_below
 from stylenorm.networks import IBN_NORMS, IbnResNet
-from stylenorm.training.domains import DOMAINS, draw_digits, read_digits
+from stylenorm.training.data.digit_domains import DOMAINS, draw_digits, read_digits
 
 __all__ = ["Domains", "DomainsSettings"]
 
@@ -165,7 +165,7 @@ def _train(
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(digits), generator=generator)
     test, train = order[:_NUM_TEST], order[_NUM_TEST : _NUM_TEST + settings.num_train]
-    # Contiguous: see stylenorm.training.class_folders.
+    # Contiguous: see stylenorm.training.data.class_folders.
     x = {
         domain: torch.from_numpy(pictures).to(bench.device).permute(0, 3, 1, 2).contiguous().float() / 255
         for domain, pictures in drawn.items()

@@ -12,7 +12,7 @@ from stylenorm.lab.bench import Bench
 from stylenorm.lab.drawing import Line, grid, line_chart, to_pixels
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.runs import train_over_seeds
-from stylenorm.lab.spread import spread, surely_below
+from stylenorm.lab.significance import spread, surely_below
 from stylenorm.lab.training import TRAINING_SIZES, GeneratorArm, TrainingSize, paint
 
 __all__ = ["Padding", "border_errors"]

@@ -14,7 +14,7 @@ from torch import nn
 
 from stylenorm.lab.bench import Bench
 from stylenorm.lab.drawing import Line, grid, to_pixels
-from stylenorm.lab.spread import spread
+from stylenorm.lab.significance import spread
 from stylenorm.lab.training import GeneratorArm, paint, train_generator
 
 __all__ = ["ends", "mean_line", "percent", "show_networks", "train_over_seeds"]

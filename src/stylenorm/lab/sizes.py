@@ -14,9 +14,9 @@ from torch import Tensor
 from stylenorm.lab.bench import Arm, Bench
 from stylenorm.lab.drawing import bar_chart, grid, to_pixels
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
-from stylenorm.lab.spread import spread, surely_below
+from stylenorm.lab.significance import spread, surely_below
+from stylenorm.models.stylizer import Stylizer
 from stylenorm.perceptual import StyleTarget, style_loss
-from stylenorm.stylizer import Stylizer
 from stylenorm.zoo import shipped_network
 
 __all__ = ["OneNetworkManySizes", "SizesSettings", "texture_distance"]

@@ -11,7 +11,7 @@ from stylenorm.lab.drawing import line_chart
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.preparing import PREPARATIONS
 from stylenorm.lab.runs import ends, mean_line, train_over_seeds
-from stylenorm.lab.spread import spread, surely_below
+from stylenorm.lab.significance import spread, surely_below
 from stylenorm.lab.training import TRAINING_SIZES, GeneratorArm, TrainingSize
 
 __all__ = ["StyleNormalized"]

@@ -1,14 +1,14 @@
 """Pictures in and out: read faithfully, written whole or not at all, found, and planned where they go."""
 
-from stylenorm.media.animating import write_animation, write_media
-from stylenorm.media.animation import Animation, read_animation, read_media
 from stylenorm.media.atomic import atomic_write, check_output, write_json
-from stylenorm.media.big import BIG_FORMATS, BigPicture, look_at, write_big
 from stylenorm.media.finding import find_pictures
 from stylenorm.media.formats import READABLE_SUFFIXES, format_named
-from stylenorm.media.labels import UNLABELLED, check_labels, read_labels
-from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource
-from stylenorm.media.picture import (
+from stylenorm.media.pictures.animating import write_animation, write_media
+from stylenorm.media.pictures.animation import Animation, read_animation, read_media
+from stylenorm.media.pictures.big import BIG_FORMATS, BigPicture, look_at, write_big
+from stylenorm.media.pictures.labels import UNLABELLED, check_labels, read_labels
+from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource
+from stylenorm.media.pictures.picture import (
     Frame,
     Metadata,
     Picture,
@@ -17,14 +17,14 @@ from stylenorm.media.picture import (
     to_float,
     to_uint8,
 )
+from stylenorm.media.pictures.reading import picture_from_image, read_picture
+from stylenorm.media.pictures.transparency import fill_transparent
+from stylenorm.media.pictures.writing import encode_picture, write_picture
 from stylenorm.media.planning import Job, plan_outputs
-from stylenorm.media.reading import picture_from_image, read_picture
-from stylenorm.media.transparency import fill_transparent
-from stylenorm.media.video import Film, FilmFrame
-from stylenorm.media.video_formats import FILM_FORMATS, FilmFormat, film_format_named, film_format_of, is_film
-from stylenorm.media.video_reading import Damage, FilmReader
-from stylenorm.media.video_writing import FilmWriter, WritingOptions
-from stylenorm.media.writing import encode_picture, write_picture
+from stylenorm.media.video.film import Film, FilmFrame
+from stylenorm.media.video.formats import FILM_FORMATS, FilmFormat, film_format_named, film_format_of, is_film
+from stylenorm.media.video.reading import Damage, FilmReader
+from stylenorm.media.video.writing import FilmWriter, WritingOptions
 
 __all__ = [
     "BIG_FORMATS",

@@ -12,7 +12,7 @@ from pathlib import Path
 from stylenorm.errors import InputError, OutputError, PictureError
 from stylenorm.media.finding import find_pictures
 from stylenorm.media.formats import FORMATS, PictureFormat, format_named, format_of
-from stylenorm.media.video_formats import FILM_FORMATS, FilmFormat, film_format_of, is_film
+from stylenorm.media.video.formats import FILM_FORMATS, FilmFormat, film_format_of, is_film
 
 __all__ = ["STANDARD", "Job", "plan_outputs"]
 

@@ -3,8 +3,8 @@
 Only 3 x 3 convolutions, each followed by a leaky ReLU of slope 0.1, with 2 x 2 average pooling between the
 grids; 1.16 M parameters together, 2.3 MB in float16. They have the teachers' layout (Tiny Darknet and the
 Darknet reference model, see `stylenorm.perceptual.darknet`), so that there is something to learn that is
-exactly right: layer by layer they were made to answer as the teachers do (`stylenorm.training.distill`), and
-losses on them are the teachers' to a part in a thousand.
+exactly right: layer by layer they were made to answer as the teachers do
+(`stylenorm.training.recipes.distill`), and losses on them are the teachers' to a part in a thousand.
 
 ====================  ======  ===============================  =====================================
 network               grid    channels of its layers           compared

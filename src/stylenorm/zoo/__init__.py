@@ -1,7 +1,7 @@
 """What ships in the wheel, and network folders of one's own: networks, their styles, thumbnails."""
 
-from stylenorm.zoo.folder import IDENTITY, NetworkFolder, shipped_network
 from stylenorm.zoo.mixtures import ALL, parse_style
+from stylenorm.zoo.network_folder import IDENTITY, NetworkFolder, shipped_network
 from stylenorm.zoo.own import OWN_STYLES_VARIABLE, own_style, own_style_names, own_styles_folder
 
 __all__ = [

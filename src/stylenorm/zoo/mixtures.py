@@ -9,7 +9,7 @@ from pathlib import Path
 from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.media import READABLE_SUFFIXES
 from stylenorm.style import Style
-from stylenorm.zoo.folder import NetworkFolder
+from stylenorm.zoo.network_folder import NetworkFolder
 
 __all__ = ["ALL", "parse_style"]
 

@@ -1,0 +1,424 @@
+"""Picture in, picture out: the interface that most users need.
+
+>>> import numpy as np
+>>> from stylenorm import Stylizer
+>>> stylizer = Stylizer("starry-night", engine="fake")  # the fake paints the negative
+>>> int(stylizer(np.zeros((4, 6, 3), np.uint8)).max())
+255
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylenorm.colors import COLOR_METHODS, DEFAULT_COLOR_METHOD, ColorMethod
+from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
+from stylenorm.errors import InputError, ShapeError, UnknownNameError
+from stylenorm.graphs import Plan, cut_graph, frozen_vector
+from stylenorm.media import (
+    READABLE_SUFFIXES,
+    fill_transparent,
+    from_float,
+    picture_from_image,
+    to_float,
+)
+from stylenorm.models.predictor import predict_style
+from stylenorm.style import Statistics, Style
+from stylenorm.tiles import (
+    Layout,
+    Tiling,
+    Workspace,
+    carry_detail,
+    check_stroke_size,
+    paint_array,
+    shrunk,
+)
+from stylenorm.zoo import IDENTITY, NetworkFolder, parse_style, shipped_network
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Stylizer"]
+
+FloatArray = NDArray[np.float32]
+_FITS_ANYWHERE_PIXELS = 4_000_000  # smaller images are painted whole without asking what is free
+ImageT = TypeVar("ImageT", NDArray[Any], "Image")
+
+
+class Stylizer:
+    """Paints images in one style.
+
+    Args:
+        style: a name (``"scream"``), the path of a style file, a mixture as text
+            (``"scream:0.6,great-wave:0.4"``), a picture whose style is predicted (``"painting.jpg"``), or a
+            `Style` (so also ``0.6 * a + 0.4 * b``).
+        network: a network folder, or None for the network that ships.
+        engine: one of `stylenorm.engines.ENGINES`, or an engine that is open already.
+        precision: ``"auto"``, ``"f32"`` or ``"bf16"``; see `stylenorm.engines.open_engine`.
+        threads: how many to compute with; None for all cores.
+        tiling: when images are painted in tiles; by default those that do not fit into memory whole. The
+            result is the same, but for rounding.
+
+    Raises:
+        UnknownNameError: no such style, engine or precision.
+        StyleMismatchError: the style belongs to another network.
+        InputError: network or style cannot be read.
+        MissingExtraError: the engine's backend is not installed.
+
+    Example:
+        >>> image = np.full((4, 6, 3), 100, np.uint8)
+        >>> painted = Stylizer("starry-night:0.6,great-wave:0.4")(image, strength=0.7)
+        >>> painted.shape, painted.dtype
+        ((4, 6, 3), dtype('uint8'))
+    """
+
+    def __init__(
+        self,
+        style: str | Path | Style,
+        *,
+        network: str | Path | NetworkFolder | None = None,
+        engine: str | Engine = DEFAULT_ENGINE,
+        precision: str = "auto",
+        threads: int | None = None,
+        tiling: Tiling | None = None,
+    ) -> None:
+        self.tiling = tiling or Tiling()
+        if network is None:
+            self.network = shipped_network()
+        else:
+            self.network = network if isinstance(network, NetworkFolder) else NetworkFolder.open(network)
+        self.style = self._resolved(style)
+        self.statistics: Statistics | None = None
+        if isinstance(engine, Engine):
+            self.engine = engine
+        else:
+            self.engine = open_engine(
+                engine,
+                self.network.graph,
+                precision=precision,
+                threads=threads,
+                load_module=lambda: _load_module(self.network.path),
+            )
+        self._measuring_engine = self.engine
+
+    def with_style(self, style: str | Path | Style) -> Stylizer:
+        """Return a stylizer for another style, which shares network and engine with this one.
+
+        It measures each image, also if this one is frozen: statistics belong to a style.
+        """
+        other = copy.copy(self)
+        other.statistics, other.engine = None, self._measuring_engine
+        other.style = other._resolved(style)
+        return other
+
+    def measure(self, images: Sequence[NDArray[Any]], strength: float = 1.0) -> Statistics:
+        """Measure what the norms take out of images when they are painted in this style.
+
+        Statistics of several images (frames of a shot, tiles of a big picture) are joint, as if they were one
+        picture. Deep layers see what shallow ones painted, so statistics belong to a style and a strength.
+
+        Args:
+            images: arrays (H, W, 3 or 4) of one size, each as in `__call__`.
+            strength: as in `__call__`.
+
+        Raises:
+            ShapeError: no images, images of different sizes, or arrays of another shape or type.
+            InputError: ``strength`` is not in 0..1, or a float image goes beyond 0..1.
+            MemoryError: the images do not fit into memory together.
+        """
+        _check_strength(strength)
+        for image in images:
+            _check_image(image)
+        if len({image.shape[:2] for image in images}) != 1:
+            sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
+            raise ShapeError(f"images: expected some of one size, got {', '.join(sizes) or 'none'}")
+        photos = np.stack([to_float(_visible(image)).transpose(2, 0, 1) for image in images])
+        style = self.style.weaken(strength, self.network.style(IDENTITY))
+        return self._measuring_engine.measure(photos, style.vector())
+
+    def freeze(self, statistics: Statistics) -> Stylizer:
+        """Return a stylizer whose norms use these statistics instead of measuring each image.
+
+        It paints all images alike: frames do not flicker, and a part of a picture is painted as in the whole
+        (except near the edge of the part). Network, engine and style are shared with this stylizer.
+
+        Raises:
+            ShapeError: the statistics were measured on another network.
+
+        Example:
+            >>> frames = [np.full((4, 6, 3), level, np.uint8) for level in (100, 110)]
+            >>> stylizer = Stylizer("scream")
+            >>> steady = stylizer.freeze(stylizer.measure(frames))
+            >>> steady(frames[0]).shape
+            (4, 6, 3)
+        """
+        other = copy.copy(self)
+        statistics.freeze(self.style)  # of another network: fails here, not at the first picture
+        other.statistics, other.engine = statistics, self._measuring_engine.frozen()
+        return other
+
+    def __call__(
+        self,
+        image: ImageT,
+        strength: float = 1.0,
+        keep_colors: bool | str = False,
+        *,
+        stroke_size: float = 1.0,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> ImageT:
+        """Paint an image.
+
+        Args:
+            image: one of
+
+                - uint8 or uint16 (H, W, 3) or (H, W, 4), sRGB, full range, straight alpha;
+                - float32 or float64 of the same shapes, sRGB, 0..1;
+                - a Pillow image of any mode; an embedded profile is converted to sRGB, and the EXIF
+                  orientation applied.
+            strength: 0 gives the photo back, exactly; 1 is the painting; between, the style is mixed with
+                the network's identity style.
+            keep_colors: take only the painting's light and dark, and the photo's colours (see
+                `stylenorm.colors.keep_luminance`); or the name of another of `COLOR_METHODS` there.
+            stroke_size: how much wider strokes are than the network's own: the image is painted at 1 / this
+                of its size, enlarged, and given its own detail back (`stylenorm.tiles.carry_detail`).
+            progress: is told the pixels that were done, where the image is painted in tiles.
+
+        Returns:
+            The same kind as ``image``: an array of its shape and type, or a Pillow image, RGB or RGBA. Alpha
+            is the image's. The image is not changed.
+
+        Raises:
+            ShapeError: an array of another shape or type.
+            InputError: ``strength`` is not in 0..1, ``stroke_size`` is less than 1, or a float image goes
+                beyond 0..1.
+            UnknownNameError: no such way of keeping colours.
+            PictureError: a Pillow image that cannot be decoded.
+            MemoryError: the image does not fit into memory.
+        """
+        if not isinstance(image, np.ndarray):
+            return self._paint_pillow(image, strength, keep_colors, stroke_size)
+        _check_image(image)
+        _check_strength(strength)
+        method = _color_method(keep_colors)
+        if strength == 0 or self.style.photo_gate == 1:
+            return image.copy()
+        alpha = image[..., 3:]
+        check_stroke_size(stroke_size)
+        if stroke_size > 1 or self.layout(*image.shape[:2]).tile:
+            out = np.empty_like(image)
+            out[..., 3:] = alpha
+            if stroke_size > 1:
+                self.paint_strokes(_visible(image), out, strength, keep_colors, stroke_size, progress)
+            else:
+                self.paint_tiles(image, out, strength, keep_colors, progress=progress)
+            return out
+        painting = self._paint(_visible(image), alpha, self._vector(strength), method)
+        return np.concatenate((painting, alpha), axis=2) if alpha.size else painting
+
+    def layout(self, height: int, width: int) -> Layout:
+        """Return how an image of this size would be painted: whole, or in which tiles.
+
+        Raises:
+            InputError: tiles were asked for, and the network cannot be cut into stages.
+        """
+        whole = Layout(0, on_disk=False)
+        if self.tiling.tile == "off" or not self._measuring_engine.runs_graphs:
+            return whole
+        if self.tiling.tile != "auto":
+            return self.tiling.layout(self._plan(), height, width)
+        if self.tiling.memory_bytes is None and height * width < _FITS_ANYWHERE_PIXELS:
+            return whole
+        try:
+            return self.tiling.layout(self._plan(), height, width)
+        except InputError:  # a network that knows no tiles is painted whole, as long as nobody asked
+            return whole
+
+    def paint_tiles(
+        self,
+        image: NDArray[Any],
+        out: NDArray[Any],
+        strength: float = 1.0,
+        keep_colors: bool | str = False,
+        *,
+        workspace: Workspace | None = None,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Paint an image in tiles, array to array; both may be mapped from files.
+
+        Args:
+            image: an array as in `__call__`. Where it has alpha, what is hidden is filled in memory.
+            out: of the same shape and type; its colours are written, alpha is left as it is.
+            strength: as in `__call__`.
+            keep_colors: as in `__call__`.
+            workspace: keeps feature maps; `stylenorm.tiles.DiskWorkspace` can be gone on with after a kill.
+            progress: is told the pixels that were done; their sum is the image's.
+
+        Raises:
+            ShapeError, InputError, UnknownNameError: as in `__call__`.
+            InputError: the network cannot be cut into stages, or the engine runs no graphs.
+            OutputError: the workspace's disk is full.
+            MemoryError: a tile does not fit into memory.
+        """
+        _check_strength(strength)
+        style = self.style
+        if strength != 1:
+            style = style.weaken(strength, self.network.style(IDENTITY))
+        paint_array(
+            self._measuring_engine,
+            self._plan(),
+            _visible(image),
+            out,
+            style,
+            alpha=image[..., 3] if image.shape[2] > 3 else None,
+            tiling=self.tiling,
+            statistics=self.statistics,
+            method=_color_method(keep_colors),
+            workspace=workspace,
+            progress=progress,
+        )
+
+    def paint_strokes(
+        self,
+        image: NDArray[Any],
+        out: NDArray[Any],
+        strength: float,
+        keep_colors: bool | str,
+        stroke_size: float,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Paint an image small, and enlarge it with the image's own detail, array to array.
+
+        Args:
+            image: an array (H, W, 3) as in `__call__`; may be mapped from a file.
+            out: of the same type, (H, W, 3 or more); its colours are written.
+            strength: as in `__call__`.
+            keep_colors: as in `__call__`.
+            stroke_size: as in `__call__`.
+            progress: is told the pixels that were done; their sum is the image's.
+        """
+        small = shrunk(image, stroke_size)
+        painting = self(small, strength, keep_colors)
+        carry_detail(image, small, painting.clip(0, 1), out)
+        progress(image.shape[0] * image.shape[1])
+
+    def close(self) -> None:
+        """Close the engine, also for the stylizers that share it."""
+        self._measuring_engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _resolved(self, style: str | Path | Style) -> Style:
+        if isinstance(style, str):
+            return parse_style(style, self.network, predict_style)
+        if isinstance(style, Path):
+            if style.suffix.lower() in READABLE_SUFFIXES:
+                return predict_style(style, self.network)
+            return self.network.style_file(style)
+        if not isinstance(style, Style):
+            raise InputError(f"style: expected a name, a path or a Style, got {type(style).__name__}")
+        style.check_network(self.network.identity, self.network.norm_sizes)
+        style.vector()  # a mixture that does not add up fails here, not at the first picture
+        return style
+
+    def _plan(self) -> Plan:
+        path = self.network.graph
+        return _plan_of(path, path.stat().st_mtime_ns)
+
+    def _vector(self, strength: float) -> FloatArray:
+        style = self.style
+        if strength != 1:
+            style = style.weaken(strength, self.network.style(IDENTITY))
+        if self.statistics is None:
+            return style.vector()
+        return frozen_vector(self.statistics, style)
+
+    def _paint(
+        self, image: NDArray[Any], alpha: NDArray[Any], vector: FloatArray, method: ColorMethod | None
+    ) -> NDArray[Any]:
+        if method is None and image.dtype in (np.uint8, np.uint16):
+            return self.engine.paint_image(image, vector)
+        photo = to_float(image)
+        exact = image.dtype != np.uint8  # bfloat16 holds 8 bits
+        painting = self.engine.paint(photo.transpose(2, 0, 1)[None], vector, exact=exact)[0].transpose(
+            1, 2, 0
+        )
+        if method is not None:
+            painting = method(painting, photo, to_float(alpha[..., 0]) if alpha.size else None)
+        return from_float(painting, image.dtype)
+
+    def _paint_pillow(
+        self, image: Any, strength: float, keep_colors: bool | str, stroke_size: float
+    ) -> Image:
+        from PIL.Image import Image
+
+        if not isinstance(image, Image):
+            raise ShapeError(f"image: expected an array or a Pillow image, got {type(image).__name__}")
+        picture = picture_from_image(image)
+        return picture.repainted(
+            self(picture.pixels, strength, keep_colors, stroke_size=stroke_size)
+        ).to_image()
+
+
+@functools.lru_cache(maxsize=2)
+def _plan_of(graph: Path, changed: int) -> Plan:  # noqa: ARG001 (another file is another entry)
+    return cut_graph(graph.read_bytes())
+
+
+def _color_method(keep_colors: bool | str) -> ColorMethod | None:
+    if isinstance(keep_colors, str):
+        if keep_colors not in COLOR_METHODS:
+            raise UnknownNameError("way of keeping colours", keep_colors, COLOR_METHODS)
+        return COLOR_METHODS[keep_colors]
+    return COLOR_METHODS[DEFAULT_COLOR_METHOD] if keep_colors else None
+
+
+def _check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:  # also refuses NaN
+        raise InputError(f"strength: expected 0 (the photo) to 1 (the painting), got {strength:g}")
+
+
+def _check_image(image: NDArray[Any]) -> None:
+    if image.ndim != 3 or image.shape[2] not in (3, 4) or 0 in image.shape:
+        hint = "; make grey images (H, W, 3) by np.stack([grey] * 3, axis=2)" if image.ndim == 2 else ""
+        raise ShapeError(f"image: expected (H, W, 3) or (H, W, 4), got {image.shape}{hint}")
+    if image.dtype in (np.uint8, np.uint16):
+        return
+    if image.dtype not in (np.float32, np.float64):
+        raise ShapeError(f"image: expected uint8, uint16, or float32 or float64 in 0..1, got {image.dtype}")
+    lowest, highest = image.min(), image.max()
+    if not (lowest >= 0 and highest <= 1):  # NaN fails too
+        raise InputError(
+            f"image: expected floats in 0..1, got {lowest:g} to {highest:g}; divide by 255, or pass uint8"
+        )
+
+
+def _visible(image: NDArray[Any]) -> NDArray[Any]:
+    colors, alpha = image[..., :3], image[..., 3:]
+    return _filled(colors, alpha) if alpha.size else colors
+
+
+def _filled(colors: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Give hidden pixels visible colours: nobody sees them, but the norms' statistics would."""
+    if colors.dtype in (np.uint8, np.uint16):
+        return np.asarray(fill_transparent(np.ascontiguousarray(colors), np.ascontiguousarray(alpha[..., 0])))
+    return np.where(alpha > 0, colors, colors[alpha[..., 0] > 0].mean(axis=0) if alpha.any() else 0.5)
+
+
+def _load_module(folder: Path) -> Any:
+    from stylenorm.networks.loading import load_network
+
+    return load_network(folder)

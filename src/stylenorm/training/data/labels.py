@@ -1,0 +1,132 @@
+"""Photos with their label maps, for training."""
+
+from __future__ import annotations
+
+import colorsys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from stylenorm.errors import InputError, PictureError, TrainingError
+from stylenorm.media import UNLABELLED, check_labels, read_labels
+from stylenorm.training import ranks
+from stylenorm.training.data.pairs import partners
+from stylenorm.training.data.photos import Photos
+
+__all__ = ["LabelledPhotos", "colored", "count_classes", "one_channel_a_class"]
+
+_GOLDEN = 0.618034  # of a turn: hues that follow each other so are far apart, however many there are
+
+
+class LabelledPhotos(Photos):
+    """Random crops of photos with what is where, as `Photos` makes them: (N, 4, crop_px, crop_px).
+
+    The first three channels are the photo, 0..1, the fourth is 1/255 of the class numbers. Both of a pair are
+    scaled (labels by nearest neighbours), cropped and flipped alike.
+
+    Args:
+        folder: with sub-folders ``photos``, and ``labels`` with maps of the same names (`read_labels`).
+        crop_px: side of the square crops.
+        batch_size: pairs a step, of all processes together.
+        seed: what the choice of pairs, crops and flips is drawn from.
+        num_held_out: the first so many pairs (by name) are kept out of training.
+        num_classes: class numbers from 0 to one less may come; a pair with others is skipped. 0 takes the
+            highest that comes in any map, all of which are read for it.
+
+    Attributes:
+        num_classes: as given or found.
+
+    Raises:
+        TrainingError: the folder has too few pairs, or a photo has no map.
+        InputError: more classes than 8 bits have numbers for.
+        PictureError: classes are to be found, and a map is none.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        crop_px: int,
+        batch_size: int,
+        seed: int,
+        num_held_out: int,
+        num_classes: int = 0,
+    ) -> None:
+        if not 0 <= num_classes <= UNLABELLED:
+            raise InputError(f"num_classes: expected 1 to {UNLABELLED}, or 0 to find them, got {num_classes}")
+        for name in ("photos", "labels"):
+            if not (folder / name).is_dir():
+                raise TrainingError(f"{folder}: expected sub-folders photos and labels, found no {name}")
+        super().__init__(
+            folder / "photos",
+            crop_px=crop_px,
+            batch_size=batch_size,
+            seed=seed,
+            num_held_out=num_held_out,
+        )
+        self._maps = partners(folder / "photos", folder / "labels")
+        self.num_classes = num_classes or count_classes(list(self._maps.values()))
+
+    def _read(self, path: Path) -> NDArray[np.uint8]:
+        pixels, labels = super()._read(path), read_labels(self._maps[path])
+        if labels.shape != pixels.shape[:2]:
+            raise PictureError(
+                f"{self._maps[path]}: expected the size of {path}, {pixels.shape[1]} x {pixels.shape[0]}, "
+                f"got {labels.shape[1]} x {labels.shape[0]}"
+            )
+        check_labels(labels, self.num_classes, str(self._maps[path]))
+        return np.concatenate([pixels, labels[..., None]], axis=2)
+
+    def _scaled(self, pixels: NDArray[np.uint8], shorter_px: int) -> NDArray[np.uint8]:
+        photo = super()._scaled(pixels[..., :3], shorter_px)
+        size = photo.shape[1], photo.shape[0]
+        labels = Image.fromarray(pixels[..., 3]).resize(size, Image.Resampling.NEAREST)
+        return np.concatenate([photo, np.asarray(labels)[..., None]], axis=2)
+
+
+def count_classes(paths: list[Path]) -> int:
+    """Return one more than the highest class number in any of the maps.
+
+    Raises:
+        PictureError: one is no label map.
+        TrainingError: nothing is labelled.
+    """
+    from tqdm import tqdm
+
+    highest = -1
+    for path in tqdm(paths, "classes", unit="map", delay=2, leave=False, disable=not ranks.is_first()):
+        counts = Image.fromarray(read_labels(path)).histogram()
+        highest = max(highest, *(i for i, count in enumerate(counts) if count and i != UNLABELLED), -1)
+    if highest < 0:
+        raise TrainingError(f"{paths[0].parent}: expected maps with class numbers, all pixels are unlabelled")
+    return highest + 1
+
+
+def one_channel_a_class(labels: Tensor, num_classes: int) -> Tensor:
+    """Return labels as `stylenorm.networks.SpadeGenerator` takes them, and the authors' code makes them.
+
+    Args:
+        labels: (N, 1, H, W), class numbers, `UNLABELLED` where there is none.
+        num_classes: how many.
+
+    Returns:
+        (N, num_classes + 1, H, W), 1 in the channel of the class, 0 elsewhere; the last is the unlabelled.
+
+    Example:
+        >>> one_channel_a_class(torch.tensor([[[[1, 255]]]]), 2)[0, :, 0].tolist()
+        [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    """
+    numbers = torch.where(labels == UNLABELLED, num_classes, labels.long())[:, 0]
+    return F.one_hot(numbers, num_classes + 1).movedim(-1, 1).float()
+
+
+def colored(labels: Tensor, num_classes: int) -> Tensor:
+    """Return labels (N, 1, H, W) in colours to look at, (N, 3, H, W), 0..1; the unlabelled is black."""
+    colors = [colorsys.hsv_to_rgb(i * _GOLDEN % 1, 0.65, 0.9) for i in range(num_classes)]
+    table = torch.tensor([*colors, (0.0, 0.0, 0.0)], device=labels.device)
+    return torch.einsum("nchw,cd->ndhw", one_channel_a_class(labels, num_classes), table)

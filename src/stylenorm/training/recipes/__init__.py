@@ -1,0 +1,1 @@
+"""One paper, one file: what is trained, and by which losses."""

@@ -1,0 +1,178 @@
+"""From one domain of pictures to another and back, without pairs.
+
+Zhu, Park, Isola, Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
+ICCV 2017 (arXiv:1703.10593).
+
+As published: networks, least-squares losses, cycle loss with weight 10, identity loss with half of that, the
+discriminators' losses halved, a pool of 50 pictures for each, Adam with (0.5, 0.999) and 2e-4, batch 1, the
+rate falling linearly over the second half.
+
+Differs from the paper: the result is the running average of the weights (``--average 0`` for the last ones);
+pictures are scaled at random by 1 to 1.35 before they are cropped (the paper: by 286/256).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stylenorm.errors import InputError
+from stylenorm.export import export_translator
+from stylenorm.networks import CycleGanGenerator, PatchDiscriminator
+from stylenorm.training.data.photos import Photos
+from stylenorm.training.recipe import to_pixels
+from stylenorm.training.recipes.adversarial import AdversarialRecipe, PicturePool, least_squares, pixel_error
+
+__all__ = ["CycleGan", "CycleGanConfig"]
+
+_NUM_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class CycleGanConfig:
+    """What `CycleGan` learns from, and how.
+
+    Attributes:
+        a: folder of pictures of one domain.
+        b: folder of pictures of the other.
+        num_blocks: residual blocks of the generators; 6 in the paper for 128 pixels, 9 from 256 on.
+        width: channels of the generators' first convolution.
+        judge_width: channels of the discriminators' first convolution.
+        crop_px: side of the training crops.
+        batch_size: crops of each domain a step, of all processes together.
+        cycle_weight: weight of the way there and back.
+        identity_weight: weight of leaving alone what is in the domain already.
+        pool_size: pictures that each discriminator's pool holds.
+        num_held_out: pictures of each domain (the first by name) that are never trained on.
+        seed: what all choices are drawn from.
+    """
+
+    a: Path
+    b: Path
+    num_blocks: int = 9
+    width: int = 64
+    judge_width: int = 64
+    crop_px: int = 256
+    batch_size: int = 1
+    cycle_weight: float = 10.0
+    identity_weight: float = 5.0
+    pool_size: int = 50
+    num_held_out: int = 8
+    seed: int = 0
+
+
+class _Model(nn.Module):
+    """Both generators, both discriminators, and what these saw lately."""
+
+    def __init__(self, config: CycleGanConfig) -> None:
+        super().__init__()
+        self.a_to_b, self.b_to_a = (CycleGanGenerator(config.num_blocks, config.width) for _ in "ab")
+        self.judge_a, self.judge_b = (PatchDiscriminator(3, config.judge_width) for _ in "ab")
+        self.pool_a, self.pool_b = (PicturePool(config.pool_size, config.crop_px) for _ in "ab")
+
+
+class CycleGan(AdversarialRecipe):
+    """The recipe; see the module's docstring.
+
+    Args:
+        config: what to learn from.
+        out: folder for the results: ``a-to-b.onnx``, ``b-to-a.onnx``, ``translator.json``.
+        command: the command that started the training, for the record.
+    """
+
+    name = "cyclegan"
+    model: _Model
+
+    def __init__(self, config: CycleGanConfig, out: Path, command: str = "") -> None:
+        if config.crop_px < PatchDiscriminator.smallest_px or config.crop_px % 4:
+            raise InputError(
+                f"crop_px: expected a multiple of 4 of at least {PatchDiscriminator.smallest_px}, "
+                f"got {config.crop_px}"
+            )
+        self.settings, self.out, self.command = config, out, command
+        self.a, self.b = (
+            Photos(
+                folder,
+                crop_px=config.crop_px,
+                batch_size=config.batch_size,
+                seed=config.seed + offset,
+                num_held_out=config.num_held_out,
+            )
+            for offset, folder in enumerate((config.a, config.b))
+        )
+        torch.manual_seed(config.seed)
+        self.model = _Model(config)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Batches are made ahead."""
+        with self.a.ahead(), self.b.ahead():
+            yield
+
+    def turns(
+        self, step: int, generator: torch.Generator
+    ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
+        """Yield the generators with their losses, then the discriminators with theirs."""
+        m, settings = self.model, self.settings
+        a, b = (photos.batch(step).to(self.device) for photos in (self.a, self.b))
+        made_b, made_a = m.a_to_b(a), m.b_to_a(b)
+        losses = {
+            "fool_a": least_squares(m.judge_a(made_a), real=True),
+            "fool_b": least_squares(m.judge_b(made_b), real=True),
+            "cycle": settings.cycle_weight
+            * (pixel_error(m.b_to_a(made_b), a) + pixel_error(m.a_to_b(made_a), b)),
+        }
+        if settings.identity_weight:
+            same = pixel_error(m.a_to_b(b), b) + pixel_error(m.b_to_a(a), a)
+            losses["identity"] = settings.identity_weight * same
+        yield [*m.a_to_b.parameters(), *m.b_to_a.parameters()], losses
+        del losses
+
+        yield (
+            [*m.judge_a.parameters(), *m.judge_b.parameters()],
+            {
+                f"judge_{domain}": 0.5
+                * (least_squares(judge(real), real=True) + least_squares(judge(old), real=False))
+                for domain, judge, real, old in (
+                    ("a", m.judge_a, a, m.pool_a.exchange(made_a, generator)),
+                    ("b", m.judge_b, b, m.pool_b.exchange(made_b, generator)),
+                )
+            },
+        )
+
+    @torch.no_grad()
+    def sample(self, model: nn.Module) -> NDArray[np.uint8]:
+        """Return a grid: a held-out picture of each domain a row; a, to b, and back; b, to a, and back."""
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        count = min(_NUM_SAMPLES, self.settings.num_held_out)
+        columns = []
+        for photos, there, back in (
+            (self.a, model.a_to_b, model.b_to_a),
+            (self.b, model.b_to_a, model.a_to_b),
+        ):
+            columns.append(photos.held_out(count).to(self.device))
+            columns.append(there(columns[-1]))
+            columns.append(back(columns[-1]))
+        grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
+        return to_pixels(grid)
+
+    def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
+        """Export both generators, checked against PyTorch, with the record."""
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        networks = {"a-to-b": model.a_to_b.cpu(), "b-to-a": model.b_to_a.cpu()}
+        export_translator(networks, self.out, self.whole_record(record, self.command))
+
+    def sources(self) -> Mapping[str, str]:
+        """Return the folders' names and sizes."""
+        settings = self.settings
+        return {
+            "a": f"{len(self.a.paths)} ({settings.a.name})",
+            "b": f"{len(self.b.paths)} ({settings.b.name})",
+        }

@@ -1,0 +1,149 @@
+"""From one domain of pictures to another, learned from pairs.
+
+Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017
+(arXiv:1611.07004).
+
+As published: networks, a discriminator that sees photo and translation together, L1 loss with weight 100, the
+discriminator's loss halved, dropout, Adam with (0.5, 0.999) and 2e-4, batch 1, the rate falling linearly over
+the second half (the authors' code).
+
+Differs from the paper: least-squares losses in place of the cross entropy; the result is the running average
+of the weights (``--average 0`` for the last ones) and drops nothing out; pictures are scaled at random by 1
+to 1.35 before they are cropped (the paper: by 286/256).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stylenorm.errors import InputError
+from stylenorm.export import export_translator
+from stylenorm.networks import PatchDiscriminator, UNetGenerator
+from stylenorm.training import ranks
+from stylenorm.training.data.pairs import Pairs
+from stylenorm.training.recipe import to_pixels
+from stylenorm.training.recipes.adversarial import AdversarialRecipe, least_squares, pixel_error
+
+__all__ = ["Pix2Pix", "Pix2PixConfig"]
+
+_NUM_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Pix2PixConfig:
+    """What `Pix2Pix` learns from, and how.
+
+    Attributes:
+        pairs: folder with sub-folders a and b, whose pictures have the same names; or of pictures that have a
+            in their left half and b in their right.
+        num_levels: halvings of the generator; 8 in the paper, for 256 pixels.
+        width: channels of the generator's first level.
+        judge_width: channels of the discriminator's first convolution.
+        crop_px: side of the training crops.
+        batch_size: pairs a step, of all processes together; 1 in the paper.
+        pixel_weight: weight of the difference to the true picture.
+        num_held_out: pairs (the first by name) that are never trained on.
+        seed: what all choices are drawn from.
+    """
+
+    pairs: Path
+    num_levels: int = 8
+    width: int = 64
+    judge_width: int = 64
+    crop_px: int = 256
+    batch_size: int = 1
+    pixel_weight: float = 100.0
+    num_held_out: int = 8
+    seed: int = 0
+
+
+class _Model(nn.Module):
+    def __init__(self, config: Pix2PixConfig) -> None:
+        super().__init__()
+        self.generator = UNetGenerator(config.num_levels, config.width)
+        self.judge = PatchDiscriminator(6, config.judge_width, affine=True)
+
+
+class Pix2Pix(AdversarialRecipe):
+    """The recipe; see the module's docstring.
+
+    Args:
+        config: what to learn from.
+        out: folder for the results: ``a-to-b.onnx``, ``translator.json``.
+        command: the command that started the training, for the record.
+    """
+
+    name = "pix2pix"
+    model: _Model
+
+    def __init__(self, config: Pix2PixConfig, out: Path, command: str = "") -> None:
+        torch.manual_seed(config.seed)
+        self.model = _Model(config)
+        smallest = max(PatchDiscriminator.smallest_px, self.model.generator.multiple)
+        if config.crop_px < smallest:
+            raise InputError(
+                f"crop_px: expected at least {smallest} for {config.num_levels} levels, got {config.crop_px}"
+            )
+        self.settings, self.out, self.command = config, out, command
+        self.pairs = Pairs(
+            config.pairs,
+            crop_px=config.crop_px,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            num_held_out=config.num_held_out,
+        )
+
+    def running(self) -> AbstractContextManager[None]:
+        """Batches are made ahead."""
+        return self.pairs.ahead()
+
+    def turns(
+        self, step: int, generator: torch.Generator
+    ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
+        """Yield the generator with its losses, then the discriminator with its."""
+        settings, judge = self.settings, self.model.judge
+        a, b = self.pairs.batch(step).to(self.device).chunk(2, dim=1)
+        network = self.model.generator
+        masks = network.dropout(settings.batch_size, settings.crop_px, settings.crop_px, generator)
+        made = network(a, [ranks.share(mask).to(self.device) for mask in masks])
+        yield (
+            list(network.parameters()),
+            {
+                "fool": least_squares(judge(torch.cat([a, made], dim=1)), real=True),
+                "pixels": settings.pixel_weight * pixel_error(made, b),
+            },
+        )
+        seen = torch.cat([a, made.detach()], dim=1)
+        mistakes = least_squares(judge(torch.cat([a, b], dim=1)), real=True) + least_squares(
+            judge(seen), real=False
+        )
+        yield list(judge.parameters()), {"judge": 0.5 * mistakes}
+
+    @torch.no_grad()
+    def sample(self, model: nn.Module) -> NDArray[np.uint8]:
+        """Return a grid: a held-out pair a row; a, its translation, b."""
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        a, b = (
+            self.pairs.held_out(min(_NUM_SAMPLES, self.settings.num_held_out)).to(self.device).chunk(2, dim=1)
+        )
+        columns = (a, model.generator(a), b)
+        grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
+        return to_pixels(grid)
+
+    def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
+        """Export the generator, checked against PyTorch, with the record."""
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        record = self.whole_record(record, self.command)
+        export_translator({"a-to-b": model.generator.cpu()}, self.out, record)
+
+    def sources(self) -> Mapping[str, str]:
+        """Return the folder's name and size."""
+        return {"pairs": f"{len(self.pairs.paths)} ({self.settings.pairs.name})"}

@@ -1,0 +1,144 @@
+"""Pictures like those in a folder, of styles that scale weights.
+
+Karras, Laine, Aittala, Hellsten, Lehtinen, Aila, "Analyzing and Improving the Image Quality of StyleGAN",
+CVPR 2020 (arXiv:1912.04958).
+
+As published: networks of configuration F, the logistic loss that does not saturate, R1 with 10 in every 16th
+step and path lengths with 2 in every 4th (times as much, and in turns of their own), 9 of 10 pictures of
+mixed styles, Adam with (0, 0.99), rates lower by as much as the further turns add, the running average of the
+weights as the result.
+
+Differs from the paper: Adam's second factor is not adjusted to the further turns; the mean of path lengths
+begins with the first ones, not with 0, and has no gradient; the discriminator judges the pictures that the
+generator was judged by in the same step; where styles change is drawn for each picture; the centre of
+truncation is measured at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stylenorm.networks import StyleGan2Discriminator, StyleGan2Generator
+from stylenorm.training import ranks
+from stylenorm.training.recipes.style_based import Players, StyleBased
+
+__all__ = ["StyleGan2", "StyleGan2Config", "path_lengths"]
+
+_MEAN_FACTOR = 0.01  # how fast the mean of the path lengths follows
+
+
+@dataclass(frozen=True)
+class StyleGan2Config:
+    """What `StyleGan2` learns from, and how.
+
+    Attributes:
+        photos: folder of pictures, sub-folders included.
+        size_px: side of the pictures that are made, a power of 2 from 8; 1024 in the paper.
+        channel_base: channels of the layers at a size, times that size.
+        channel_max: the most channels of a layer.
+        style_length: numbers in a latent vector and in a style vector.
+        num_mapping_layers: layers from latent vectors to styles.
+        batch_size: pictures a step, of all processes together.
+        group_size: pictures over which the discriminator measures how much they differ.
+        mixing: share of pictures that are made of two styles.
+        r1_weight: weight of the discriminator's gradient at real pictures.
+        r1_every: steps from one to the next that it is measured in.
+        path_weight: weight of the differences in how far a step in the styles moves the picture; 0 for none.
+        path_every: steps from one to the next that they are measured in.
+        fit: how a picture becomes a square: centre, random, or squeeze.
+        mirror: show one of two pictures mirrored.
+        seed: what all choices are drawn from.
+    """
+
+    photos: Path
+    size_px: int = 256
+    channel_base: int = 32768
+    channel_max: int = 512
+    style_length: int = 512
+    num_mapping_layers: int = 8
+    batch_size: int = 32
+    group_size: int = 4
+    mixing: float = 0.9
+    r1_weight: float = 10.0
+    r1_every: int = 16
+    path_weight: float = 2.0
+    path_every: int = 4
+    fit: str = "centre"
+    mirror: bool = False
+    seed: int = 0
+
+
+class StyleGan2(StyleBased):
+    """The recipe; see the module's docstring.
+
+    Args:
+        config: what to learn from.
+        out: folder for the results: ``mapping.onnx``, ``synthesis.onnx``, ``generator.json``.
+        command: the command that started the training, for the record.
+    """
+
+    name = "stylegan2"
+    settings: StyleGan2Config
+
+    def __init__(self, config: StyleGan2Config, out: Path, command: str = "") -> None:
+        torch.manual_seed(config.seed)
+        shape = (config.size_px, config.channel_base, config.channel_max)
+        players = Players(
+            StyleGan2Generator(*shape, config.style_length, config.num_mapping_layers),
+            StyleGan2Discriminator(*shape, config.group_size),
+        )
+        super().__init__(config, players, out, command)
+
+    def rates(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return generator and discriminator, each with a rate lower by what its further turns add."""
+        settings, m = self.settings, self.model
+        return [
+            (list(player.parameters()), every / (every + 1) if weight and every > 1 else 1.0)
+            for player, every, weight in (
+                (m.generator, settings.path_every, settings.path_weight),
+                (m.judge, settings.r1_every, settings.r1_weight),
+            )
+        ]
+
+    def regularized(
+        self, step: int, generator: torch.Generator
+    ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
+        """Yield the generator with the differences of path lengths, of half as many pictures."""
+        settings, m = self.settings, self.model
+        if not settings.path_weight or step % settings.path_every:
+            return
+        styles, noise = self.drawn(max(1, settings.batch_size // 2), generator)
+        picture = m.generator.synthesize(styles, noise)
+        drawn = torch.randn(max(1, settings.batch_size // 2), *picture.shape[1:], generator=generator)
+        lengths = path_lengths(picture, styles, ranks.share(drawn).to(self.device))
+        factor = torch.where(m.path_mean == 0, 1.0, _MEAN_FACTOR)  # from 0 it would draw all lengths there
+        m.path_mean.lerp_(ranks.whole(lengths).mean(), factor)
+        loss = (lengths - m.path_mean.clone()).square().mean()  # a copy: the buffer may move before backward
+        yield (
+            list(m.generator.parameters()),
+            {"path": settings.path_every * settings.path_weight * loss},
+        )
+
+
+def path_lengths(picture: Tensor, styles: Tensor, direction: Tensor) -> Tensor:
+    r"""Return how far a step in the styles moves each picture, along a random direction of pictures.
+
+    .. math:: \lVert J_w^T y \rVert_2,\qquad y \sim N(0, 1) / \sqrt{H W}
+
+    Args:
+        picture: (N, 3, H, W), made of ``styles``; 0..1, and measured in the paper's scale, -1..1.
+        styles: (N, L, style_length), a style for each layer; the root of the mean over the layers is taken.
+        direction: like ``picture``, drawn from N(0, 1).
+
+    Returns:
+        (N,), itself differentiable.
+    """
+    scaled = (2 * picture * direction).sum() / math.sqrt(picture.shape[2] * picture.shape[3])
+    (gradient,) = torch.autograd.grad(scaled, styles, create_graph=True)
+    return gradient.square().sum(2).mean(1).sqrt()
