@@ -1,9 +1,9 @@
 """A trained network made wider, doing what it did.
 
-Chen, Goodfellow, Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer", ICLR 2016 (arXiv:1511.05641).
-Differs from it: new channels are not copies, which would have to be told apart by noise. They keep the weights that
-they were initialised with on what comes in, and nothing listens to them: the weights from them are 0, and take up what
-is of use as soon as training goes on.
+Chen, Goodfellow, Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer", ICLR 2016
+(arXiv:1511.05641). Differs from it: new channels are not copies, which would have to be told apart by
+noise. They keep the weights that they were initialised with on what comes in, and nothing listens to them:
+the weights from them are 0, and take up what is of use as soon as training goes on.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ __all__ = ["load_feature_network", "load_features"]
 def load_features(text: str) -> list[FeatureNetwork]:
     """Return the feature networks that ``text`` names, for a `PerceptualLoss`.
 
-    ``"vgg16"`` ships; ``"vgg19"`` is downloaded at its first use; ``"distilled"`` stands for two small networks
-    that ship; the name of a folder stands for the Darknets whose weights are in it. Several, separated
-    by commas, are used together.
+    ``"vgg16"`` ships; ``"vgg19"`` is downloaded at its first use; ``"distilled"`` stands for two small
+    networks that ship; the name of a folder stands for the Darknets whose weights are in it. Several,
+    separated by commas, are used together.
 
     Raises:
         UnknownNameError: the text is neither.

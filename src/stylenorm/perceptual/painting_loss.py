@@ -1,20 +1,20 @@
 """The loss of the project's own styles: content without its statistics, style by moments, and the palette.
 
-Gatys, Ecker, Bethge 2016 and Johnson, Alahi, Fei-Fei 2016 compare Gram matrices, and the photo's features as they
-are. Differs from both, since a muddy picture is cheap on their losses:
+Gatys, Ecker, Bethge 2016 and Johnson, Alahi, Fei-Fei 2016 compare Gram matrices, and the photo's features
+as they are. Differs from both, since a muddy picture is cheap on their losses:
 
 - **Style: means and covariances of features, apart**, each relative to its own size. A Gram matrix is the
-  covariance plus the mean's outer product, and of ReLU features the mean is most of it: a veil of the right mean
-  colour has a low Gram loss. (Means and variances alone: Li, Wang, Liu, Hou, "Demystifying Neural Style
-  Transfer", IJCAI 2017, arXiv:1701.01036.)
-- **Content: features with their statistics taken out** by instance norm, as in Park and Lee, "Arbitrary Style
-  Transfer with Style-Attentional Networks", CVPR 2019 (arXiv:1812.02342). Brightness, contrast and colour of the
-  photo may then be the painting's; where things are, and how they are divided, must stay.
-- **Palette**: the sliced Wasserstein distance of colours (Rabin, Peyre, Delon, Bernot, SSVM 2011; Heitz et al.,
-  CVPR 2021, arXiv:2006.07229) of the picture and of two averages of it, so that dark and light, and large areas of
-  them, come out in the painting's shares.
-- **Two sizes of one network**: fine taps look at the picture, deep ones at half its size. They see motifs twice as
-  large, at a quarter of the cost.
+  covariance plus the mean's outer product, and of ReLU features the mean is most of it: a veil of the right
+  mean colour has a low Gram loss. (Means and variances alone: Li, Wang, Liu, Hou, "Demystifying Neural
+  Style Transfer", IJCAI 2017, arXiv:1701.01036.)
+- **Content: features with their statistics taken out** by instance norm, as in Park and Lee, "Arbitrary
+  Style Transfer with Style-Attentional Networks", CVPR 2019 (arXiv:1812.02342). Brightness, contrast and
+  colour of the photo may then be the painting's; where things are, and how they are divided, must stay.
+- **Palette**: the sliced Wasserstein distance of colours (Rabin, Peyre, Delon, Bernot, SSVM 2011; Heitz et
+  al., CVPR 2021, arXiv:2006.07229) of the picture and of two averages of it, so that dark and light, and
+  large areas of them, come out in the painting's shares.
+- **Two sizes of one network**: fine taps look at the picture, deep ones at half its size. They see motifs
+  twice as large, at a quarter of the cost.
 
 Every function returns one number a sample, not a mean over the batch.
 """
@@ -91,7 +91,9 @@ class PaintingTarget:
         """Put several paintings' targets into one, in order."""
 
         def joined(name: str) -> dict[object, Tensor]:
-            return {key: torch.cat([getattr(t, name)[key] for t in targets]) for key in getattr(targets[0], name)}
+            return {
+                key: torch.cat([getattr(t, name)[key] for t in targets]) for key in getattr(targets[0], name)
+            }
 
         spread = torch.cat([t.spread for t in targets])
         return cls(joined("means"), joined("covariances"), joined("quantiles"), spread)  # type: ignore[arg-type]
@@ -117,8 +119,8 @@ class PaintingTarget:
 class PaintingTerms:
     """Content, style and palette loss of each sample, (N,) each.
 
-    Content is 0 for the photo and about 2 for a picture that has nothing to do with it; style and palette are 0 for
-    the painting, and about 1 for a picture without any structure, or of one wrong colour.
+    Content is 0 for the photo and about 2 for a picture that has nothing to do with it; style and palette
+    are 0 for the painting, and about 1 for a picture without any structure, or of one wrong colour.
     """
 
     content: Tensor
@@ -186,8 +188,8 @@ class PaintingLoss:
             x: pictures, RGB 0..1.
             content: what `content_target` says of the photos.
             target: one painting a sample.
-            generator: draws the pixels whose colours are compared, other ones each time (the same each time would be
-                painted by themselves); None compares all.
+            generator: draws the pixels whose colours are compared, other ones each time (the same
+                each time would be painted by themselves); None compares all.
         """
         content_terms, style_terms = [], []
         for look, features in self._features(x, lambda look: look.taps):
@@ -205,7 +207,9 @@ class PaintingLoss:
             found = palette_quantiles(_sampled(_pooled(x, pool), generator), self.directions)
             palette = palette + weight * (found - target.quantiles[pool]).square().mean(dim=(1, 2))
         return PaintingTerms(
-            torch.stack(content_terms).mean(dim=0), torch.stack(style_terms).mean(dim=0), palette / target.spread
+            torch.stack(content_terms).mean(dim=0),
+            torch.stack(style_terms).mean(dim=0),
+            palette / target.spread,
         )
 
     def _features(

@@ -3,14 +3,15 @@
 Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015
 (arXiv:1409.1556).
 
-**VGG-16** ships, to relu4_1, in float16: its authors' own weights, which they published under Creative Commons
-Attribution (CC BY), and which Johnson's paper used. **VGG-19** is downloaded at its first use, with the weights that
-torchvision publishes (0.55 GB, of which the classifier is 0.49 GB and not used).
+**VGG-16** ships, to relu4_1, in float16: its authors' own weights, which they published under Creative
+Commons Attribution (CC BY), and which Johnson's paper used. **VGG-19** is downloaded at its first use, with
+the weights that torchvision publishes (0.55 GB, of which the classifier is 0.49 GB and not used).
 
-Taps are ``relu1_1``, ``relu1_2``, ``relu2_1``, ... By default VGG-16 is compared as in Johnson's paper (content at
-relu3_3; style at relu1_2, relu2_2, relu3_3 and, for the paper's relu4_3, relu4_1), VGG-19 as in Gatys' (relu4_2;
-relu1_1 to relu5_1). Differs from both: pooling is by averages, as Gatys recommends, unless max is asked for. Gatys
-also rescaled the weights to a mean activation of one, which relative losses make needless.
+Taps are ``relu1_1``, ``relu1_2``, ``relu2_1``, ... By default VGG-16 is compared as in Johnson's paper
+(content at relu3_3; style at relu1_2, relu2_2, relu3_3 and, for the paper's relu4_3, relu4_1), VGG-19 as in
+Gatys' (relu4_2; relu1_1 to relu5_1). Differs from both: pooling is by averages, as Gatys recommends, unless
+max is asked for. Gatys also rescaled the weights to a mean activation of one, which relative losses make
+needless.
 """
 
 from __future__ import annotations
@@ -182,7 +183,9 @@ def _shipped() -> dict[str, Tensor]:
     try:
         return load_file(_SHIPPED)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{_SHIPPED}: expected the weights of VGG-16 ({error}); install stylenorm again") from error
+        raise InputError(
+            f"{_SHIPPED}: expected the weights of VGG-16 ({error}); install stylenorm again"
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -200,8 +203,9 @@ def _conv(tensors: Mapping[str, Tensor], index: int, c_in: int, c_out: int, name
     conv = nn.Conv2d(c_in, c_out, 3, padding=1, device="meta")  # no time is spent on random weights
     try:
         state = {part: tensors[f"features.{index}.{part}"].float() for part in ("weight", "bias")}
+        # Channels last: on the CPU the convolutions take half the time.
+        state["weight"] = state["weight"].contiguous(memory_format=torch.channels_last)
         conv.load_state_dict(state, assign=True)
-        conv.to(memory_format=torch.channels_last)  # on the CPU its convolutions take half the time
     except KeyError as error:
         raise InputError(f"these are not the weights of {name}: there is no tensor {error}") from error
     except RuntimeError as error:

@@ -10,8 +10,8 @@ A list is a TOML or JSON file; each table is a style, named in kebab-case:
     title = "The Starry Night"
     year = "1889"
     licence = "public domain"
-    crop = [0.25, 0.0, 1.0, 0.75]   # left, top, right, bottom: the part that is learned, as shares of the sides
-    size_px = 360                    # shorter side of that part when it is measured: the size of the strokes
+    crop = [0.25, 0.0, 1.0, 0.75]   # left, top, right, bottom: the part that is learned
+    size_px = 360                   # shorter side of that part when it is measured: the size of the strokes
 
 Without a list every picture in the folder becomes a style, and its name says the rest: ``artist--title.jpg``.
 """
@@ -110,11 +110,13 @@ def _listed(name: str, table: Any, folder: Path, listed: Path) -> Painting:
     crop, size_px = table.get("crop", [0.0, 0.0, 1.0, 1.0]), table.get("size_px", 0)
     if not _is_crop(crop):
         raise InputError(
-            f"{listed}: style {name!r}: crop: expected [left, top, right, bottom] from 0 to 1, left below right and "
-            f"top below bottom, got {crop!r}"
+            f"{listed}: style {name!r}: crop: expected [left, top, right, bottom] from 0 to 1, left below "
+            f"right and top below bottom, got {crop!r}"
         )
     if not isinstance(size_px, int) or size_px < 0:
-        raise InputError(f"{listed}: style {name!r}: size_px: expected a whole number of pixels, got {size_px!r}")
+        raise InputError(
+            f"{listed}: style {name!r}: size_px: expected a whole number of pixels, got {size_px!r}"
+        )
     texts = {key: str(table[key]) for key in _TEXTS if key in table}
     return Painting(path, name, **texts, crop=tuple(crop), size_px=size_px)
 

@@ -4,24 +4,25 @@ Dumoulin, Shlens, Kudlur, "A Learned Representation For Artistic Style", ICLR 20
 
 Differs from the paper:
 
-- Style 0 is the identity: for its samples the network is trained to return the photo, so that a mixture with
-  it weakens a style (the photo gate, see `stylenorm.networks.stylizer`, restores what the norms took out).
+- Style 0 is the identity: for its samples the network is trained to return the photo, so that a mixture
+  with it weakens a style (the photo gate, see `stylenorm.networks.stylizer`, restores what the norms took
+  out).
 - Each painting's style weight is found while training: it rises while the photo is more recognisable than
   asked for, and falls while it is less (``content_target``). So a painting whose texture is hard to match
   does not swallow the photo, and none needs tuning by hand.
-- It learns to see before it paints: the first samples are all the identity's, and over ``warmup_steps`` their
-  share falls and the style weight rises. Trained on everything at once, the style losses' larger gradients
-  win, and the network draws streaks in which the photo cannot be recognised.
+- It learns to see before it paints: the first samples are all the identity's, and over ``warmup_steps``
+  their share falls and the style weight rises. Trained on everything at once, the style losses' larger
+  gradients win, and the network draws streaks in which the photo cannot be recognised.
 - Before the losses, photo and painting are cropped by the same random 0 to 7 pixels: the feature networks
   pool by 2 again and again, and a fixed phase lets the generator hide a lattice where they do not look.
 - What depends on the place in a grid of 4 pixels is punished (`stylenorm.perceptual.lattice`): the network
   works on such a grid, and Gram matrices hardly see the grain that it leaves.
 - The loss is `stylenorm.perceptual.PaintingLoss`, on VGG-16.
-- A painting may be cropped, so that frames and figures are not learned, and has a size of its own, which sets the
-  size of its strokes.
-- A trained network is widened (``start_from`` with a greater width) without changing what it does: new channels see
-  what they were initialised to see, and nothing listens to them yet (after Chen, Goodfellow, Shlens, "Net2Net", ICLR
-  2016, arXiv:1511.05641, who copy channels).
+- A painting may be cropped, so that frames and figures are not learned, and has a size of its own, which
+  sets the size of its strokes.
+- A trained network is widened (``start_from`` with a greater width) without changing what it does: new
+  channels see what they were initialised to see, and nothing listens to them yet (after Chen, Goodfellow,
+  Shlens, "Net2Net", ICLR 2016, arXiv:1511.05641, who copy channels).
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class MultistyleConfig:
         batch_size: crops a step, of all processes together.
         painting_px: shorter side of the paintings when they are measured; sets the size of the strokes.
         style_weight: style weight to start from; each painting's own is found from there.
-        content_target: content loss (0 is the photo, about 2 has nothing to do with it) that the balance aims at.
+        content_target: content loss that the balance aims at (0 is the photo, 2 has nothing to do with it).
         palette_weight: weight of the distance of colours.
         tv_weight: weight of the total variation.
         lattice_weight: weight of `stylenorm.perceptual.lattice`.
@@ -251,7 +252,9 @@ class Multistyle(Recipe):
         if styled.any():
             chosen = styled.nonzero().flatten().to(self.device)
             painted, photo, rows = painted[chosen], photo[chosen], index[styled].to(self.device)
-            terms = self.loss(painted, self.loss.content_target(photo), self.target.select(rows - 1), generator)
+            terms = self.loss(
+                painted, self.loss.content_target(photo), self.target.select(rows - 1), generator
+            )
             ramp = min(1.0, step / max(1, settings.warmup_steps)) ** 2
             weights = ramp * model.log_weights[rows].exp()
             losses["content"] = terms.content.sum() / len(index)
