@@ -28,6 +28,10 @@ def widen(network: StylizerNetwork, narrow: Mapping[str, Tensor]) -> None:
     """
     for name, weight in network.state_dict().items():
         old = narrow[name]
+        if old.shape[2:] != weight.shape[2:] or any(
+            a > b for a, b in zip(old.shape, weight.shape, strict=True)
+        ):
+            continue  # a layer of another kind, where families differ: it stays as it was initialised
         if weight.dim() < 2:
             weight[: len(old)] = old
             continue

@@ -21,6 +21,7 @@ from stylenorm.perceptual.painting_loss import (
     PaintingLoss,
     PaintingTarget,
     PaintingTerms,
+    Region,
     palette_quantiles,
 )
 from stylenorm.perceptual.vgg import DOWNLOADS_VARIABLE, VGGS, Vgg, VggSpec, load_vgg
@@ -44,6 +45,7 @@ __all__ = [
     "PaintingTerms",
     "PerceptualLoss",
     "PerceptualTerms",
+    "Region",
     "StyleTarget",
     "Vgg",
     "VggSpec",

@@ -31,7 +31,7 @@ from torch import Tensor
 from stylenorm.perceptual.features import FeatureNetwork
 from stylenorm.perceptual.losses import gram_matrix
 
-__all__ = ["LOOKS", "Look", "PaintingLoss", "PaintingTarget", "PaintingTerms", "palette_quantiles"]
+__all__ = ["LOOKS", "Look", "PaintingLoss", "PaintingTarget", "PaintingTerms", "Region", "palette_quantiles"]
 
 _TINY = 1e-8
 _FLOOR = 0.1  # of the mean variance: a channel with less is hardly used, and its noise is no content
@@ -115,6 +115,22 @@ class PaintingTarget:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Where which painting is wanted.
+
+    Attributes:
+        share: of the style and palette loss.
+        target: one painting a sample, or one for all.
+        mask: (1, 1, H, W), 0..1, of the picture's size; None is everywhere. Regions with several
+            paintings share the same tensor.
+    """
+
+    share: float
+    target: PaintingTarget
+    mask: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class PaintingTerms:
     """Content, style and palette loss of each sample, (N,) each.
@@ -154,15 +170,19 @@ class PaintingLoss:
         return self.network.smallest_px << max(look.halvings for look in self.looks)
 
     @torch.no_grad()
-    def target(self, painting: Tensor) -> PaintingTarget:
-        """Measure a painting; (1, 3, H, W), RGB 0..1, at the size whose strokes are wanted."""
+    def target(self, painting: Tensor, mask: Tensor | None = None) -> PaintingTarget:
+        """Measure a painting.
+
+        Args:
+            painting: (1, 3, H, W), RGB 0..1, at the size whose strokes are wanted.
+            mask: (1, 1, H, W), 0..1: what of it counts; None is all of it.
+        """
         means, covariances = {}, {}
         for look, features in self._features(painting, lambda look: look.style_taps):
             for tap in look.style_taps:
-                means[look.halvings, tap], covariances[look.halvings, tap] = moments(features[tap])
-        quantiles = {
-            pool: palette_quantiles(_pooled(painting, pool).flatten(2), self.directions) for pool, _ in _POOLS
-        }
+                weights = at_size_of(features[tap], mask)
+                means[look.halvings, tap], covariances[look.halvings, tap] = moments(features[tap], weights)
+        quantiles = {pool: self._quantiles(painting, pool, mask) for pool, _ in _POOLS}
         spread = quantiles[1].var(dim=2, correction=0).mean(dim=1)
         return PaintingTarget(means, covariances, quantiles, spread)
 
@@ -191,6 +211,23 @@ class PaintingLoss:
             generator: draws the pixels whose colours are compared, other ones each time (the same
                 each time would be painted by themselves); None compares all.
         """
+        return self.regions(x, content, [Region(1.0, target)], generator)
+
+    def regions(
+        self,
+        x: Tensor,
+        content: Mapping[Key, Tensor],
+        regions: Sequence[Region],
+        generator: torch.Generator | None = None,
+    ) -> PaintingTerms:
+        """Compare ``x`` with the photos' content, and each region of it with a painting of its own.
+
+        Args:
+            x: pictures, (N, 3, H, W), RGB 0..1.
+            content: what `content_target` says of the photos.
+            regions: where which painting is wanted; style and palette are sums over them, by their shares.
+            generator: as in a call.
+        """
         content_terms, style_terms = [], []
         for look, features in self._features(x, lambda look: look.taps):
             for tap in look.taps:
@@ -199,18 +236,34 @@ class PaintingLoss:
                     difference = normalized(features[tap]) - content[key]
                     content_terms.append(difference.square().mean(dim=(1, 2, 3)))
                 if tap in look.style_taps:
-                    mean, covariance = moments(features[tap])
-                    style_terms.append(_relative(mean, target.means[key], (1,)))
-                    style_terms.append(_relative(covariance, target.covariances[key], (1, 2)))
-        palette = x.new_zeros(len(x))
+                    style_terms.append(_style(features[tap], key, regions))
+        palette_terms = []
         for pool, weight in _POOLS:
-            found = palette_quantiles(_sampled(_pooled(x, pool), generator), self.directions)
-            palette = palette + weight * (found - target.quantiles[pool]).square().mean(dim=(1, 2))
+            found: dict[int, Tensor] = {}  # a mask is shared by several paintings
+            for region in regions:
+                if id(region.mask) not in found:
+                    found[id(region.mask)] = self._quantiles(x, pool, region.mask, generator)
+                target = region.target
+                distance = (found[id(region.mask)] - target.quantiles[pool]).square().mean(dim=(1, 2))
+                palette_terms.append(region.share * weight * distance / target.spread)
         return PaintingTerms(
             torch.stack(content_terms).mean(dim=0),
             torch.stack(style_terms).mean(dim=0),
-            palette / target.spread,
+            torch.stack(palette_terms).sum(dim=0),
         )
+
+    def _quantiles(
+        self, x: Tensor, pool: int, mask: Tensor | None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        if pool > 1:
+            x = F.avg_pool2d(x, pool)
+        colors, weights = x.flatten(2), at_size_of(x, mask)
+        if weights is not None:
+            weights = weights.flatten(2)[:, 0]
+        elif generator is not None and colors.shape[2] > _MOST_PIXELS:
+            drawn = torch.randint(colors.shape[2], (_MOST_PIXELS,), generator=generator)
+            colors = colors[..., drawn.to(colors.device)]
+        return palette_quantiles(colors, self.directions.to(colors), weights)
 
     def _features(
         self, x: Tensor, wanted: Callable[[Look], Sequence[str]]
@@ -225,10 +278,18 @@ class PaintingLoss:
         return found
 
 
-def moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean (N, C) and covariance (N, C, C; biased) of ``features`` (N, C, H, W) over positions."""
-    mean = features.mean(dim=(2, 3))
-    return mean, gram_matrix(features) - mean[:, :, None] * mean[:, None, :]
+def moments(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return mean (N, C) and covariance (N, C, C; biased) over positions.
+
+    Args:
+        features: (N, C, H, W).
+        weights: (N or 1, 1, H, W), not negative: how much each position counts; None counts all alike.
+    """
+    if weights is None:
+        mean = features.mean(dim=(2, 3))
+    else:
+        mean = (features * weights).sum(dim=(2, 3)) / weights.sum(dim=(2, 3))
+    return mean, gram_matrix(features, weights) - mean[:, :, None] * mean[:, None, :]
 
 
 def normalized(features: Tensor) -> Tensor:
@@ -238,31 +299,43 @@ def normalized(features: Tensor) -> Tensor:
     return centred * (variance + _FLOOR * variance.mean(dim=1, keepdim=True) + _TINY).rsqrt()
 
 
-def palette_quantiles(colors: Tensor, directions: Tensor) -> Tensor:
+def palette_quantiles(colors: Tensor, directions: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the quantiles of colours along directions.
 
     Args:
         colors: (N, 3, pixels), RGB.
         directions: (K, 3).
+        weights: (1, pixels), not negative: how much each pixel counts; None counts all alike.
 
     Shape: returns (N, K, 128).
     """
-    ordered = torch.einsum("kc,ncl->nkl", directions, colors).sort(dim=2).values
-    place = (torch.arange(_NUM_QUANTILES, device=colors.device) + 0.5) / _NUM_QUANTILES * ordered.shape[2]
-    return ordered[:, :, place.long()]
+    ordered, order = torch.einsum("kc,ncl->nkl", directions, colors).sort(dim=2)
+    shares = (torch.arange(_NUM_QUANTILES, device=colors.device) + 0.5) / _NUM_QUANTILES
+    if weights is None:
+        return ordered[:, :, (shares * ordered.shape[2]).long()]
+    reached = weights[0][order].cumsum(dim=2)
+    wanted = shares.to(reached) * reached[:, :, -1:]
+    place = torch.searchsorted(reached, wanted.contiguous(), right=True).clamp(max=ordered.shape[2] - 1)
+    return ordered.gather(2, place)
 
 
-def _sampled(colors: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Colours (N, 3, H, W) as (N, 3, pixels): all, or so many as are enough."""
-    flat = colors.flatten(2)
-    if generator is None or flat.shape[2] <= _MOST_PIXELS:
-        return flat
-    drawn = torch.randint(flat.shape[2], (_MOST_PIXELS,), generator=generator)
-    return flat[..., drawn.to(flat.device)]
+def at_size_of(features: Tensor, mask: Tensor | None) -> Tensor | None:
+    """The mask at the size of features; what pooling and strides saw of each position is averaged."""
+    return None if mask is None else F.adaptive_avg_pool2d(mask, (features.shape[2], features.shape[3]))
 
 
-def _pooled(x: Tensor, pool: int) -> Tensor:
-    return x if pool == 1 else F.avg_pool2d(x, pool)
+def _style(features: Tensor, key: Key, regions: Sequence[Region]) -> Tensor:
+    """Mean of the two moments' terms, summed over regions, each times its share; (N,)."""
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+    terms = []
+    for region in regions:
+        if id(region.mask) not in found:
+            found[id(region.mask)] = moments(features, at_size_of(features, region.mask))
+        mean, covariance = found[id(region.mask)]
+        target = region.target
+        terms.append(0.5 * region.share * _relative(mean, target.means[key], (1,)))
+        terms.append(0.5 * region.share * _relative(covariance, target.covariances[key], (1, 2)))
+    return torch.stack(terms).sum(dim=0)
 
 
 def _relative(found: Tensor, target: Tensor, dims: tuple[int, ...]) -> Tensor:
