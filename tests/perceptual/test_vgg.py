@@ -59,7 +59,9 @@ def test_taps_are_torchvisions_activations(name: str, pool: str) -> None:
         y = layer(y)
         if isinstance(layer, nn.ReLU):
             number += 1
-            assert_close(found.pop(f"relu{block}_{number}"), y, rtol=1e-4, atol=3e-5)  # measured: 1.1e-5
+            # Winograd's convolutions: errors of 1e-5 of the largest value were seen.
+            scale = float(y.abs().max())
+            assert_close(found.pop(f"relu{block}_{number}"), y, rtol=0, atol=5e-5 * scale)
         elif not isinstance(layer, nn.Conv2d):
             block, number = block + 1, 0
     assert not found

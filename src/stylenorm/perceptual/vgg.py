@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError, UnknownNameError
+from stylenorm.kernels.frozen_conv import FrozenConvReLU
 from stylenorm.perceptual.download import fetch
 from stylenorm.perceptual.features import FeatureNetwork
 
@@ -149,7 +150,7 @@ class Vgg(FeatureNetwork):
             if tap[4] != block:
                 block = tap[4]
                 x = F.avg_pool2d(x, 2) if self.pool == "average" else F.max_pool2d(x, 2)
-            x = F.relu(conv(x))
+            x = conv(x)
             yield tap, x
 
 
@@ -199,8 +200,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     return dict(tensors)
 
 
-def _conv(tensors: Mapping[str, Tensor], index: int, c_in: int, c_out: int, name: str) -> nn.Conv2d:
-    conv = nn.Conv2d(c_in, c_out, 3, padding=1, device="meta")  # no time is spent on random weights
+def _conv(tensors: Mapping[str, Tensor], index: int, c_in: int, c_out: int, name: str) -> FrozenConvReLU:
+    conv = FrozenConvReLU(c_in, c_out, device="meta")  # no time is spent on random weights
     try:
         state = {part: tensors[f"features.{index}.{part}"].float() for part in ("weight", "bias")}
         # Channels last: on the CPU the convolutions take half the time.
