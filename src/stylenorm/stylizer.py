@@ -24,9 +24,9 @@ from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.graphs import Plan, cut_graph, frozen_vector
 from stylenorm.media import (
-    READABLE_SUFFIXES,
     fill_transparent,
     from_float,
+    is_picture_name,
     picture_from_image,
     to_float,
 )
@@ -325,7 +325,7 @@ class Stylizer:
         if isinstance(style, str):
             return parse_style(style, self.network, predict_style)
         if isinstance(style, Path):
-            if style.suffix.lower() in READABLE_SUFFIXES:
+            if is_picture_name(style):
                 return predict_style(style, self.network)
             return self.network.style_file(style)
         if not isinstance(style, Style):

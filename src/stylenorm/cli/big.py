@@ -12,13 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylenorm.cli.progress import Progress
+from stylenorm.cli.usage import positive_number
 
 if TYPE_CHECKING:
     from stylenorm.cli.stylize import StylizeOptions
     from stylenorm.media import BigPicture, Job
     from stylenorm.stylizer import Stylizer
 
-__all__ = ["Megapixels", "add_tile_arguments", "big_picture", "paint_big_job", "tile_size"]
+__all__ = [
+    "Megapixels",
+    "add_tile_arguments",
+    "big_picture",
+    "duration_text",
+    "paint_big_job",
+    "tile_size",
+]
 
 _HALF = 0.5  # of the memory may go for a picture that is read whole; the rest is for painting it
 _SHOWN_S = 0.5
@@ -50,7 +58,7 @@ class Megapixels:
         text = f"{self._name}: {self._done / 1e6:.0f} of {self._all / 1e6:.0f} MP"
         if self._done > self._resumed:
             left_s = (now - self._began) * (self._all - self._done) / (self._done - self._resumed)
-            text += f", {_time(left_s)} left"
+            text += f", {duration_text(left_s)} left"
         self._progress.show(text)
 
 
@@ -84,7 +92,7 @@ def add_tile_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _stroke_size(text: str) -> float:
-    number = float(text)
+    number = positive_number(text)
     if not 1 <= number <= 64:
         raise argparse.ArgumentTypeError(f"expected 1 to 64, got {text}")
     return number
@@ -238,7 +246,8 @@ def _delete(folder: Path, *workspaces: Any) -> None:
         folder.rmdir()
 
 
-def _time(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """Seconds as people say them: ``1 min 5 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

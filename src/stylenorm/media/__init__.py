@@ -4,7 +4,7 @@ from stylenorm.media.animating import write_animation, write_media
 from stylenorm.media.animation import Animation, read_animation, read_media
 from stylenorm.media.atomic import atomic_write, check_output, write_json
 from stylenorm.media.big import BIG_FORMATS, BigPicture, look_at, write_big
-from stylenorm.media.finding import find_pictures
+from stylenorm.media.finding import LeftOut, find_pictures
 from stylenorm.media.formats import READABLE_SUFFIXES, format_named
 from stylenorm.media.labels import UNLABELLED, check_labels, read_labels
 from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource
@@ -18,6 +18,7 @@ from stylenorm.media.picture import (
     to_uint8,
 )
 from stylenorm.media.planning import Job, plan_outputs
+from stylenorm.media.plugins import is_picture_name
 from stylenorm.media.reading import picture_from_image, read_picture
 from stylenorm.media.transparency import fill_transparent
 from stylenorm.media.video import Film, FilmFrame
@@ -42,6 +43,7 @@ __all__ = [
     "FilmWriter",
     "Frame",
     "Job",
+    "LeftOut",
     "Metadata",
     "Picture",
     "PictureSource",
@@ -57,6 +59,7 @@ __all__ = [
     "format_named",
     "from_float",
     "is_film",
+    "is_picture_name",
     "look_at",
     "picture_from_image",
     "plan_outputs",
