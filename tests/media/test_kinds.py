@@ -71,8 +71,8 @@ def test_heic(tmp_path: Path) -> None:
 
 
 def test_heic_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr("stylenorm.media.opening.load_plugin", lambda plugin: False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("stylenorm.media.opening.load_plugin", lambda _: False)
     path = tmp_path / "a.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
     monkeypatch.setattr("stylenorm.media.plugins._registered", list)

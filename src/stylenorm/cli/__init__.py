@@ -48,11 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        argv: the arguments; None takes those of the process, and then also handles its SIGTERM.
+        argv: the arguments; None takes those of the process, and then also handles its SIGTERM and SIGHUP.
     """
     if argv is None:
         open_standard_streams()
         signal.signal(signal.SIGTERM, _terminate)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not under nohup
+            signal.signal(signal.SIGHUP, _terminate)
     try:
         options = build_parser().parse_args(argv)
     except SystemExit as stop:  # argparse has said why
@@ -146,5 +148,5 @@ def _forget_stdout() -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 (a signal handler's arguments)
-    """Leave through every ``finally``, so that SIGTERM leaves no half-written file either."""
+    """Leave through every ``finally``, so that SIGTERM and SIGHUP leave no half-written file either."""
     raise SystemExit(128 + number)

@@ -143,8 +143,8 @@ def paint_big_job(
         PictureError, OutputError, MemoryError, MissingExtraError: as reading, painting and writing do.
     """
     from stylenorm.errors import OutputError
-    from stylenorm.media import BIG_FORMATS, Metadata, check_output, format_named, write_big
-    from stylenorm.tiles import DiskWorkspace
+    from stylenorm.media import BIG_FORMATS, Metadata, check_fits, check_output, format_named, write_big
+    from stylenorm.tiles import DiskWorkspace, array_checksum
 
     target, name = job.target, picture.path.name
     assert target is not None  # noqa: S101 (big_picture says so)
@@ -155,6 +155,7 @@ def paint_big_job(
             "write PNG, JPEG or TIFF"
         )
     check_output(target, overwrite=options.overwrite)
+    check_fits(kind, *picture.upright_size)
     folder = target.parent / f".{target.name}.stylenorm"
     work = _work(picture, options, stylizer)
     photos = DiskWorkspace(folder / "pictures", work["photo"])
@@ -169,12 +170,17 @@ def paint_big_job(
 
     try:
         left = photos.state()
-        if left is None:
-            photo = picture.decode(lambda shape, dtype: photos.array("photo", shape, dtype), show("reading"))
-            left = {"shape": photo.shape, "dtype": photo.dtype.name}
-            photos.note(left)
-        else:
+        photo = None
+        if left is not None:
             photo = photos.array("photo", tuple(left["shape"]), left["dtype"])
+            if array_checksum(photo) != left["checksum"]:
+                photo = None  # cut off or changed
+                photos.free("photo")
+        if photo is None:
+            photo = picture.decode(lambda shape, dtype: photos.array("photo", shape, dtype), show("reading"))
+            about = {"shape": photo.shape, "dtype": photo.dtype.name, "checksum": array_checksum(photo)}
+            photos.note(about)
+        else:
             progress.print(f"stylenorm: note: {picture.path}: going on where the last run stopped")
         out = maps.array("out", photo.shape, photo.dtype)
         _paint(stylizer, photo, out, options, maps, Megapixels(progress, name, photo[..., 0].size))
@@ -187,11 +193,11 @@ def paint_big_job(
             overwrite=options.overwrite,
             progress=show("writing"),
         )
-    except KeyboardInterrupt:
-        progress.print(f"stylenorm: note: {picture.path}: the same command will go on where this one stopped")
-        raise
-    except BaseException:
+    except Exception:
         _delete(folder, photos, maps)
+        raise
+    except BaseException:  # Ctrl-C, or the end that SIGTERM and SIGHUP ask for
+        progress.print(f"stylenorm: note: {picture.path}: the same command will go on where this one stopped")
         raise
     _delete(folder, photos, maps)
     return (*picture.notes, *notes)

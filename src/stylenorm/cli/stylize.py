@@ -279,11 +279,13 @@ class _Run:
             reason += " (--overwrite)"
         if "raise the limit if you trust" in reason:
             reason += " (--max-megapixels)"
+        if isinstance(error, MemoryError):
+            reason += "; or let it be painted in smaller parts (--memory 1GB, or --tile 256)"
         says_where = isinstance(error, OutputError) or name in reason
         self.progress.print(f"stylenorm: {reason if says_where else f'{name}: {reason}'}")
 
     def _paint(self, job: Job, name: str) -> None:
-        from stylenorm.media import FILM_FORMATS, Animation, check_output, write_media
+        from stylenorm.media import FILM_FORMATS, Animation, check_fits, check_output, write_media
 
         options, stylizer = self.options, self.stylizers[job.style]
         if job.target is not None:
@@ -299,6 +301,7 @@ class _Run:
                 self.note(f"{job.target}: {note}")
             return
         media = self._read(job.source, name)
+        check_fits(job.format, media.width, media.height)
 
         def paint(pixels: Any) -> Any:
             shown = Megapixels(self.progress, Path(name).name, pixels.shape[0] * pixels.shape[1])

@@ -115,6 +115,7 @@ def export_stylizer(
         "norm_sizes": network.norm_sizes,
         "config": network.config.to_dict(),
         "record": dict(record),
+        "sha256": {"network.onnx": hashlib.sha256(graph).hexdigest()},
     }
     write_json(out / "network.json", description)
 

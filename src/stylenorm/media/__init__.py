@@ -4,6 +4,7 @@ from stylenorm.media.animating import write_animation, write_media
 from stylenorm.media.animation import Animation, read_animation, read_media
 from stylenorm.media.atomic import atomic_write, check_output, write_json
 from stylenorm.media.big import BIG_FORMATS, BigPicture, look_at, write_big
+from stylenorm.media.encoding import check_fits
 from stylenorm.media.finding import LeftOut, find_pictures
 from stylenorm.media.formats import READABLE_SUFFIXES, format_named
 from stylenorm.media.labels import UNLABELLED, check_labels, read_labels
@@ -49,6 +50,7 @@ __all__ = [
     "PictureSource",
     "WritingOptions",
     "atomic_write",
+    "check_fits",
     "check_labels",
     "check_output",
     "encode_picture",

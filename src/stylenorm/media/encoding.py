@@ -12,13 +12,14 @@ from PIL import Image, PngImagePlugin
 
 from stylenorm.errors import InputError, OutputError
 from stylenorm.media.color import srgb_profile
-from stylenorm.media.formats import PictureFormat
+from stylenorm.media.formats import PictureFormat, format_named
 from stylenorm.media.picture import Metadata, Picture, Pixels, to_uint8
 from stylenorm.media.png import encode_png16
 from stylenorm.media.quiet import quiet_pillow
 from stylenorm.media.tiff import encode_tiff
 
 __all__ = [
+    "check_fits",
     "check_quality",
     "check_side",
     "encode",
@@ -133,6 +134,21 @@ def _png_texts(metadata: Metadata) -> PngImagePlugin.PngInfo:
     if metadata.xmp:
         info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
     return info
+
+
+def check_fits(format: str, width: int, height: int) -> None:  # noqa: A002 (as write_picture has it)
+    """Refuse a picture that a format cannot hold, before an hour of painting.
+
+    Args:
+        format: the name of a picture format.
+        width: W, in pixels.
+        height: H, in pixels.
+
+    Raises:
+        OutputError: a side is too long.
+        UnknownNameError: no such format.
+    """
+    check_side(format_named(format), width, height)
 
 
 def check_side(target: PictureFormat, width: int, height: int) -> None:

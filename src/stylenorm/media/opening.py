@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -137,8 +138,10 @@ def decoding(name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Iterator[None
             yield
         except PictureError:
             raise
-        except Image.DecompressionBombError:
-            raise PictureError(f"{name}: {_too_large('', max_megapixels)}") from None
+        except Image.DecompressionBombError as error:
+            pixels = re.search(r"\((\d+) pixels\)", str(error))
+            size = f" {int(pixels[1]) / 1e6:.0f} megapixels" if pixels else ""
+            raise PictureError(f"{name}: {_too_large(size, max_megapixels)}") from None
         except MemoryError:
             raise PictureError(f"{name}: does not fit in memory; make it smaller first") from None
         except UnreadKindError as error:
@@ -159,7 +162,8 @@ def check_size(name: str, image: Image.Image, max_megapixels: float) -> None:
     if width < 1 or height < 1:
         raise PictureError(f"{name}: {_EXPECTED}, got one of {width} x {height} pixels")
     if width * height > max_megapixels * 1e6:
-        raise PictureError(f"{name}: {_too_large(f' {width} x {height} pixels', max_megapixels)}")
+        size = f" {width} x {height} pixels ({width * height / 1e6:.3g} megapixels)"
+        raise PictureError(f"{name}: {_too_large(size, max_megapixels)}")
 
 
 def _too_large(size: str, max_megapixels: float) -> str:
