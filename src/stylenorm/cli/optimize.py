@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylenorm.cli.usage import UsageError, as_usage, number_from
+from stylenorm.cli.usage import UsageError, as_usage, number_from, positive_number
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--style-scale",
-        type=_positive,
+        type=positive_number,
         default=1.0,
         metavar="X",
         help="longer side of the paintings in that of the result; larger gives larger strokes (default: 1)",
     )
-    parser.add_argument("--weights", nargs="+", type=_positive, metavar="W", help="one a painting")
+    parser.add_argument("--weights", nargs="+", type=positive_number, metavar="W", help="one a painting")
     parser.add_argument(
         "--photo-masks",
         nargs="+",
@@ -234,10 +234,3 @@ def _device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
         raise UsageError(f"--device: {name!r} is not there ({error})") from error
     return device
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected more than 0, got {text}")
-    return number

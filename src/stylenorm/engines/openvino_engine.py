@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import sys
 import threading
 from collections import OrderedDict
@@ -30,13 +31,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.engines.engine import Engine, FloatArray, Pixels, Program, check_options, num_cores
-from stylenorm.errors import InputError, ShapeError
+from stylenorm.engines.memory import available_bytes, is_out_of_memory
+from stylenorm.errors import EngineError, InputError, ShapeError, StylenormError
+from stylenorm.graphs import check_graph
 
-__all__ = ["OpenVinoEngine", "import_openvino", "openvino_core", "run_graph"]
+__all__ = [
+    "OpenVinoEngine",
+    "check_sizes",
+    "check_small_picture",
+    "import_openvino",
+    "openvino_core",
+    "run_graph",
+]
 
 # Compiled graphs keep their activations: of how many pixels together they are kept, and of how many graphs.
 _KEPT_PIXELS = 6_000_000
 _KEPT_GRAPHS = 4
+# A tensor may be so many times as large as the inputs (64 channels of full size are 21), and so much more.
+_LARGEST_SHARE = 1000
+_LARGEST_NUMBERS = 2**28
+_SMALL_PX = 64
+_CHECKED_NUMBERS = 2**26  # smaller tensors fit anywhere
 _POLL_MS = 100  # how long Ctrl-C may have to wait
 
 _Key = tuple[str, tuple[int, ...], str]  # type of the pixels, shape of the input, precision
@@ -82,13 +97,81 @@ def run_graph(graph: bytes, *inputs: NDArray[np.float32]) -> list[NDArray[np.flo
     """Run a small graph once, in float32: inputs in turn, outputs in turn.
 
     Raises:
-        RuntimeError: the graph is broken, or the inputs do not fit it.
+        EngineError: the graph is broken, or the inputs do not fit it.
+        MemoryError: it does not fit into memory.
     """
-    core = openvino_core()
-    model = core.read_model(io.BytesIO(graph))
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    outputs = compiled(inputs)
+    check_graph(graph)
+    with _clear_errors():
+        core = openvino_core()
+        model = core.read_model(io.BytesIO(graph))
+        model.reshape({i: array.shape for i, array in enumerate(inputs)})
+        check_sizes(model)
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        outputs = compiled(inputs)
     return [np.array(outputs[i]) for i in range(len(compiled.outputs))]
+
+
+def check_sizes(model: Any) -> None:
+    """Refuse a model whose tensors are out of proportion to what it is given.
+
+    Operators that repeat or enlarge cost a file nothing; what they make is known once the sizes of the
+    inputs are, and before anything is computed.
+
+    Args:
+        model: an OpenVINO model, reshaped to its inputs.
+
+    Raises:
+        InputError: a tensor is larger than any network of pictures has.
+        MemoryError: it is larger than the memory that is free.
+    """
+    given = sum(_numbers(output) for output in model.inputs)
+    largest = max((_numbers(output) for op in model.get_ops() for output in op.outputs()), default=0)
+    if largest > given * _LARGEST_SHARE + _LARGEST_NUMBERS:
+        raise InputError(
+            f"graph: expected an exported network, got one that makes a tensor of {largest / 1e6:.0f} "
+            f"million numbers of {given / 1e6:.2g} million; do not use it"
+        )
+    free = available_bytes() if largest > _CHECKED_NUMBERS else None
+    if free is not None and largest > free:  # in 8 bits; most tensors take four times as much
+        raise MemoryError(f"a tensor of {largest / 1e9:.1f} GB does not fit, {free / 1e9:.1f} GB are free")
+
+
+def check_small_picture(graph: Path) -> None:
+    """Refuse a graph by its bytes, and by how large its tensors become for a small picture.
+
+    Raises:
+        InputError: as `stylenorm.graphs.check_graph` and `check_sizes` do.
+    """
+    _check_content(graph)
+    with _clear_errors():
+        model = openvino_core().read_model(graph)
+        sizes = {
+            i: [
+                side.get_length() if side.is_static else (1 if axis == 0 else _SMALL_PX)
+                for axis, side in enumerate(given.partial_shape)
+            ]
+            for i, given in enumerate(model.inputs)
+        }
+        model.reshape(sizes)
+        check_sizes(model)
+
+
+def _check_content(graph: Path | bytes) -> None:
+    if isinstance(graph, bytes):
+        check_graph(graph)
+        return
+    try:
+        content = graph.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{graph}: expected an exported network (ONNX), cannot read it ({error.strerror})"
+        ) from error
+    check_graph(content, str(graph))
+
+
+def _numbers(output: Any) -> int:
+    shape = output.get_partial_shape()
+    return math.prod(side.get_length() for side in shape) if shape.is_static else 0
 
 
 class OpenVinoEngine(Engine):
@@ -108,8 +191,9 @@ class OpenVinoEngine(Engine):
     def __init__(self, graph: Path | bytes, *, precision: str = "auto", threads: int | None = None) -> None:
         check_options(precision, threads)
         self._ov = import_openvino()
-        self._core = openvino_core()
-        has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        with _clear_errors():
+            self._core = openvino_core()
+            has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
             raise InputError(
                 "precision 'bf16': expected a CPU with bfloat16 instructions (AVX512_BF16 or AMX), "
@@ -121,9 +205,12 @@ class OpenVinoEngine(Engine):
         self._settings = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = str(threads)
-        self._read()  # a broken file fails here, not at the first picture
+        _check_content(graph)
+        check_sizes(self._read())  # a broken file fails here, not at the first picture
         self._num_threads = threads
-        self.threads = threads or int(self._core.get_property("CPU", "INFERENCE_NUM_THREADS")) or num_cores()
+        with _clear_errors():
+            own = int(self._core.get_property("CPU", "INFERENCE_NUM_THREADS"))
+        self.threads = threads or own or num_cores()
         self._requests: OrderedDict[_Key, Any] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -135,7 +222,9 @@ class OpenVinoEngine(Engine):
 
     def program(self, graph: bytes) -> Program:
         """Make a graph ready; see `Engine.program`. It is compiled for each shape that comes."""
-        model = self._core.read_model(io.BytesIO(graph))
+        check_graph(graph)
+        with _clear_errors():
+            model = self._core.read_model(io.BytesIO(graph))
         settings = {**self._settings, "INFERENCE_PRECISION_HINT": "f32"}
         requests: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
 
@@ -146,6 +235,7 @@ class OpenVinoEngine(Engine):
                     if len(requests) >= _KEPT_GRAPHS:
                         requests.popitem(last=False)
                     model.reshape(dict(enumerate(key)))
+                    check_sizes(model)
                     requests[key] = self._core.compile_model(model, "CPU", settings).create_infer_request()
                 requests.move_to_end(key)
                 self._infer(requests[key], inputs)
@@ -213,6 +303,7 @@ class OpenVinoEngine(Engine):
         if dtype != "float32":
             model = self._with_integers(model, dtype)
         model.reshape({"photo": list(shape)})
+        check_sizes(model)
         settings = {**self._settings, "INFERENCE_PRECISION_HINT": precision}
         return self._core.compile_model(model, "CPU", settings).create_infer_request()
 
@@ -252,10 +343,14 @@ def _pixels(key: _Key) -> int:
 
 
 @contextmanager
-def _clear_errors(shape: tuple[int, ...]) -> Iterator[None]:
+def _clear_errors(shape: tuple[int, ...] | None = None) -> Iterator[None]:
+    what = "" if shape is None else f" for a picture of shape {shape}"
     try:
         yield
     except RuntimeError as error:
-        if "bad_alloc" in str(error) or "allocat" in str(error).lower():
-            raise MemoryError(f"OpenVINO has no memory left for a picture of shape {shape}") from error
-        raise
+        if isinstance(error, StylenormError):
+            raise
+        if is_out_of_memory(error):
+            raise MemoryError(f"OpenVINO has no memory left{what}") from error
+        reason = " ".join(str(error).split())[-200:]
+        raise EngineError(f"OpenVINO failed{what} ({reason}); try another engine") from error

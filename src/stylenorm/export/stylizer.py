@@ -13,6 +13,7 @@ the graph is run beside PyTorch on odd sizes and a batch; a difference is an err
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,6 +106,7 @@ def export_stylizer(
         "norm_sizes": network.norm_sizes,
         "config": network.config.to_dict(),
         "record": dict(record),
+        "sha256": {"network.onnx": hashlib.sha256(graph).hexdigest()},
     }
     write_json(out / "network.json", description)
 

@@ -12,13 +12,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stylenorm.errors import InputError, UnknownNameError
-from stylenorm.style import Style
+from stylenorm.style import Style, read_small_file
+from stylenorm.zoo.checking import check_weights
 from stylenorm.zoo.own import own_style, own_style_names
 
 __all__ = ["IDENTITY", "NetworkFolder", "shipped_network"]
@@ -27,6 +29,7 @@ IDENTITY = "identity"
 """Name of the style that gives the photo back; every network has it, and lists leave it out."""
 
 _FORMAT = "stylenorm-network-1"
+_MAX_DESCRIPTION_BYTES = 2**26
 _SHIPPED = Path(__file__).parent / "data"
 
 
@@ -40,6 +43,7 @@ class NetworkFolder:
         norm_sizes: channels of each norm.
         config: family, width and blocks, as `stylenorm.networks.NetworkConfig` has them.
         record: how it was trained.
+        sha256: checksums of files in the folder, by name; empty in folders of older versions.
     """
 
     path: Path
@@ -47,6 +51,7 @@ class NetworkFolder:
     norm_sizes: tuple[int, ...]
     config: Mapping[str, str | int]
     record: Mapping[str, str]
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: str | Path) -> NetworkFolder:
@@ -55,17 +60,19 @@ class NetworkFolder:
         Raises:
             InputError: it is no network folder.
         """
+        if not os.fspath(path):
+            raise InputError("expected the name of a network folder, got an empty one")
         path = Path(path)
         description_path = path / "network.json"
         try:
-            description: Any = json.loads(description_path.read_text(encoding="utf-8"))
+            description: Any = json.loads(read_small_file(description_path, _MAX_DESCRIPTION_BYTES))
         except FileNotFoundError:
             what = "a folder without it" if path.is_dir() else "no such folder"
             raise InputError(
                 f"{path}: expected a network folder (with network.json), got {what}; "
                 "'stylenorm train' writes one"
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(
                 f"{description_path}: cannot be read ({error}); export the network again"
             ) from error
@@ -78,17 +85,29 @@ class NetworkFolder:
             return cls(
                 path,
                 str(description["identity"]),
-                tuple(int(size) for size in description["norm_sizes"]),
+                tuple(_channels(size) for size in description["norm_sizes"]),
                 dict(description["config"]),
                 dict(description.get("record", {})),
+                {str(name): str(digest) for name, digest in description.get("sha256", {}).items()},
             )
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
                 f"{description_path}: expected identity, norm_sizes and config, got {error!r}; "
                 "export the network again"
             ) from error
+
+    def check_weights(self) -> None:
+        """Refuse a folder whose weights are not those that its identity and its checksums name.
+
+        ``network.safetensors`` is held against the identity; ``network.onnx`` against its checksum and,
+        tensor by tensor, against ``network.safetensors``. What is not in a folder is not checked.
+
+        Raises:
+            InputError: a file was changed or damaged, or is of another export.
+        """
+        check_weights(self.path, self.identity, self.config, self.sha256)
 
     @property
     def graph(self) -> Path:
@@ -144,6 +163,12 @@ class NetworkFolder:
     def _fitting(self, style: Style) -> Style:
         style.check_network(self.identity, self.norm_sizes)
         return style
+
+
+def _channels(size: Any) -> int:
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**20:
+        raise ValueError(f"a norm of {size!r} channels")
+    return size
 
 
 def shipped_network() -> NetworkFolder:

@@ -88,7 +88,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         content = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected TOML or JSON, got a mistake: {error}") from error
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path}: expected a table for each style, such as [starry-night], got none")
