@@ -19,7 +19,7 @@ from stylenorm.zoo import NetworkFolder
 
 __all__ = ["predict_style"]
 
-_SHORTER_PX = 256  # half of what the predictor was trained to take strokes from
+_SHORTER_PX = 200  # half of what the predictor was trained to take strokes from
 _LONGER_PX = 1024
 _SMALLEST_PX = 16
 

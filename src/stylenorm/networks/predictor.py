@@ -3,11 +3,11 @@
 Ghiasi, Lee, Kudlur, Dumoulin, Shlens, "Exploring the structure of a real-time, arbitrary neural artistic
 stylization network", BMVC 2017 (arXiv:1705.06830).
 
-Differs from the paper: in place of Inception v3 the first eight convolutions of a small perceptual network
-(``distilled-deep`` of `stylenorm.perceptual.distilled`), of which not only the means but also the deviations
-are read, at five layers; and the pixels' own colours: moments and histograms. A deep layer alone keeps the
-structure of a painting and loses its palette. What is predicted is the departure from the mean of the styles
-that the network was trained with, in units of their spread, so that an untrained predictor is a sane one.
+Differs from the paper: in place of Inception v3 the first five convolutions of VGG-16, of which not only
+the means but also the standard deviations are read, at three layers; and the pixels' own colours: moments
+and histograms. A deep layer alone keeps the structure of a painting and loses its palette. What is
+predicted is the departure from the mean of the styles that the network was trained with, in units of their
+spread, so that an untrained predictor is a sane one.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from stylenorm.errors import ShapeError
 
 __all__ = ["StylePredictor"]
 
-_WIDTHS = (16, 32, 16, 128, 16, 128, 32, 256)
-_POOLS_BEFORE = frozenset({2, 3, 7})
-_READ = frozenset({1, 2, 4, 6, 8})
-_LEAK = 0.1
+_TAPS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
+_WIDTHS = (64, 64, 128, 128, 256)
+_POOLS_BEFORE = frozenset({"relu2_1", "relu3_1"})
+_READ = frozenset({"relu1_2", "relu2_2", "relu3_1"})
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # as of `stylenorm.perceptual.Vgg`
 _NUM_BINS = 8
 _SMALLEST_PX = 16
 _TINY = 1e-6
@@ -44,6 +45,8 @@ class StylePredictor(nn.Module):
         - returns (N, style_length).
     """
 
+    mean: Tensor
+    std: Tensor
     center: Tensor
     spread: Tensor
     base: Tensor
@@ -51,9 +54,13 @@ class StylePredictor(nn.Module):
 
     def __init__(self, style_length: int, hidden: int = 192) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise((3, *_WIDTHS)))
+        sizes = zip(_TAPS, pairwise((3, *_WIDTHS)), strict=True)
+        self.convs = nn.ModuleDict({tap: nn.Conv2d(*pair, 3, padding=1) for tap, pair in sizes})
         self.convs.requires_grad_(False)  # learned elsewhere: 155 paintings would not teach them anything
-        num_statistics = 2 * sum(_WIDTHS[i - 1] for i in _READ) + 3 + 6 + 3 * _NUM_BINS
+        self.register_buffer("mean", torch.tensor(_MEAN).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_STD).reshape(1, 3, 1, 1), persistent=False)
+        read = sum(width for tap, width in zip(_TAPS, _WIDTHS, strict=True) if tap in _READ)
+        num_statistics = 2 * read + 3 + 6 + 3 * _NUM_BINS
         self.hidden = nn.Linear(num_statistics, hidden)
         self.out = nn.Linear(hidden, style_length - 1)
         nn.init.zeros_(self.out.bias)
@@ -81,12 +88,12 @@ class StylePredictor(nn.Module):
                 f"got {tuple(painting.shape)}"
             )
         found = _color_statistics(painting)
-        x = painting
-        for number, conv in enumerate(self.convs, start=1):
-            if number in _POOLS_BEFORE:
+        x = (painting - self.mean) / self.std
+        for tap, conv in self.convs.items():
+            if tap in _POOLS_BEFORE:
                 x = F.avg_pool2d(x, 2)
-            x = F.leaky_relu(conv(x), _LEAK)
-            if number in _READ:
+            x = F.relu(conv(x))
+            if tap in _READ:
                 mean = x.mean(dim=(2, 3))
                 variance = (x - mean[:, :, None, None]).square().mean(dim=(2, 3))
                 found += [mean, torch.sqrt(variance + _TINY)]

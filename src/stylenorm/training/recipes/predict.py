@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError
 from stylenorm.export import export_predictor, load_network
 from stylenorm.networks import StylePredictor
-from stylenorm.perceptual import PaintingLoss, lattice, load_distilled, load_feature_network, total_variation
+from stylenorm.perceptual import PaintingLoss, lattice, load_feature_network, load_vgg, total_variation
 from stylenorm.training import ranks
 from stylenorm.training.data.photos import Photos, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
@@ -120,10 +120,8 @@ class Predict(Recipe):
         self.unpainted = pictures(config.photos, config.painting_px, config.num_paintings, 2)
         torch.manual_seed(config.seed)
         self.model = StylePredictor(self.folder.style_length)
-        trunk = load_distilled()[0].state_dict()
-        self.model.convs.load_state_dict(
-            {key: trunk[f"convs.{key}"] for key in self.model.convs.state_dict()}
-        )
+        trunk = load_vgg("vgg16").convs.state_dict()
+        self.model.convs.load_state_dict({key: trunk[key] for key in self.model.convs.state_dict()})
         if config.start_from is not None:
             self._start_from(config.start_from / "checkpoint.pt")
         self._calibrate()
