@@ -16,13 +16,8 @@ What was measured, and therefore done (quarter network of width 48, two AVX2 cor
 
 from __future__ import annotations
 
-import functools
-import io
-import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,65 +25,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.engines.engine import Engine, FloatArray, Pixels, Program, check_options, num_cores
+from stylenorm.engines.openvino_session import (
+    KEPT_GRAPHS,
+    GraphSession,
+    clear_errors,
+    import_openvino,
+    infer,
+    openvino_core,
+    read_graph,
+)
 from stylenorm.errors import InputError, ShapeError
 
-__all__ = ["OpenVinoEngine", "import_openvino", "openvino_core", "run_graph"]
+__all__ = ["OpenVinoEngine"]
 
-# Compiled graphs keep their activations: of how many pixels together they are kept, and of how many graphs.
+# Compiled graphs keep their activations: of how many pixels together they are kept.
 _KEPT_PIXELS = 6_000_000
-_KEPT_GRAPHS = 4
-_POLL_MS = 100  # how long Ctrl-C may have to wait
 
 _Key = tuple[str, tuple[int, ...], str]  # type of the pixels, shape of the input, precision
-
-
-def import_openvino() -> Any:
-    """Import OpenVINO without its telemetry.
-
-    Importing ``openvino`` reports the import to a statistics service over the network, unless the user has
-    opted out, and writes files to the home folder. With ``openvino_telemetry`` out of reach, as if it were
-    not installed, OpenVINO uses its own stub of it. Once imported without, it stays so in this process.
-
-    Raises:
-        ImportError: OpenVINO is not installed, or cannot be loaded.
-    """
-    if "openvino" in sys.modules:
-        return sys.modules["openvino"]
-    blocked = "openvino_telemetry"
-    before = sys.modules.get(blocked)
-    sys.modules[blocked] = None  # type: ignore[assignment]  # documented: makes the import fail
-    try:
-        import openvino
-    finally:
-        if before is None:
-            sys.modules.pop(blocked, None)
-        else:
-            sys.modules[blocked] = before
-    return openvino
-
-
-@functools.cache
-def openvino_core() -> Any:
-    """Return the one ``openvino.Core`` of this process; nothing here makes another.
-
-    OpenVINO's CPU plugin gives the thread that loads it a signal stack of its own, and puts the one before
-    back when it is unloaded. With two cores that end in the order in which they began, the second puts back
-    the first one's, which is gone by then: the next Ctrl-C ends the process with a segmentation fault.
-    """
-    return import_openvino().Core()
-
-
-def run_graph(graph: bytes, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Run a small graph once, in float32: inputs in turn, outputs in turn.
-
-    Raises:
-        RuntimeError: the graph is broken, or the inputs do not fit it.
-    """
-    core = openvino_core()
-    model = core.read_model(io.BytesIO(graph))
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    outputs = compiled(inputs)
-    return [np.array(outputs[i]) for i in range(len(compiled.outputs))]
 
 
 class OpenVinoEngine(Engine):
@@ -117,11 +70,11 @@ class OpenVinoEngine(Engine):
             )
         self.precision = "bf16" if has_bf16 and precision != "f32" else "f32"
         self._asked, self._always_bf16 = precision, precision == "bf16"
-        self._graph = graph
+        self._graph = self._source = graph
         self._settings = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = str(threads)
-        self._read()  # a broken file fails here, not at the first picture
+        read_graph(self._source)  # a broken file fails here, not at the first picture
         self._num_threads = threads
         self.threads = threads or int(self._core.get_property("CPU", "INFERENCE_NUM_THREADS")) or num_cores()
         self._requests: OrderedDict[_Key, Any] = OrderedDict()
@@ -134,25 +87,8 @@ class OpenVinoEngine(Engine):
             self._requests.clear()
 
     def program(self, graph: bytes) -> Program:
-        """Make a graph ready; see `Engine.program`. It is compiled for each shape that comes."""
-        model = self._core.read_model(io.BytesIO(graph))
-        settings = {**self._settings, "INFERENCE_PRECISION_HINT": "f32"}
-        requests: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
-
-        def run(*inputs: NDArray[Any]) -> list[NDArray[Any]]:
-            key = tuple(array.shape for array in inputs)
-            with _clear_errors(key[0]):
-                if key not in requests:
-                    if len(requests) >= _KEPT_GRAPHS:
-                        requests.popitem(last=False)
-                    model.reshape(dict(enumerate(key)))
-                    requests[key] = self._core.compile_model(model, "CPU", settings).create_infer_request()
-                requests.move_to_end(key)
-                self._infer(requests[key], inputs)
-                num_outputs = len(model.outputs)
-                return [requests[key].get_output_tensor(i).data.copy() for i in range(num_outputs)]
-
-        return run
+        """Make a graph ready; see `Engine.program`."""
+        return GraphSession(graph, threads=self._num_threads)
 
     def _opened(self, graph: bytes) -> Engine:
         return OpenVinoEngine(graph, precision=self._asked, threads=self._num_threads)
@@ -166,34 +102,16 @@ class OpenVinoEngine(Engine):
 
     def _run(self, photo: NDArray[Any], style: FloatArray, exact: bool) -> NDArray[Any]:
         precision = "f32" if exact and not self._always_bf16 else self.precision
-        with self._lock, _clear_errors(photo.shape):
+        with self._lock, clear_errors(photo.shape):
             request = self._request((photo.dtype.name, photo.shape, precision))
             if style.shape != tuple(request.get_input_tensor(1).shape):
                 raise ShapeError(
                     f"style: expected {tuple(request.get_input_tensor(1).shape)} for this network, "
                     f"got {style.shape}"
                 )
-            self._infer(request, (photo, style))
+            infer(request, (photo, style))
             painting: NDArray[Any] = request.get_output_tensor(0).data.copy()  # the tensor is the request's
             return painting
-
-    def _infer(self, request: Any, inputs: Sequence[NDArray[Any]]) -> None:
-        tensors = [self._tensor(array) for array in inputs]  # alive until the request is done
-        for index, tensor in enumerate(tensors):
-            request.set_input_tensor(index, tensor)
-        request.start_async()
-        try:
-            while not request.wait_for(_POLL_MS):
-                pass  # so that Ctrl-C is heard
-        except BaseException:
-            request.cancel()
-            with suppress(RuntimeError):
-                request.wait()
-            raise
-
-    def _tensor(self, array: NDArray[Any]) -> Any:
-        # OpenVINO shares only arrays that it could write to, though it does not write to inputs
-        return self._ov.Tensor(array if array.flags.writeable else array.copy(), shared_memory=True)
 
     def _request(self, key: _Key) -> Any:
         if key in self._requests:
@@ -201,7 +119,7 @@ class OpenVinoEngine(Engine):
             return self._requests[key]
         room = max(0, _KEPT_PIXELS - _pixels(key))
         while self._requests and (
-            len(self._requests) >= _KEPT_GRAPHS or sum(map(_pixels, self._requests)) > room
+            len(self._requests) >= KEPT_GRAPHS or sum(map(_pixels, self._requests)) > room
         ):
             self._requests.popitem(last=False)
         self._requests[key] = self._compile(key)
@@ -209,21 +127,12 @@ class OpenVinoEngine(Engine):
 
     def _compile(self, key: _Key) -> Any:
         dtype, shape, precision = key
-        model = self._read()
+        model = read_graph(self._source)
         if dtype != "float32":
             model = self._with_integers(model, dtype)
         model.reshape({"photo": list(shape)})
         settings = {**self._settings, "INFERENCE_PRECISION_HINT": precision}
         return self._core.compile_model(model, "CPU", settings).create_infer_request()
-
-    def _read(self) -> Any:
-        try:
-            return self._core.read_model(
-                io.BytesIO(self._graph) if isinstance(self._graph, bytes) else self._graph
-            )
-        except RuntimeError as error:
-            name = "graph" if isinstance(self._graph, bytes) else self._graph
-            raise InputError(f"{name}: expected an exported network (ONNX), cannot read it") from error
 
     def _with_integers(self, model: Any, dtype: str) -> Any:
         """Let photo and painting be (N, H, W, 3) integers, converted and laid out inside the graph."""
@@ -249,13 +158,3 @@ class OpenVinoEngine(Engine):
 
 def _pixels(key: _Key) -> int:
     return int(np.prod(key[1], dtype=np.int64)) // 3
-
-
-@contextmanager
-def _clear_errors(shape: tuple[int, ...]) -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        if "bad_alloc" in str(error) or "allocat" in str(error).lower():
-            raise MemoryError(f"OpenVINO has no memory left for a picture of shape {shape}") from error
-        raise

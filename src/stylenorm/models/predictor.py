@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stylenorm.engines.openvino_engine import run_graph
+from stylenorm.engines.openvino_session import run_graph
 from stylenorm.errors import InputError
 from stylenorm.media import fill_transparent, read_picture, to_uint8
 from stylenorm.style import Style
@@ -55,6 +55,6 @@ def predict_style(path: Path, network: NetworkFolder) -> Style:
     size = [min(_LONGER_PX, max(_SHORTER_PX, round(side * scale))) for side in image.size]
     image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
     painting = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)[None] / 255  # (1, 3, H, W)
-    (vectors,) = run_graph(graph.read_bytes(), np.ascontiguousarray(painting))
+    (vectors,) = run_graph(graph, np.ascontiguousarray(painting))
     name = path.stem
     return Style.from_vector(vectors[0], network.norm_sizes, name=name, title=name, network=network.identity)

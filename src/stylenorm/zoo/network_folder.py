@@ -11,13 +11,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stylenorm.errors import InputError, UnknownNameError
+from stylenorm.model_folder import NETWORK
 from stylenorm.style import Style
 from stylenorm.zoo.own import own_style, own_style_names
 
@@ -26,7 +25,6 @@ __all__ = ["IDENTITY", "NetworkFolder", "shipped_network"]
 IDENTITY = "identity"
 """Name of the style that gives the photo back; every network has it, and lists leave it out."""
 
-_FORMAT = "stylenorm-network-1"
 _SHIPPED = Path(__file__).parent / "data"
 
 
@@ -56,39 +54,14 @@ class NetworkFolder:
             InputError: it is no network folder.
         """
         path = Path(path)
-        description_path = path / "network.json"
-        try:
-            description: Any = json.loads(description_path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            what = "a folder without it" if path.is_dir() else "no such folder"
-            raise InputError(
-                f"{path}: expected a network folder (with network.json), got {what}; "
-                "'stylenorm train' writes one"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{description_path}: cannot be read ({error}); export the network again"
-            ) from error
-        try:
-            if description["format"] != _FORMAT:
-                raise InputError(
-                    f"{description_path}: expected format {_FORMAT}, got {description['format']!r}; "
-                    "use a version of stylenorm that knows it, or export the network again"
-                )
+        with NETWORK.reading(path) as described:
             return cls(
                 path,
-                str(description["identity"]),
-                tuple(int(size) for size in description["norm_sizes"]),
-                dict(description["config"]),
-                dict(description.get("record", {})),
+                str(described["identity"]),
+                tuple(int(size) for size in described["norm_sizes"]),
+                dict(described["config"]),
+                dict(described.get("record", {})),
             )
-        except (LookupError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{description_path}: expected identity, norm_sizes and config, got {error!r}; "
-                "export the network again"
-            ) from error
 
     @property
     def graph(self) -> Path:
