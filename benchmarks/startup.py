@@ -22,7 +22,7 @@ from measured import add_network_argument, alternate, network_folder, ratio, sum
 
 _COMPILE = """
 import sys, time
-from stylenorm.engines.openvino_engine import import_openvino
+from stylenorm.engines.openvino_session import import_openvino
 core = import_openvino().Core()
 if sys.argv[2]:
     core.set_property({"CACHE_DIR": sys.argv[2]})

@@ -270,7 +270,7 @@ def test_a_closed_engine_starts_anew(network: NetworkFolder, vector: np.ndarray)
 
 
 def test_bf16_is_refused_where_there_is_none(network: NetworkFolder) -> None:
-    from stylenorm.engines.openvino_engine import openvino_core
+    from stylenorm.engines.openvino_session import openvino_core
 
     if "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         with opened("openvino", network, precision="bf16") as engine:
@@ -330,7 +330,7 @@ def test_openvino_is_imported_without_telemetry(tmp_path: Path) -> None:
         "import socket, sys, threading\n"
         "def refuse(*a, **k): raise SystemExit('the network was used')\n"
         "socket.socket.connect = socket.create_connection = refuse\n"
-        "from stylenorm.engines.openvino_engine import import_openvino\n"
+        "from stylenorm.engines.openvino_session import import_openvino\n"
         "import_openvino().Core()\n"
         "assert 'openvino_telemetry' not in sys.modules\n"
         "assert threading.active_count() == 1\n"

@@ -218,7 +218,7 @@ def run_openvino_mvn() -> int:
     ov = need("openvino")
     from openvino import opset13 as ops
 
-    from stylenorm.engines.openvino_engine import openvino_core  # a second core is not safe, see there
+    from stylenorm.engines.openvino_session import openvino_core  # a second core is not safe, see there
 
     count = 0
     for shape in ENGINE_SHAPES:

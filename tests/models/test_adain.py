@@ -155,5 +155,5 @@ def test_bad_input_is_one_error(painter: AdainPainter, tmp_path: Path) -> None:
     other = Path(shutil.copytree(tiny_adain_folder(), tmp_path / "other"))
     description = json.loads((other / "adain.json").read_text())
     (other / "adain.json").write_text(json.dumps({**description, "format": "stylenorm-adain-9"}))
-    with pytest.raises(InputError, match="expected format stylenorm-adain-1, got 'stylenorm-adain-9'"):
+    with pytest.raises(InputError, match="of format stylenorm-adain-1, got 'stylenorm-adain-9'"):
         AdainPainter(other)

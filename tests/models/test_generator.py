@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylenorm.errors import ExportError, InputError, ShapeError
+from stylenorm.errors import InputError, ShapeError
 from stylenorm.export import export_generator
 from stylenorm.models.generator import PictureGenerator
 from stylenorm.networks import StyleGanGenerator
@@ -71,16 +71,6 @@ def test_the_first_generation_exports_too(tmp_path: Path) -> None:
     assert np.abs(generator(styles, noise_seed=5) - expected).max() < 1.0
     assert expected.std() > 10
     assert (generator.size_px, generator.num_styles, generator.style_px) == (8, 4, (4, 4, 8, 8))
-
-
-def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stylenorm.export.generator.module_to_onnx", lambda *_, **__: b"graph")
-    monkeypatch.setattr("stylenorm.export.generator.run_graph", lambda *_: [np.zeros((1, 18), np.float32)])
-    with pytest.raises(
-        ExportError, match=r"the exported style differs from PyTorch's by .* nothing was written"
-    ):
-        export_generator(tiny_generator(), tmp_path / "out", {})
-    assert not (tmp_path / "out").exists()
 
 
 def test_the_graphs_run_elsewhere(generator: PictureGenerator) -> None:

@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stylenorm.engines.openvino_engine import OpenVinoEngine, run_graph
+from stylenorm.engines.openvino_engine import OpenVinoEngine
+from stylenorm.engines.openvino_session import run_graph
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.graphs import Graph, frozen_volume_graph, volume_layers, volume_norms
 from stylenorm.models import (

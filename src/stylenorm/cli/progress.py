@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from stylenorm.closing import Closing
 from stylenorm.errors import printable
 
 __all__ = ["Progress"]
@@ -16,7 +16,7 @@ _DELAY_S = 1.0
 _TICK_S = 0.25
 
 
-class Progress:
+class Progress(Closing):
     """Counts steps on stderr.
 
     The bar appears after a second, and its clock goes on while a step takes long; tqdm is imported no
@@ -67,12 +67,8 @@ class Progress:
                 self._bar.clear()
             print(printable(line), file=sys.stderr, flush=True)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         self._stopped.set()
         if self._ticker is not None:
             self._ticker.join()

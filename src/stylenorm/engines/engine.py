@@ -6,12 +6,12 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.closing import Closing
 from stylenorm.engines.memory import check_memory
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.graphs import frozen_graph, measuring_graph, told_statistics
@@ -27,7 +27,7 @@ Program = Callable[..., list[NDArray[Any]]]
 """A graph made ready: called with its inputs in turn, it returns its outputs in turn."""
 
 
-class Engine(ABC):
+class Engine(Closing, ABC):
     """Runs one network. Use it as a context manager, or call `close`.
 
     A subclass defines `_paint`, `program` and `_opened`; one whose backend can convert integers itself also
@@ -177,14 +177,6 @@ class Engine(ABC):
         if self._frozen is not None:
             self._frozen.close()
             self._frozen = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check_options(precision: str, threads: int | None) -> None:

@@ -7,22 +7,18 @@ extend the photo and crop the painting are added to the graph afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylenorm.engines.openvino_engine import run_graph
-from stylenorm.errors import ExportError
-from stylenorm.export.onnx_writing import module_to_onnx
+from stylenorm.export.checked import checked_graph
 from stylenorm.media import atomic_write
 from stylenorm.networks import SingleStyleNetwork, UlyanovNetwork
 
-__all__ = ["export_texture", "single_style_to_onnx"]
-
-_ALLOWED = 1e-4  # as for `stylenorm.export.export_stylizer`
+__all__ = ["export_texture", "single_style_graph"]
 
 
 class _Whole(nn.Module):
@@ -46,16 +42,24 @@ class _FromNoise(nn.Module):
         return self.network.paint(None, noise)
 
 
-def single_style_to_onnx(network: SingleStyleNetwork) -> bytes:
-    """Return the graph: photo (N, 3, H, W), style (1,) -> painting (N, 3, H, W); nothing is checked yet."""
-    graph = module_to_onnx(
+def single_style_graph(network: SingleStyleNetwork, cases: Iterable[tuple[Tensor, ...]]) -> bytes:
+    """Return the graph: photo (N, 3, H, W), style (1,) -> painting (N, 3, H, W).
+
+    Raises:
+        ExportError: the graph's numbers differ from PyTorch's in one of the cases.
+    """
+    return checked_graph(
         _Whole(network).eval(),
         (torch.rand(2, 3, 2 * network.grid, 3 * network.grid), torch.zeros(1)),
+        cases,
+        name="network",
         inputs=("photo", "style"),
-        outputs=("painting",),
+        output="painting",
         dynamic={"photo": _multiples(network.grid), "style": None},
+        allowed=1e-4,
+        finish=lambda graph: for_any_size(graph, "photo", "painting", network.grid),
+        reference=network,
     )
-    return for_any_size(graph, "photo", "painting", network.grid)
 
 
 def export_texture(network: UlyanovNetwork, out: Path) -> None:
@@ -66,25 +70,18 @@ def export_texture(network: UlyanovNetwork, out: Path) -> None:
     """
     network = network.eval()
     generator = torch.Generator().manual_seed(0)
-    graph = module_to_onnx(
+    graph = checked_graph(
         _FromNoise(network),
         (network.noise(2, 2 * network.grid, 3 * network.grid, generator),),
+        [(network.noise(*size, generator),) for size in ((1, 64, 72), (2, 33, 47))],
+        name="texture",
         inputs=("noise",),
-        outputs=("texture",),
+        output="texture",
         dynamic={"noise": _multiples(network.grid)},
+        allowed=1e-4,
+        finish=lambda graph: for_any_size(graph, "noise", "texture", network.grid),
+        reference=lambda noise: network(None, noise),
     )
-    graph = for_any_size(graph, "noise", "texture", network.grid)
-    for count, height, width in ((1, 64, 72), (2, 33, 47)):
-        noise = network.noise(count, height, width, generator)
-        with torch.no_grad():
-            expected = network(None, noise).numpy()
-        (actual,) = run_graph(graph, noise.numpy())
-        difference = float(np.abs(actual - expected).max())
-        if not difference <= _ALLOWED:
-            raise ExportError(
-                f"the exported texture differs from PyTorch by {difference:g} (allowed: {_ALLOWED:g}): "
-                "nothing was written"
-            )
     with atomic_write(out / "texture.onnx", overwrite=True) as file:
         file.write(graph)
 

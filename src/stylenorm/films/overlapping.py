@@ -10,8 +10,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
+
+from stylenorm.closing import Closing
 
 __all__ = ["Ahead", "Behind"]
 
@@ -28,7 +29,7 @@ class _End:
         self.error = error
 
 
-class Ahead(Generic[T]):
+class Ahead(Closing, Generic[T]):
     """Iterates over ``source`` in a thread, a few items ahead; a context manager and an iterator.
 
     An error of the source is raised where its item would have come.
@@ -58,14 +59,6 @@ class Ahead(Generic[T]):
         self._stopped.set()
         self._thread.join()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _run(self) -> None:
         end = _End()
         try:
@@ -86,7 +79,7 @@ class Ahead(Generic[T]):
         return False
 
 
-class Behind(Generic[T]):
+class Behind(Closing, Generic[T]):
     """Hands items to ``work`` in a thread, in their order.
 
     `finish` waits until all is done. Leaving the context by an error drops what is still waiting.
@@ -119,12 +112,8 @@ class Behind(Generic[T]):
         if self._error is not None:
             raise self._error
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Drop what is still waiting; after `finish` nothing is."""
         if self._thread.is_alive():
             self._dropped.set()
             self._thread.join()

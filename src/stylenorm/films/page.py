@@ -10,12 +10,12 @@ import ipaddress
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.closing import Closing
 from stylenorm.errors import OutputError
 
 __all__ = ["LivePage"]
@@ -29,7 +29,7 @@ _HTML = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>stylenor
 """
 
 
-class LivePage:
+class LivePage(Closing):
     """Serves the picture that was shown last; a context manager.
 
     Args:
@@ -103,14 +103,6 @@ class LivePage:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

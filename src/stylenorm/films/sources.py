@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.closing import Closing
 from stylenorm.errors import InputError
 from stylenorm.films.smoothing import import_opencv
 from stylenorm.media import FilmFrame, FilmReader
@@ -115,7 +115,7 @@ class FilmSource:
         self._closed.set()
 
 
-class Newest(Generic[T]):
+class Newest(Closing, Generic[T]):
     """Iterates over a source in a thread; who asks gets the newest item, and older ones are dropped.
 
     So what is shown lags by one painting, however slow painting is. A context manager.
@@ -149,14 +149,6 @@ class Newest(Generic[T]):
         """Take no more, and wait for the thread, which ends with the item it waits for."""
         self._stopped = True
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _run(self) -> None:
         try:

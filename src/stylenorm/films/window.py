@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.closing import Closing
 from stylenorm.errors import OutputError
 
 __all__ = ["LiveWindow", "has_screen"]
@@ -24,7 +24,7 @@ def has_screen() -> bool:
     return importlib.util.find_spec("tkinter") is not None
 
 
-class LiveWindow:
+class LiveWindow(Closing):
     """Shows pictures until the user closes it; a context manager, of the main thread.
 
     Raises:
@@ -63,14 +63,6 @@ class LiveWindow:
         if self._root is not None:
             self._root.destroy()
             self._root = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _closed(self) -> None:
         self._is_open = False

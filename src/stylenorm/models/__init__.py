@@ -5,14 +5,13 @@ from stylenorm.models.classifier import Classifier
 from stylenorm.models.generator import PictureGenerator
 from stylenorm.models.layerwise import LayeredRun
 from stylenorm.models.predictor import predict_style
-from stylenorm.models.segmenter import METHODS, SEGMENTER_FORMAT, Segmenter, standardized
+from stylenorm.models.segmenter import METHODS, Segmenter, standardized
 from stylenorm.models.stylizer import Stylizer
 from stylenorm.models.translator import Translator
 from stylenorm.models.windows import blended, gaussian_weights, window_starts
 
 __all__ = [
     "METHODS",
-    "SEGMENTER_FORMAT",
     "AdainPainter",
     "Classifier",
     "LayeredRun",

@@ -12,7 +12,6 @@ inside the root, on both sides.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.closing import Closing
 from stylenorm.colors import COLOR_METHODS, DEFAULT_COLOR_METHOD
 from stylenorm.engines.memory import check_memory
-from stylenorm.engines.openvino_engine import run_graph
+from stylenorm.engines.openvino_session import GraphSession
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
+from stylenorm.model_folder import ADAIN
 
 __all__ = ["FREE_COLORS", "AdainPainter", "StylePicture"]
 
@@ -32,7 +33,7 @@ FREE_COLORS = "painting"
 
 FloatArray = NDArray[np.float32]
 
-_FORMAT = "stylenorm-adain-1"
+_KEPT_PIXELS = 1_000_000  # compiled graphs of larger photos are not kept: they hold some kB a pixel
 _GRID = 8
 _SMALLEST_PX = 2 * _GRID  # the decoder reflects its borders, so it needs two positions
 _EPS = 1e-5
@@ -54,30 +55,22 @@ class StylePicture:
     region: FloatArray | None = None
 
 
-class AdainPainter:
+class AdainPainter(Closing):
     """Paints photos like paintings.
 
     Args:
         folder: what ``stylenorm train adain`` wrote.
+        threads: how many; None for all cores.
 
     Raises:
         InputError: it is not that.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
         folder = Path(folder)
-        try:
-            description = json.loads((folder / "adain.json").read_text(encoding="utf-8"))
-            self._encoder = (folder / "encoder.onnx").read_bytes()
-            self._decoder = (folder / "decoder.onnx").read_bytes()
-            if description["format"] != _FORMAT:
-                raise InputError(f"{folder}: expected format {_FORMAT}, got {description['format']!r}")
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{folder}: expected a folder that 'stylenorm train adain' wrote, cannot read it: {error}"
-            ) from error
+        with ADAIN.reading(folder, ("encoder", "decoder")):
+            self._encoder = GraphSession(folder / "encoder.onnx", threads=threads)
+            self._decoder = GraphSession(folder / "decoder.onnx", threads=threads)
 
     def __call__(
         self,
@@ -113,11 +106,21 @@ class AdainPainter:
         seen = _floats(photo)
         content = self._features(seen)  # (C, h, w)
         mixed = self._mixed(content, seen, styles, colors)
-        painted = run_graph(self._decoder, (content + np.float32(alpha) * (mixed - content))[None])[0][0]
+        blended = (content + np.float32(alpha) * (mixed - content))[None]
+        if photo.size // 3 > _KEPT_PIXELS:
+            self._encoder.close()  # what it holds of a big photo would lie beside what the decoder needs
+        painted = self._decoder(blended)[0][0]
+        if photo.size // 3 > _KEPT_PIXELS:
+            self._decoder.close()
         painting = painted.transpose(1, 2, 0)[: photo.shape[0], : photo.shape[1]].clip(0, 1)
         if colors == DEFAULT_COLOR_METHOD:
             painting = COLOR_METHODS[colors](np.ascontiguousarray(painting), seen)
         return np.asarray(np.rint(painting * 255), np.uint8)
+
+    def close(self) -> None:
+        """Free the compiled graphs; the next photo compiles anew."""
+        self._encoder.close()
+        self._decoder.close()
 
     def _mixed(
         self, content: FloatArray, photo: FloatArray, styles: Sequence[StylePicture], colors: str
@@ -149,7 +152,7 @@ class AdainPainter:
         height, width = (max(_SMALLEST_PX, -(-size // _GRID) * _GRID) for size in picture.shape[:2])
         more = ((0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0))
         whole = np.pad(picture, more, mode="edge").transpose(2, 0, 1)[None]
-        return np.asarray(run_graph(self._encoder, np.ascontiguousarray(whole))[0][0], np.float32)
+        return np.asarray(self._encoder(np.ascontiguousarray(whole))[0][0], np.float32)
 
 
 def _floats(pixels: NDArray[np.uint8]) -> FloatArray:

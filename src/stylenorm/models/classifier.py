@@ -10,22 +10,20 @@ The folder is what ``stylenorm train ibn`` writes:
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stylenorm.closing import Closing
 from stylenorm.engines.engine import Pixels
-from stylenorm.engines.openvino_engine import OpenVinoEngine
-from stylenorm.errors import InputError, ShapeError
+from stylenorm.engines.openvino_session import GraphSession
+from stylenorm.errors import ShapeError
 from stylenorm.media import resize_shorter, to_float, to_uint8
+from stylenorm.model_folder import CLASSIFIER
 
-__all__ = ["CLASSIFIER_FORMAT", "Classifier", "central_square"]
-
-CLASSIFIER_FORMAT = "stylenorm-classifier-1"
-"""What ``classifier.json`` says it is."""
+__all__ = ["Classifier", "central_square"]
 
 
 def central_square(image: Pixels, size_px: int) -> NDArray[np.uint8]:
@@ -48,7 +46,7 @@ def central_square(image: Pixels, size_px: int) -> NDArray[np.uint8]:
     return np.asarray(picture)[top : top + size_px, left : left + size_px]
 
 
-class Classifier:
+class Classifier(Closing):
     """Says what pictures show.
 
     Args:
@@ -65,21 +63,10 @@ class Classifier:
 
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
         folder = Path(folder)
-        try:
-            described = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
-            is_ours = described["format"] == CLASSIFIER_FORMAT
+        with CLASSIFIER.reading(folder, ("classifier",)) as described:
             self.classes = tuple(map(str, described["classes"]))
             self.size_px = int(described["size_px"])
-        except (OSError, ValueError, KeyError, TypeError):
-            is_ours = False
-        graph = folder / "classifier.onnx"
-        if not is_ours or not graph.is_file():
-            raise InputError(
-                f"{folder}: expected a folder that 'stylenorm train ibn' wrote, found no classifier.json of "
-                "this version with its classifier.onnx"
-            )
-        self._engine = OpenVinoEngine(graph, precision="f32", threads=threads)
-        self._program = self._engine.program(graph.read_bytes())
+        self._session = GraphSession(folder / "classifier.onnx", threads=threads)
 
     def __call__(self, image: Pixels) -> dict[str, float]:
         """Return the probability of each class, the likeliest first.
@@ -92,11 +79,11 @@ class Classifier:
         """
         square = central_square(image, self.size_px)
         x = np.ascontiguousarray(to_float(square).transpose(2, 0, 1)[None])
-        (outputs,) = self._program(x)
+        (outputs,) = self._session(x)
         raised = np.exp(outputs[0].astype(np.float64) - outputs[0].max())
         shares = raised / raised.sum()
         return {self.classes[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable")}
 
     def close(self) -> None:
         """Free the compiled graph."""
-        self._engine.close()
+        self._session.close()

@@ -13,21 +13,19 @@ A seed is all that a picture is made of: its latent vector and its noise are dra
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stylenorm.engines.openvino_engine import OpenVinoEngine
+from stylenorm.closing import Closing
+from stylenorm.engines.openvino_session import GraphSession
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.media import from_float
+from stylenorm.model_folder import GENERATOR
 
-__all__ = ["GENERATOR_FORMAT", "PictureGenerator"]
-
-GENERATOR_FORMAT = "stylenorm-generator-1"
-"""What ``generator.json`` says it is."""
+__all__ = ["PictureGenerator"]
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -35,7 +33,7 @@ Image = NDArray[np.uint8]
 _LATENT, _NOISE = 0, 1  # what is drawn from a seed
 
 
-class PictureGenerator:
+class PictureGenerator(Closing):
     """Makes pictures.
 
     Args:
@@ -59,25 +57,15 @@ class PictureGenerator:
 
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
         folder = Path(folder)
-        try:
-            described = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
-            is_ours = described["format"] == GENERATOR_FORMAT
+        with GENERATOR.reading(folder, ("mapping", "synthesis")) as described:
             self.size_px, self.num_styles = int(described["size_px"]), int(described["num_styles"])
             self._noise_px = [int(px) for px in described["noise_px"]]
             self.mean_style: Floats = np.array(described["mean_style"], np.float32)
-        except (OSError, ValueError, KeyError, TypeError):
-            is_ours = False
-        if not is_ours:
-            raise InputError(
-                f"{folder}: expected a folder that 'stylenorm train stylegan' or 'stylegan2' wrote, "
-                "found no generator.json of this version"
-            )
         self.style_length = len(self.mean_style)
         self.style_px = tuple(4 << (i // 2) for i in range(self.num_styles))
-        graphs = [folder / f"{name}.onnx" for name in ("mapping", "synthesis")]
-        self._engine = OpenVinoEngine(graphs[0], precision="f32", threads=threads)
-        OpenVinoEngine(graphs[1], precision="f32", threads=threads).close()  # a broken file fails here
-        self._mapping, self._synthesis = (self._engine.program(graph.read_bytes()) for graph in graphs)
+        self._mapping, self._synthesis = (
+            GraphSession(folder / f"{name}.onnx", threads=threads) for name in ("mapping", "synthesis")
+        )
 
     def style(self, seed: int, truncation: float = 1.0, num_layers: int | None = None) -> Floats:
         """Return a seed's styles, one for each layer: (num_styles, style_length).
@@ -197,7 +185,8 @@ class PictureGenerator:
 
     def close(self) -> None:
         """Free the compiled graphs."""
-        self._engine.close()
+        self._mapping.close()
+        self._synthesis.close()
 
 
 def _drawn_from(seed: int, what: int) -> np.random.Generator:

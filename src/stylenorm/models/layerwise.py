@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.closing import Closing
 from stylenorm.engines.engine import Program
 from stylenorm.graphs import Graph, Layer, VolumeNorm, volume_layers, volume_norms
 from stylenorm.style import Statistics
@@ -154,7 +155,7 @@ class LayeredRun:
         return DiskWorkspace(folder / "maps", {})
 
 
-class _Kept:
+class _Kept(Closing):
     """What is known of one volume so far: maps, statistics, frozen norms."""
 
     def __init__(self, run: LayeredRun, volume: FloatArray) -> None:
@@ -166,10 +167,7 @@ class _Kept:
         self.statistics = Statistics((), (), ())
         self.frozen: list[FloatArray] = []
 
-    def __enter__(self) -> _Kept:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._folder.cleanup()
 
     def array(self, name: str) -> FloatArray:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stylenorm.engines.openvino_engine import run_graph
+from stylenorm.engines.openvino_session import run_graph
 from stylenorm.errors import EngineError, InputError
 from stylenorm.media import fill_transparent, read_picture, to_uint8
 from stylenorm.style import Style
@@ -56,7 +56,7 @@ def predict_style(path: Path, network: NetworkFolder) -> Style:
     image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
     painting = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)[None] / 255  # (1, 3, H, W)
     try:
-        (vectors,) = run_graph(graph.read_bytes(), np.ascontiguousarray(painting))
+        (vectors,) = run_graph(graph, np.ascontiguousarray(painting))
         if vectors.shape != (1, network.style_length) or not np.isfinite(vectors).all():
             raise InputError(f"it gives {vectors.shape}, not {(1, network.style_length)} finite numbers")
     except (InputError, EngineError, ValueError) as error:

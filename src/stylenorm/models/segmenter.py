@@ -10,7 +10,7 @@ The folder is what ``stylenorm train volumes`` writes:
 
 from __future__ import annotations
 
-import json
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.closing import Closing
 from stylenorm.engines import available_bytes
-from stylenorm.engines.openvino_engine import OpenVinoEngine
+from stylenorm.engines.openvino_session import GraphSession
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.graphs import Graph, frozen_volume_graph
+from stylenorm.model_folder import SEGMENTER
 from stylenorm.models.layerwise import LayeredRun
 from stylenorm.models.windows import blended, window_starts
 
-__all__ = ["METHODS", "SEGMENTER_FORMAT", "Segmenter", "standardized"]
-
-SEGMENTER_FORMAT = "stylenorm-segmenter-1"
-"""What ``segmenter.json`` says it is."""
+__all__ = ["METHODS", "Segmenter", "standardized"]
 
 METHODS = ("patch", "volume", "whole")
 """How a volume is segmented; see `Segmenter`."""
@@ -51,7 +50,7 @@ def standardized(voxels: NDArray[Any]) -> FloatArray:
     return centred / np.float32(deviation) if deviation > 1e-6 * abs(mean) else np.zeros_like(centred)
 
 
-class Segmenter:
+class Segmenter(Closing):
     """Segments volumes.
 
     Args:
@@ -89,32 +88,33 @@ class Segmenter:
         memory_bytes: float | None = None,
     ) -> None:
         folder = Path(folder)
-        described = _described(folder)
         if method not in METHODS:
             raise UnknownNameError("method", method, METHODS)
         window_starts(2, 1, overlap)  # refuses an overlap that is none
         self.method, self._overlap = method, overlap
-        self.num_classes = int(described["num_classes"])
-        self.window: tuple[int, int, int] = tuple(int(side) for side in described["window"])  # type: ignore[assignment]
-        self.spacing_mm: tuple[float, ...] = tuple(float(each) for each in described["spacing_mm"])
-        self._multiple = int(described["multiple"])
-        if method != "patch" and described["norm"] != "instance":
+        with SEGMENTER.reading(folder, ("segmenter",)) as described:
+            self.num_classes = int(described["num_classes"])
+            self.window: tuple[int, int, int] = tuple(int(side) for side in described["window"])  # type: ignore[assignment]
+            self.spacing_mm: tuple[float, ...] = tuple(float(each) for each in described["spacing_mm"])
+            self._multiple = int(described["multiple"])
+            norm = str(described["norm"])
+        if method != "patch" and norm != "instance":
             raise InputError(
-                f"method {method!r}: expected a network with instance norm, got {described['norm']} norm: "
+                f"method {method!r}: expected a network with instance norm, got {norm} norm: "
                 "its statistics are fixed since the training; use 'patch'"
             )
         content = (folder / "segmenter.onnx").read_bytes()
-        self._engine = OpenVinoEngine(content, precision="f32", threads=threads)
+        session = functools.partial(GraphSession, threads=threads)
+        self._session = session(content)
         if method == "patch":
-            self._program = self._engine.program(content)
             return
         graph = Graph.parse(content, str(folder / "segmenter.onnx"))
         if memory_bytes is None:
             free = available_bytes()
             memory_bytes = None if free is None else free * _MEMORY_SHARE
-        self._layered = LayeredRun(graph, self._engine.program, memory_bytes=memory_bytes)
+        self._layered = LayeredRun(graph, session, memory_bytes=memory_bytes)
         if method == "volume":
-            self._program = self._engine.program(frozen_volume_graph(graph))
+            self._session = session(frozen_volume_graph(graph))
 
     def __call__(self, voxels: NDArray[Any], tell: Callable[[], None] = lambda: None) -> NDArray[np.uint8]:
         """Segment one volume.
@@ -164,13 +164,13 @@ class Segmenter:
             _, frozen = self._layered.measure(extended, tell)
         # Behind what is smaller than a window there are zeros, the mean: as in training.
         lacking = [(0, max(0, w - side)) for side, w in zip(volume.shape, self.window, strict=True)]
-        run = lambda seen: self._program(seen, *frozen)[0]  # noqa: E731
+        run = lambda seen: self._session(seen, *frozen)[0]  # noqa: E731
         made = blended(run, np.pad(volume, lacking), self.window, self.num_classes, self._overlap, tell)
         yield from _cropped(made, x, y, z)
 
     def close(self) -> None:
         """Free the compiled graphs."""
-        self._engine.close()
+        self._session.close()
 
 
 def _cropped(parts: Iterator[FloatArray], x: int, y: int, z: int) -> Iterator[FloatArray]:
@@ -178,16 +178,3 @@ def _cropped(parts: Iterator[FloatArray], x: int, y: int, z: int) -> Iterator[Fl
         if x > 0:
             yield rows[:, :x, :y, :z]
         x -= rows.shape[1]
-
-
-def _described(folder: Path) -> dict[str, Any]:
-    try:
-        described: dict[str, Any] = json.loads((folder / "segmenter.json").read_text(encoding="utf-8"))
-        if described["format"] == SEGMENTER_FORMAT and (folder / "segmenter.onnx").is_file():
-            return described
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise InputError(
-        f"{folder}: expected a folder that 'stylenorm train volumes' wrote, "
-        "found no segmenter.json and segmenter.onnx of this version"
-    )

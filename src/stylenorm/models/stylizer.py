@@ -13,12 +13,12 @@ import functools
 import numbers
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.closing import Closing
 from stylenorm.colors import COLOR_METHODS, DEFAULT_COLOR_METHOD, ColorMethod
 from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
@@ -53,7 +53,7 @@ _FITS_ANYWHERE_PIXELS = 4_000_000  # smaller images are painted whole without as
 ImageT = TypeVar("ImageT", NDArray[Any], "Image")
 
 
-class Stylizer:
+class Stylizer(Closing):
     """Paints images in one style.
 
     Args:
@@ -341,14 +341,6 @@ class Stylizer:
     def close(self) -> None:
         """Close the engine, also for the stylizers that share it."""
         self._measuring_engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _resolved(self, style: str | Path | Style) -> Style:
         if isinstance(style, str):

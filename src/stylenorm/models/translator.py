@@ -10,27 +10,25 @@ The folder is what ``stylenorm train cyclegan``, ``pix2pix`` and ``spade`` write
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.closing import Closing
 from stylenorm.engines.engine import Pixels
-from stylenorm.engines.openvino_engine import OpenVinoEngine
+from stylenorm.engines.openvino_session import GraphSession
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.media import UNLABELLED, check_labels, from_float, to_float
+from stylenorm.model_folder import TRANSLATOR
 
-__all__ = ["FROM_LABELS", "TRANSLATOR_FORMAT", "Translator"]
+__all__ = ["FROM_LABELS", "Translator"]
 
 FROM_LABELS = "labels-to-photo"
 """The direction that takes label maps."""
 
-TRANSLATOR_FORMAT = "stylenorm-translator-1"
-"""What ``translator.json`` says it is."""
 
-
-class Translator:
+class Translator(Closing):
     """Translates pictures, or label maps into pictures.
 
     Args:
@@ -58,27 +56,18 @@ class Translator:
         seed: int | None = None,
     ) -> None:
         folder = Path(folder)
-        try:
-            described = json.loads((folder / "translator.json").read_text(encoding="utf-8"))
-            known = described["directions"] if described["format"] == TRANSLATOR_FORMAT else None
-        except (OSError, ValueError, KeyError, TypeError):
-            known = None
-        if not known:
-            raise InputError(
-                f"{folder}: expected a folder that 'stylenorm train cyclegan', 'pix2pix' or 'spade' wrote, "
-                "found no translator.json of this version"
-            )
-        self.directions = tuple(known)
-        self.direction = direction or self.directions[0]
-        if self.direction not in known:
-            raise UnknownNameError("direction", self.direction, known)
-        asked = known[self.direction]
-        self._multiple, self._smallest_px = int(asked["multiple"]), int(asked["smallest_px"])
-        self.num_classes = int(asked["num_classes"]) if "num_classes" in asked else None
-        self._look = _look(int(asked.get("latent", 0)), seed)
-        graph = folder / f"{self.direction}.onnx"
-        self._engine = OpenVinoEngine(graph, precision="f32", threads=threads)
-        self._program = self._engine.program(graph.read_bytes())
+        with TRANSLATOR.reading(folder) as described:
+            known = described["directions"]
+            self.directions = tuple(known)
+            self.direction = direction or self.directions[0]
+            if self.direction not in known:
+                raise UnknownNameError("direction", self.direction, known)
+            asked = known[self.direction]
+            self._multiple, self._smallest_px = int(asked["multiple"]), int(asked["smallest_px"])
+            self.num_classes = int(asked["num_classes"]) if "num_classes" in asked else None
+            latent = int(asked.get("latent", 0))
+        self._look = _look(latent, seed)
+        self._session = GraphSession(folder / f"{self.direction}.onnx", threads=threads)
 
     def __call__(self, image: Pixels) -> Pixels:
         """Translate one picture, or paint one label map.
@@ -111,14 +100,14 @@ class Translator:
         missing = [(0, -side % self._multiple) for side in (height, width)]
         whole = np.pad(planes, [*missing, (0, 0)], mode="edge")
         given = np.ascontiguousarray(whole.transpose(2, 0, 1)[None])
-        (translated,) = self._program(given, *self._look)  # (1, 3, H', W'), 0..1
+        (translated,) = self._session(given, *self._look)  # (1, 3, H', W'), 0..1
         pixels = translated[0, :, :height, :width].transpose(1, 2, 0)
         translation: Pixels = from_float(pixels, image.dtype)
         return translation
 
     def close(self) -> None:
         """Free the compiled graph."""
-        self._engine.close()
+        self._session.close()
 
 
 def _check(image: Pixels, name: str, num_dims: int, kinds: tuple[type[np.generic], ...]) -> None:

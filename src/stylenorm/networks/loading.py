@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from stylenorm.errors import ExportError, InputError
+from stylenorm.model_folder import NETWORK
 from stylenorm.networks import StylizerNetwork, build_described
 
 __all__ = ["load_network", "network_identity"]
@@ -31,13 +32,12 @@ def load_network(folder: Path) -> StylizerNetwork:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        description = json.loads((folder / "network.json").read_text())
-        weights = load_file(folder / "network.safetensors")
-        network = build_described(description["config"])
-        network.load_state_dict(weights)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder}: expected a network folder, cannot load it: {error}") from error
+    with NETWORK.reading(folder) as description:
+        try:
+            network = build_described(description["config"])
+            network.load_state_dict(load_file(folder / "network.safetensors"))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise InputError(f"{folder}: expected a network folder, cannot load it: {error}") from error
     if network_identity(network) != description.get("identity"):
         raise ExportError(
             f"{folder}: expected network {description.get('identity')}, got {network_identity(network)}: "

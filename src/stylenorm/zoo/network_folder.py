@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from stylenorm.errors import InputError, UnknownNameError
-from stylenorm.style import Style, read_small_file
+from stylenorm.model_folder import NETWORK
+from stylenorm.style import Style
 from stylenorm.zoo.checking import check_weights
 from stylenorm.zoo.own import own_style, own_style_names
 
@@ -28,8 +28,6 @@ __all__ = ["IDENTITY", "NetworkFolder", "shipped_network"]
 IDENTITY = "identity"
 """Name of the style that gives the photo back; every network has it, and lists leave it out."""
 
-_FORMAT = "stylenorm-network-1"
-_MAX_DESCRIPTION_BYTES = 2**26
 _SHIPPED = Path(__file__).parent / "data"
 
 
@@ -63,40 +61,15 @@ class NetworkFolder:
         if not os.fspath(path):
             raise InputError("expected the name of a network folder, got an empty one")
         path = Path(path)
-        description_path = path / "network.json"
-        try:
-            description: Any = json.loads(read_small_file(description_path, _MAX_DESCRIPTION_BYTES))
-        except FileNotFoundError:
-            what = "a folder without it" if path.is_dir() else "no such folder"
-            raise InputError(
-                f"{path}: expected a network folder (with network.json), got {what}; "
-                "'stylenorm train' writes one"
-            ) from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(
-                f"{description_path}: cannot be read ({error}); export the network again"
-            ) from error
-        try:
-            if description["format"] != _FORMAT:
-                raise InputError(
-                    f"{description_path}: expected format {_FORMAT}, got {description['format']!r}; "
-                    "use a version of stylenorm that knows it, or export the network again"
-                )
+        with NETWORK.reading(path) as described:
             return cls(
                 path,
-                str(description["identity"]),
-                tuple(_channels(size) for size in description["norm_sizes"]),
-                dict(description["config"]),
-                dict(description.get("record", {})),
-                {str(name): str(digest) for name, digest in description.get("sha256", {}).items()},
+                str(described["identity"]),
+                tuple(_channels(size) for size in described["norm_sizes"]),
+                dict(described["config"]),
+                dict(described.get("record", {})),
+                {str(name): str(digest) for name, digest in described.get("sha256", {}).items()},
             )
-        except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{description_path}: expected identity, norm_sizes and config, got {error!r}; "
-                "export the network again"
-            ) from error
 
     def check_weights(self) -> None:
         """Refuse a folder whose weights are not those that its identity and its checksums name.

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from stylenorm.closing import Closing
 from stylenorm.errors import InputError, PictureError
 from stylenorm.media.video.color import ColorConverter, FilmColor, color_of
 from stylenorm.media.video.film import Film, FilmFrame, film_errors, import_av, turn_of
@@ -35,7 +35,7 @@ class Damage:
     final: bool = False
 
 
-class FilmReader:
+class FilmReader(Closing):
     """An open film; a context manager. Frames and packets come from `items`, once.
 
     Args:
@@ -111,14 +111,6 @@ class FilmReader:
     def close(self) -> None:
         """Close the file."""
         self.container.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _pixels(self, frame: Any) -> Any:
         width, height = self.film.width, self.film.height

@@ -1,0 +1,247 @@
+"""OpenVINO, as everything here uses it: one core, and graphs made ready to run."""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from stylenorm.closing import Closing
+from stylenorm.engines.engine import check_options
+from stylenorm.engines.memory import available_bytes, is_out_of_memory
+from stylenorm.errors import EngineError, InputError, StylenormError
+from stylenorm.graphs import check_graph
+
+__all__ = [
+    "KEPT_GRAPHS",
+    "GraphSession",
+    "check_sizes",
+    "check_small_picture",
+    "clear_errors",
+    "import_openvino",
+    "infer",
+    "openvino_core",
+    "read_graph",
+    "run_graph",
+]
+
+KEPT_GRAPHS = 4
+"""How many compiled graphs a session or an engine keeps, each for inputs of other shapes."""
+
+_POLL_MS = 100  # how long Ctrl-C may have to wait
+# A tensor may be so many times as large as the inputs (64 channels of full size are 21), and so much more.
+_LARGEST_SHARE = 1000
+_LARGEST_NUMBERS = 2**28
+_SMALL_PX = 64
+_CHECKED_NUMBERS = 2**26  # smaller tensors fit anywhere
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry.
+
+    Importing ``openvino`` reports the import to a statistics service over the network, unless the user has
+    opted out, and writes files to the home folder. With ``openvino_telemetry`` out of reach, as if it were
+    not installed, OpenVINO uses its own stub of it. Once imported without, it stays so in this process.
+
+    Raises:
+        ImportError: OpenVINO is not installed, or cannot be loaded.
+    """
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    blocked = "openvino_telemetry"
+    before = sys.modules.get(blocked)
+    sys.modules[blocked] = None  # type: ignore[assignment]  # documented: makes the import fail
+    try:
+        import openvino
+    finally:
+        if before is None:
+            sys.modules.pop(blocked, None)
+        else:
+            sys.modules[blocked] = before
+    return openvino
+
+
+@functools.cache
+def openvino_core() -> Any:
+    """Return the one ``openvino.Core`` of this process; nothing here makes another.
+
+    OpenVINO's CPU plugin gives the thread that loads it a signal stack of its own, and puts the one before
+    back when it is unloaded. With two cores that end in the order in which they began, the second puts back
+    the first one's, which is gone by then: the next Ctrl-C ends the process with a segmentation fault.
+    """
+    return import_openvino().Core()
+
+
+class GraphSession(Closing):
+    """A graph made ready to run on the CPU, in float32. Safe to call from several threads.
+
+    It is compiled for each shape that comes, which makes it faster than one for any shape, and the last few
+    are kept.
+
+    Args:
+        graph: an ONNX file: its path, or its content.
+        threads: how many; None for all cores.
+
+    Raises:
+        InputError: the graph cannot be read, or the number of threads is none.
+    """
+
+    def __init__(self, graph: Path | bytes, *, threads: int | None = None) -> None:
+        check_options("f32", threads)
+        self._model = read_graph(graph)
+        self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if threads is not None:
+            self._settings["INFERENCE_NUM_THREADS"] = str(threads)
+        self._requests: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
+        """Run it: inputs in turn, outputs in turn, which are the caller's own.
+
+        Raises:
+            EngineError: the inputs do not fit the graph.
+            InputError: the graph makes more of them than any network does.
+            MemoryError: there is no memory left for it.
+        """
+        shapes = tuple(array.shape for array in inputs)
+        with self._lock, clear_errors(shapes[0]):
+            if shapes not in self._requests:
+                if len(self._requests) >= KEPT_GRAPHS:
+                    self._requests.popitem(last=False)
+                self._model.reshape(dict(enumerate(shapes)))
+                check_sizes(self._model)
+                compiled = openvino_core().compile_model(self._model, "CPU", self._settings)
+                self._requests[shapes] = compiled.create_infer_request()
+            self._requests.move_to_end(shapes)
+            request = self._requests[shapes]
+            infer(request, inputs)
+            return [request.get_output_tensor(i).data.copy() for i in range(len(self._model.outputs))]
+
+    def close(self) -> None:
+        """Free the compiled graphs; the next call compiles anew."""
+        with self._lock:
+            self._requests.clear()
+
+
+def run_graph(graph: Path | bytes, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
+    """Run a graph once; see `GraphSession`."""
+    return GraphSession(graph)(*inputs)
+
+
+def read_graph(graph: Path | bytes) -> Any:
+    """Return the model of an ONNX file, given by its path or its content.
+
+    Raises:
+        InputError: it cannot be read, or `stylenorm.graphs.check_graph` refuses it.
+    """
+    if isinstance(graph, bytes):
+        content, name = graph, "graph"
+    else:
+        try:
+            content, name = graph.read_bytes(), str(graph)
+        except OSError as error:
+            raise InputError(
+                f"{graph}: expected an exported network (ONNX), cannot read it ({error.strerror})"
+            ) from error
+    check_graph(content, name)
+    try:
+        # By its path where it has one: weights may lie in a file beside it.
+        return openvino_core().read_model(io.BytesIO(graph) if isinstance(graph, bytes) else graph)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise MemoryError(f"OpenVINO has no memory left to read {name}") from error
+        raise InputError(f"{name}: expected an exported network (ONNX), cannot read it") from error
+
+
+def check_sizes(model: Any) -> None:
+    """Refuse a model whose tensors are out of proportion to what it is given.
+
+    Operators that repeat or enlarge cost a file nothing; what they make is known once the sizes of the
+    inputs are, and before anything is computed.
+
+    Args:
+        model: an OpenVINO model, reshaped to its inputs.
+
+    Raises:
+        InputError: a tensor is larger than any network of pictures has.
+        MemoryError: it is larger than the memory that is free.
+    """
+    given = sum(_numbers(output) for output in model.inputs)
+    largest = max((_numbers(output) for op in model.get_ops() for output in op.outputs()), default=0)
+    if largest > given * _LARGEST_SHARE + _LARGEST_NUMBERS:
+        raise InputError(
+            f"graph: expected an exported network, got one that makes a tensor of {largest / 1e6:.0f} "
+            f"million numbers of {given / 1e6:.2g} million; do not use it"
+        )
+    free = available_bytes() if largest > _CHECKED_NUMBERS else None
+    if free is not None and largest > free:  # in 8 bits; most tensors take four times as much
+        raise MemoryError(f"a tensor of {largest / 1e9:.1f} GB does not fit, {free / 1e9:.1f} GB are free")
+
+
+def check_small_picture(graph: Path) -> None:
+    """Refuse a graph by its bytes, and by how large its tensors become for a small picture.
+
+    Raises:
+        InputError: as `read_graph` and `check_sizes` do.
+    """
+    model = read_graph(graph)
+    with clear_errors():
+        sizes = {
+            i: [
+                side.get_length() if side.is_static else (1 if axis == 0 else _SMALL_PX)
+                for axis, side in enumerate(given.partial_shape)
+            ]
+            for i, given in enumerate(model.inputs)
+        }
+        model.reshape(sizes)
+        check_sizes(model)
+
+
+def _numbers(output: Any) -> int:
+    shape = output.get_partial_shape()
+    return math.prod(side.get_length() for side in shape) if shape.is_static else 0
+
+
+def infer(request: Any, inputs: Sequence[NDArray[Any]]) -> None:
+    """Run a request on inputs, in turn; Ctrl-C is heard meanwhile."""
+    # OpenVINO shares only arrays that it could write to, though it does not write to inputs. They have to
+    # live until the request is done.
+    tensors = [
+        import_openvino().Tensor(array if array.flags.writeable else array.copy(), shared_memory=True)
+        for array in inputs
+    ]
+    for index, tensor in enumerate(tensors):
+        request.set_input_tensor(index, tensor)
+    request.start_async()
+    try:
+        while not request.wait_for(_POLL_MS):
+            pass
+    except BaseException:
+        request.cancel()
+        with suppress(RuntimeError):
+            request.wait()
+        raise
+
+
+@contextmanager
+def clear_errors(shape: tuple[int, ...] | None = None) -> Iterator[None]:
+    """Make OpenVINO's ways of saying that memory is out a `MemoryError`, and all others an `EngineError`."""
+    what = "" if shape is None else f" for a picture of shape {shape}"
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, StylenormError):
+            raise
+        if is_out_of_memory(error):
+            raise MemoryError(f"OpenVINO has no memory left{what}") from error
+        reason = " ".join(str(error).split())[-200:]
+        raise EngineError(f"OpenVINO failed{what} ({reason}); try another engine") from error
