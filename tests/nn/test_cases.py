@@ -17,7 +17,7 @@ from tests.cases import CASES, Case, perturb
 from tests.tolerances import assert_close
 
 LAYERS = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
-NOT_LAYERS = {"Change", "Conversion", "FusedActivation", "Left", "NormFacts"}
+NOT_LAYERS = {"Change", "Conversion", "Left", "NormFacts"}
 
 
 def make(case: Case, dtype: torch.dtype = torch.float32, training: bool = False):

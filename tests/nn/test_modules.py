@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import warnings
 
@@ -82,7 +83,8 @@ def test_checkpoints_from_before_0_4_load() -> None:
     old = {"0.weight": torch.rand(4), "0.bias": torch.rand(4), "0.running_mean": torch.rand(4),
            "0.running_var": torch.rand(4)}  # fmt: skip
     model = torch.nn.Sequential(sn.InstanceNorm2d(4, affine=True))
-    model.load_state_dict(dict(old))
+    with pytest.warns(UserWarning, match=r"0\.running_mean, 0\.running_var: left out"):
+        model.load_state_dict(dict(old))
     assert torch.equal(model[0].weight, old["0.weight"])
     tracked = torch.nn.Sequential(sn.InstanceNorm2d(4, affine=True, track_running_stats=True))
     tracked.load_state_dict(dict(old))
@@ -234,3 +236,97 @@ def test_monai_factory_entry() -> None:
     layers = need("monai.networks.layers.utils", "monai")
     norm = layers.get_norm_layer(("instance_fast", {"affine": True}), spatial_dims=2, channels=5)
     assert repr(norm).startswith("InstanceNorm2d(5, eps=1e-05, momentum=0.1, affine=True")
+
+
+def test_statistics_without_their_version_are_refused_as_torch_refuses() -> None:
+    """safetensors and plain dicts lose the version; the counter of batches tells them from old files."""
+    for theirs in (torch.nn.InstanceNorm2d, sn.InstanceNorm2d):
+        plain = dict(theirs(4, affine=True, track_running_stats=True).state_dict())
+        with pytest.raises(RuntimeError, match="running_mean"):
+            sn.InstanceNorm2d(4, affine=True).load_state_dict(plain)
+        sn.InstanceNorm2d(4, affine=True, track_running_stats=True).load_state_dict(plain)
+
+
+def test_an_empty_batch_is_not_counted() -> None:
+    norm = sn.InstanceNorm2d(1, track_running_stats=True, momentum=None)
+    x = torch.randn(2, 1, 8, 8) + 5
+    norm(torch.zeros(0, 1, 4, 4))
+    norm(x)
+    assert int(norm.num_batches_tracked) == 1
+    assert_close(norm.running_mean, x.mean((0, 2, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_ibn_under_vmap_and_with_timms_arguments(training: bool) -> None:
+    layer = sn.IBN(8, device="cpu", dtype=torch.float64).train(training)
+    assert {p.dtype for p in layer.parameters()} == {torch.float64}
+    x = torch.randn(3, 2, 8, 4, 4, dtype=torch.float64)
+    if not training:
+        assert_close(torch.func.vmap(layer)(x), torch.stack([layer(v) for v in x]).detach())
+    assert sn.IBN(8, device="meta").IN.weight.is_meta
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_spade_keeps_the_type_of_the_features(norm: str, dtype: torch.dtype) -> None:
+    layer = sn.SPADE2d(4, 3, hidden=4, norm=norm).eval()
+    x, labels = torch.randn(1, 4, 4, 4), torch.randn(1, 3, 4, 4)
+    y = layer(x.to(dtype), labels)
+    assert y.dtype == dtype
+    assert_close(y, layer(x.to(dtype).float(), labels).detach(), atol=0.05)
+
+
+@pytest.mark.parametrize("where", ["torch", "ours"])
+def test_running_statistics_of_a_functional_call_under_grad(where: str) -> None:
+    """torch's batch norm writes to captured statistics inside of ``torch.func.grad``; so does ours."""
+    kind = sn.InstanceNorm2d if where == "ours" else torch.nn.InstanceNorm2d
+    norm, x = kind(4, affine=True, track_running_stats=True), torch.randn(2, 4, 5, 5)
+    parameters = dict(norm.named_parameters())
+    grads = torch.func.grad(lambda p: torch.func.functional_call(norm, p, (x,)).square().sum())(parameters)
+    assert_close(norm.running_mean, 0.1 * x.mean((0, 2, 3)), atol=1e-6)
+    leaf = {k: v.detach().clone().requires_grad_() for k, v in parameters.items()}
+    y = torch.nn.functional.instance_norm(x, weight=leaf["weight"], bias=leaf["bias"]).square().sum()
+    for name, g in zip(leaf, torch.autograd.grad(y, list(leaf.values())), strict=True):
+        assert_close(grads[name], g, atol=1e-4)
+
+
+def test_per_sample_gradients_by_expanded_weights() -> None:
+    from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
+
+    torch.manual_seed(0)
+    x, found = torch.randn(2, 3, 4, 4), {}
+    for kind in (torch.nn.InstanceNorm2d, sn.InstanceNorm2d):
+        model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), kind(4, affine=True))
+        for p in model.parameters():
+            torch.nn.init.constant_(p, 0.3)
+        call_for_per_sample_grads(model)(x).square().sum().backward()
+        found[kind] = model[1].weight.grad_sample
+    assert found[sn.InstanceNorm2d].shape == (2, 4)
+    assert torch.equal(*found.values())
+
+
+def test_compile_of_all_sizes_in_one_graph() -> None:
+    torch._dynamo.reset()
+    for norm in (
+        sn.InstanceNorm2d(3, affine=True),
+        sn.InstanceNormAct2d(3, act="leaky_relu"),
+        sn.IBN(3).eval(),
+    ):
+        compiled = torch.compile(norm, dynamic=True, fullgraph=True, backend="eager")
+        for size in (5, 8):
+            x = torch.randn(2, 3, size, size + 1)
+            assert_close(compiled(x), norm(x).detach())
+
+
+def test_export_of_training_with_running_statistics_and_any_height() -> None:
+    norm = sn.InstanceNorm2d(3, track_running_stats=True)
+    x = torch.randn(2, 3, 8, 8)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        shapes = ({2: torch.export.Dim("h", min=4, max=64)},)
+        program = torch.export.export(copy.deepcopy(norm), (x,), dynamic_shapes=shapes)
+    other = torch.randn(2, 3, 13, 8)
+    module = program.module()
+    assert_close(module(other), norm(other))
+    assert_close(dict(module.named_buffers())["running_mean"], norm.running_mean)
+    assert_close(dict(module.named_buffers())["running_var"], norm.running_var)

@@ -28,7 +28,8 @@ def check_input(x: Tensor, name: str = "input", *, min_dim: int = 3) -> None:
 
 def check_eps(eps: float) -> None:
     """A finite number that is not negative."""
-    if not isinstance(eps, (int, float)) or isinstance(eps, bool) or not math.isfinite(eps) or eps < 0:
+    # Compared only: inside of a compiler it may be a symbol, which math.isfinite does not take.
+    if not isinstance(eps, (int, float, torch.SymFloat)) or isinstance(eps, bool) or not 0 <= eps < math.inf:
         raise InputError(f"eps: expected a finite number >= 0, got {eps!r}")
 
 

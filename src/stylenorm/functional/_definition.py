@@ -32,12 +32,16 @@ def centre(x: Tensor, dims: tuple[int, ...], weights: Tensor | None = None) -> t
         shifted = x - pivot
         mean = shifted.mean(dims, keepdim=True)
         return pivot, mean, shifted - mean
+    counts = weights > 0
+    # What does not count may hold anything. It is selected, not multiplied: NaN or infinity times 0 is NaN.
+    x = torch.where(counts | x.detach().isfinite(), x, torch.zeros_like(x))
     total = weights.sum(dims, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
     # A masked plane's first element may be outside the mask; its largest one inside is an element too.
-    inside = torch.where(weights > 0, x.detach(), torch.full_like(x, -torch.inf)).amax(dims, keepdim=True)
+    inside = torch.where(counts, x.detach(), torch.full_like(x, -torch.inf)).amax(dims, keepdim=True)
     pivot = torch.where(inside.isinf(), torch.zeros_like(inside), inside)
     shifted = x - pivot
-    mean = (shifted * weights).sum(dims, keepdim=True) / total
+    counted = torch.where(counts, shifted, torch.zeros_like(x))
+    mean = (counted * weights).sum(dims, keepdim=True) / total
     return pivot, mean, shifted - mean
 
 
@@ -53,7 +57,8 @@ def moments(
         var = centred.square().sum(dims, keepdim=True) / max(count - correction, 1)
     else:
         total = (weights.sum(dims, keepdim=True) - correction).clamp_min(1)
-        var = (centred.square() * weights).sum(dims, keepdim=True) / total
+        counted = torch.where(weights > 0, centred, torch.zeros_like(centred))
+        var = (counted.square() * weights).sum(dims, keepdim=True) / total
     return pivot + above, var, centred
 
 

@@ -1,136 +1,165 @@
-"""Instance norm with its activation and residual in one call: gradients, their gradients, and vmap.
+"""Instance norm with its activation and residual in one call: how it is differentiated.
 
-The arithmetic is that of ``stylenorm.kernels``: plain tensors in, plain tensors out. What torch wants to know
-of an operator is said here, once for all kernels.
+The arithmetic is that of ``stylenorm.kernels``. Plain tensors that nobody watches go straight to the C
+kernels; everything else goes through torch's dispatcher, to the same kernels behind ``stylenorm::norm_act``.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._functorch import autograd_function
+from torch.autograd import forward_ad
+from torch.autograd.profiler import record_function
 
-from stylenorm.functional._definition import compute_dtype, gradients, normalize, pad
+from stylenorm.functional._definition import (
+    compute_dtype,
+    gradients,
+    moments,
+    normalize,
+    pad,
+    reciprocal_deviation,
+)
 from stylenorm.functional._modes import is_batched
-from stylenorm.kernels.activations import ACTIVATIONS
-from stylenorm.kernels.dispatch import Kernel, choose
+from stylenorm.kernels.activations import ACTIVATIONS, apply_activation
+from stylenorm.kernels.c_norm import fits, norm_backward, norm_forward, quick_forward
+from stylenorm.kernels.operator import BACKWARD, FORWARD, LIBRARY
+from stylenorm.kernels.plain import has_python_dispatch, is_plain, is_watched
 from stylenorm.kernels.rows import is_channels_last
-from stylenorm.kernels.torch_norm import Stats
 
-__all__ = ["Options", "norm_act"]
+__all__ = ["norm_act", "quick"]
 
 # In place, gradients are computed from the output. Where the shift is many times the scale, the output has
 # too few digits of what was normalized: 16 times cost 4 of float32's 24 bits.
 MOST_SHIFT = 16.0
+NAME = "stylenorm::norm_act"
 
 
 class Options(NamedTuple):
-    """What is no tensor. ``inverse``: the output was kept for backward, not the input."""
+    """What is no tensor. ``inverse``: the output was kept for backward, not the input.
 
-    kernel: Kernel
+    ``direct``: by the C kernels, without the dispatcher; the statistics are left in this list. None: through
+    the dispatcher, and the statistics are an output.
+    """
+
     eps: float
     correction: int
     act: str | None
     slope: float
-    given: bool = False
+    direct: list[Tensor] | None = None
     inplace: bool = False
     inverse: bool = False
 
-
-def _wide(value: Tensor | None, x: Tensor, kernel: Kernel) -> Tensor | None:
-    return value if value is None or kernel.extended else value.expand(x.shape[:2])
-
-
-def _forward(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, slopes: Tensor | None,
-    given: Stats | None, o: Options, out: Tensor | None, keep: bool,
-) -> tuple[Tensor, Stats | None]:  # fmt: skip
-    kernel = o.kernel
-    arguments = (x, _wide(weight, x, kernel), _wide(bias, x, kernel), residual, o.eps, o.correction, o.act)
-    if not kernel.extended:
-        return kernel.forward(*arguments, o.slope, out)  # type: ignore[no-any-return]
-    slope = o.slope if slopes is None else slopes
-    return kernel.forward(*arguments, slope, out, given=given, keep=keep)  # type: ignore[no-any-return]
+    @property
+    def numbers(self) -> tuple[float, int, str | None, float]:
+        """The last arguments of the operators."""
+        return self.eps, self.correction, self.act, self.slope
 
 
-def _fold(value: Tensor | None, dim: int | None, size: int) -> Tensor | None:
-    """(B, N, ...) to (B * N, ...), so that a vmapped norm is a norm of a larger batch."""
-    if value is None:
-        return None
-    value = value.unsqueeze(0).expand(size, *value.shape) if dim is None else value.movedim(dim, 0)
-    return value.flatten(0, 1)
-
-
-def _unfold(value: Tensor, size: int) -> Tensor:
-    return value.view(size, value.shape[0] // max(size, 1), *value.shape[1:])
-
-
-class _Eager(torch.autograd.Function):
-    """The fused norm for plain eager mode. Statistics are outputs too, (N, C) each."""
+class NormAct(torch.autograd.Function):
+    """The fused norm, differentiated; the profiler shows the name of this class."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
-        slopes: Tensor | None, mean: Tensor | None, rstd: Tensor | None, o: Options,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-        given = None if mean is None or rstd is None else (mean, torch.zeros_like(mean), rstd)
+        slopes: Tensor | None, given: Tensor | None, o: Options,
+    ) -> Any:  # fmt: skip
         kept = x
-        if o.inplace:
-            o = o._replace(inverse=_invertible(x, weight, bias, residual, slopes, o))
-            kept = x if o.inverse else x.clone()
-        y, stats = _forward(x, weight, bias, residual, slopes, given, o, x if o.inplace else None, True)
-        assert stats is not None  # noqa: S101 - asked for; for the type checker
-        pivot, above, r = (s.view(x.shape[:2]) for s in stats)
-        if o.inplace:
-            ctx.mark_dirty(x)
-            y = x
-        _remember(ctx, (kept, weight, bias, residual, slopes), o, (pivot, above, r), given is None)
-        if given is not None:  # constants that came in are not handed out again
-            pivot, above, r = (torch.empty(0) for _ in range(3))
-        ctx.mark_non_differentiable(pivot, above, r)
-        return y, pivot, above, r
+        direct = o.direct
+        if direct is None:
+            with torch._C._AutoDispatchBelowAutograd():
+                y, stats = FORWARD(x, weight, bias, residual, slopes, given, *o.numbers)
+            ctx.mark_non_differentiable(stats)
+        else:
+            if o.inplace:
+                o = o._replace(inverse=_invertible(x, weight, bias, residual, slopes, given, o))
+                kept = x if o.inverse else x.clone()
+                ctx.mark_dirty(x)
+            y, stats = _direct(x, weight, bias, residual, slopes, given, o, x if o.inplace else None)
+            direct.append(stats)
+        ctx.options, ctx.given = o, given is not None
+        ctx.dtypes = tuple(
+            None if v is None else (v.dtype, v.shape) for v in (weight, bias, residual, slopes)
+        )
+        needs_bias = o.act is not None or o.inverse
+        ctx.save_for_backward(
+            kept, weight, bias if needs_bias else None, residual if o.act else None, slopes,
+            stats if given is None else given,
+        )  # fmt: skip
+        ctx.set_materialize_grads(False)
+        return (y, stats) if direct is None else y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
-        return (*_gradients(ctx, grad), None, None, None)
+        return (*_gradients(ctx, grad), None, None)
 
 
-class _Transformed(torch.autograd.Function):
-    """The same in the form that ``torch.func`` can transform; binding its arguments costs 0.1 ms a call."""
+def _direct(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, slopes: Tensor | None,
+    given: Tensor | None, o: Options, out: Tensor | None, keep: bool = True,
+) -> tuple[Tensor, Any]:  # fmt: skip
+    slope = o.slope if slopes is None else slopes
+    return norm_forward(
+        x, weight, bias, residual, o.eps, o.correction, o.act, slope, out, given=given, keep=keep
+    )
 
-    @staticmethod
-    def forward(
-        x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, o: Options
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        y, stats = _forward(x, weight, bias, residual, None, None, o, None, True)
-        assert stats is not None  # noqa: S101 - asked for; for the type checker
-        pivot, mean, rstd = (s.view(x.shape[:2]) for s in stats)
-        return y, pivot, mean, rstd
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        _remember(ctx, (*inputs[:4], None), inputs[4], output[1:], True)
-        ctx.mark_non_differentiable(*output[1:])
+_apply: Any = NormAct.apply
+# Inside of a transform of ``torch.func`` the dispatcher calls the rule below level by level, and each is
+# differentiated as if it were the only one.
+_apply_one_level: Any = super(torch.autograd.Function, NormAct).apply
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
-        return (*_gradients(ctx, grad)[:4], None)
 
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
-        size = info.batch_size
-        folded = [_fold(a, d, size) for a, d in zip(args[:4], in_dims[:4], strict=True)]
-        outputs = _forward_transformed(*folded, args[4])
-        return tuple(_unfold(o, size) for o in outputs), (0, 0, 0, 0)
+def _autograd(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, slopes: Tensor | None,
+    given: Tensor | None, eps: float, correction: int, act: str | None, slope: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The operator's rule for autograd and for forward-mode differentiation."""
+    tensors = (x, weight, bias, residual, slopes, given)
+    if forward_ad._current_level >= 0:
+        return _definition(*tensors, eps, correction, act, slope)
+    if torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in tensors):
+        o = Options(eps, correction, act, slope)
+        if not torch._C._are_functorch_transforms_active():
+            return _apply(*tensors, o)  # type: ignore[no-any-return]
+        with autograd_function.enable_single_level_autograd_function():  # type: ignore[attr-defined]
+            return _apply_one_level(*tensors, o)  # type: ignore[no-any-return]
+    with torch._C._AutoDispatchBelowAutograd():
+        return FORWARD(*tensors, eps, correction, act, slope)  # type: ignore[no-any-return]
+
+
+LIBRARY.impl("norm_act", _autograd, "Autograd")
+
+
+def _definition(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, slopes: Tensor | None,
+    given: Tensor | None, eps: float, correction: int, act: str | None, slope: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The operator in plain operations, each of which has its own rules; statistics with a pivot of zero."""
+    xf = x.to(compute_dtype(x.dtype))
+    if given is None:
+        mean, var, centred = moments(xf, tuple(range(2, x.dim())), correction=correction)
+        inverse = reciprocal_deviation(var, eps)
+        stats = torch.stack((torch.zeros_like(mean), mean, inverse)).detach().view(3, *x.shape[:2])
+    else:
+        pivot, above, inverse = (pad(v.to(xf.dtype), xf) for v in given.unbind())
+        centred, stats = xf - pivot - above, x.new_empty(0)
+    y = centred * inverse
+    for value, put in ((weight, torch.mul), (bias, torch.add)):
+        y = y if value is None else put(y, pad(value.to(y.dtype).expand(x.shape[:2]), y))
+    y = y if residual is None else y + residual.to(y.dtype)
+    return apply_activation(y, act, slope, slopes).to(x.dtype), stats
 
 
 def _invertible(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, slopes: Tensor | None,
-    o: Options,
+    given: Tensor | None, o: Options,
 ) -> bool:  # fmt: skip
     """Whether what was normalized can be computed from the output without losing digits that matter."""
-    if not o.kernel.extended or o.given or residual is not None:
+    if given is not None or residual is not None:
         return False
     if not (x.is_contiguous() or is_channels_last(x)):
         return False
@@ -144,23 +173,8 @@ def _invertible(
         monotone = o.act is None
     if not monotone or weight is None:
         return monotone and (bias is None or bool((bias.abs() <= MOST_SHIFT).all()))
-    shift = torch.zeros((), dtype=weight.dtype) if bias is None else bias.abs()
+    shift = torch.zeros((), dtype=weight.dtype, device=x.device) if bias is None else bias.abs()
     return bool(((weight.abs() > 1e-6) & (shift <= MOST_SHIFT * weight.abs())).all())
-
-
-def _remember(
-    ctx: Any, inputs: tuple[Tensor | None, ...], o: Options, stats: tuple[Tensor, ...], measured: bool
-) -> None:
-    """Keep ``x`` and the statistics; shift and residual too where an activation needs them again."""
-    x, weight, bias, residual, slopes = inputs
-    ctx.options = o
-    ctx.dtypes = tuple(None if v is None else (v.dtype, v.shape) for v in (weight, bias, residual, slopes))
-    needs_bias = o.act is not None or o.inverse
-    ctx.save_for_backward(
-        x, weight, bias if needs_bias else None, residual if o.act else None, slopes, *stats
-    )
-    ctx.set_materialize_grads(False)
-    ctx.measured = measured
 
 
 def _narrowed(gradient: Tensor | None, like: Any) -> Tensor | None:
@@ -175,28 +189,41 @@ def _narrowed(gradient: Tensor | None, like: Any) -> Tensor | None:
 
 
 def _gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
-    """Gradients by the kernel; by plain operations where they are differentiated themselves, or vmapped."""
+    """Gradients by the kernel; by plain operations where they are differentiated themselves, or wrapped."""
     if grad is None:
         return (None,) * 5
-    x, weight, bias, residual, slopes, *stats = ctx.saved_tensors
+    x, weight, bias, residual, slopes, stats = ctx.saved_tensors
     o: Options = ctx.options
     dslope = None
-    if torch.is_grad_enabled() or is_batched(grad):
-        dx, dw, db, dres, dslope = _by_definition(grad, x, weight, bias, residual, slopes, stats, o)
+    if (
+        torch.is_grad_enabled()
+        or forward_ad._current_level >= 0
+        or is_batched(grad)
+        or has_python_dispatch(grad)
+    ):
+        dx, dw, db, dres, dslope = _by_definition(
+            grad, x, weight, bias, residual, slopes, stats, o, ctx.given
+        )
     else:
-        wide = (_wide(weight, x, o.kernel), _wide(bias, x, o.kernel))
-        if o.kernel.extended:
+        if o.direct is not None and is_plain(grad) and not is_watched():
             slope = o.slope if slopes is None else slopes
-            flat = tuple(s.reshape(-1) for s in stats)
-            dx, dw, db, dres, dslope = o.kernel.backward(
-                grad, x, *wide, residual, flat, o.eps, o.correction, o.act, slope, given=o.given,
+            dx, sums, dres = norm_backward(
+                grad,
+                x,
+                weight,
+                bias,
+                residual,
+                stats,
+                *o.numbers[:3],
+                slope,
+                given=ctx.given,
                 inverse=o.inverse,
-            )  # fmt: skip
-        else:
-            flat = tuple(s.reshape(-1) for s in stats)
-            dx, dw, db, dres = o.kernel.backward(
-                grad, x, *wide, residual, flat, o.eps, o.correction, o.act, o.slope
             )
+        else:
+            dx, sums, dres = BACKWARD(
+                grad, x, weight, bias, residual, slopes, stats, *o.numbers, ctx.given, o.inverse
+            )
+        dw, db, dslope = sums.unbind()
         if residual is None:
             dres = grad  # the residual's gradient is the output's where no activation is between
     need = ctx.needs_input_grad
@@ -211,7 +238,7 @@ def _gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
 
 def _by_definition(
     grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
-    slopes: Tensor | None, stats: list[Tensor], o: Options,
+    slopes: Tensor | None, stats: Tensor, o: Options, given: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
     """The gradients as differentiable functions of everything that came in."""
     if o.inverse:
@@ -219,14 +246,15 @@ def _by_definition(
             "instance_norm(inplace=True): expected a first derivative only, got create_graph=True or vmap; "
             "its input was overwritten; use inplace=False"
         )
-    dtype = compute_dtype(x.dtype)
+    dtype, dims = compute_dtype(x.dtype), tuple(range(2, x.dim()))
     g, xf = grad.to(dtype), x.to(dtype)
     w, b, slope = (None if v is None else v.to(dtype).expand(x.shape[:2]) for v in (weight, bias, slopes))
     res = None if residual is None else residual.to(dtype)
     wide_w, wide_b, wide_s = (None if v is None else pad(v, xf) for v in (w, b, slope))
     xh = None
-    if o.given:
-        xh = (xf - pad(stats[0].to(dtype), xf)) * pad(stats[2].to(dtype), xf)
+    if given:
+        pivot, above, inverse = (pad(v.to(dtype), xf) for v in stats.unbind())
+        xh = (xf - pivot - above) * inverse
     dslope = None
     if o.act is not None:
         if xh is None:
@@ -237,21 +265,57 @@ def _by_definition(
         seen = seen if res is None else seen + res
         if wide_s is not None:
             negative = seen <= 0
-            dslope = torch.where(negative, g * seen, torch.zeros_like(g)).flatten(2).sum(2)
+            dslope = torch.where(negative, g * seen, torch.zeros_like(g)).sum(dims)
             g = torch.where(negative, g * wide_s, g)
         else:
             g = ACTIVATIONS[o.act].backward(g, seen, o.slope)
     if xh is None:
         dx, dw, db = gradients(g, xf, w, o.eps, o.correction)
     else:
-        dx = g * pad(stats[2].to(dtype), xf)
+        dx = g * inverse
         dx = dx if wide_w is None else dx * wide_w
-        dw, db = (g * xh).flatten(2).sum(2), g.flatten(2).sum(2)
+        dw, db = (g * xh).sum(dims), g.sum(dims)
     return dx, dw, db, g, dslope
 
 
-_forward_eager: Any = _Eager.apply
-_forward_transformed: Any = _Transformed.apply
+def _observed() -> AbstractContextManager[Any] | None:
+    """What names the norm in a profile, where one is being taken."""
+    return record_function(NAME) if torch._C._autograd._profiler_enabled() else None
+
+
+def bump(x: Tensor) -> None:
+    """Say that ``x`` was written to, so that autograd refuses what it saved of it."""
+    if not x.is_inference():
+        torch.autograd.graph.increment_version(x)
+
+
+def quick(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, eps: float,
+    act: str | None, slope: float,
+) -> Tensor | None:  # fmt: skip
+    """The common call, which nobody watches: None where it is not that, or is wrong."""
+    if not isinstance(x, Tensor) or is_watched() or not fits(x, weight, bias, residual, eps, act):
+        return None
+    observed = _observed()
+    if observed is not None:
+        with observed:
+            return _quick(x, weight, bias, residual, eps, act, slope)
+    return _quick(x, weight, bias, residual, eps, act, slope)
+
+
+def _quick(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, eps: float,
+    act: str | None, slope: float,
+) -> Tensor:  # fmt: skip
+    if torch.is_grad_enabled() and (
+        x.requires_grad
+        or (weight is not None and weight.requires_grad)
+        or (bias is not None and bias.requires_grad)
+        or (residual is not None and residual.requires_grad)
+    ):
+        y: Tensor = _apply(x, weight, bias, residual, None, None, Options(eps, 0, act, slope, []))
+        return y
+    return quick_forward(x, weight, bias, residual, eps, act, slope, None)
 
 
 def norm_act(
@@ -264,32 +328,36 @@ def norm_act(
     act: str | None,
     slope: float,
     *,
+    direct: bool,
     slopes: Tensor | None = None,
-    given: tuple[Tensor, Tensor] | None = None,
+    given: Tensor | None = None,
     out: Tensor | None = None,
     inplace: bool = False,
-    kernel: Kernel | None = None,
     keep: bool = True,
-) -> tuple[Tensor, Stats | None]:
+) -> tuple[Tensor, Tensor | None]:
     """The differentiable fused norm; weight and bias (C,), (1, C) or (N, C).
 
-    ``slopes`` of prelu and ``given`` statistics (mean, reciprocal deviation; (N, C), in the computing type)
-    want an extended kernel. ``out`` only where nothing is differentiated. ``keep``: return the statistics.
+    ``direct``: all are plain, nobody watches, and the C kernels are meant. ``slopes`` of prelu and ``given``
+    statistics, (3, N, C) in the computing type: pivot, mean above it, reciprocal deviation. ``out`` only
+    where nothing is differentiated. ``keep``: return the statistics.
     """
-    if kernel is None:
-        kernel = choose(x, weight, bias, residual, act)
-    o = Options(kernel, eps, correction, act, slope, given is not None, inplace)
-    if torch._C._are_functorch_transforms_active():
-        shape = x.shape[:2]
-        w, b = (None if v is None else v.expand(shape) for v in (weight, bias))
-        y, *stats = _forward_transformed(x, w, b, residual, o)
-    elif torch.is_grad_enabled() and any(
-        v is not None and v.requires_grad for v in (x, weight, bias, residual, slopes)
-    ):
-        mean, rstd = (None, None) if given is None else given
-        y, *stats = _forward_eager(x, weight, bias, residual, slopes, mean, rstd, o)
-    else:
-        constants = None if given is None else (given[0], torch.zeros_like(given[0]), given[1])
+    tensors = (x, weight, bias, residual, slopes, given)
+    differentiated = torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in tensors)
+    if not direct:
+        # What is overwritten must not be what is kept.
+        source = x.clone() if inplace and differentiated else x
+        y, stats = FORWARD(source, *tensors[1:], eps, correction, act, slope)
+        if inplace:
+            return x.copy_(y), stats
+        return (y if out is None else out.copy_(y)), stats
+    kept: list[Tensor] = []
+    o = Options(eps, correction, act, slope, kept, inplace)
+    with _observed() or nullcontext():
+        if differentiated:
+            y = _apply(*tensors, o)
+            return y, kept[0] if given is None else None
         target = x if inplace else out
-        return _forward(x, weight, bias, residual, slopes, constants, o, target, keep)
-    return y, (stats[0], stats[1], stats[2])
+        y, stats = _direct(*tensors, o, target, keep)
+    if target is not None:
+        bump(target)
+    return y, stats

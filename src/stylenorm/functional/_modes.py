@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
+
+from stylenorm.kernels.plain import has_python_dispatch
 
 __all__ = ["is_batched", "is_exporting", "is_traced", "wants_definition"]
 
@@ -23,18 +26,18 @@ def is_exporting() -> bool:
 
 
 def wants_definition(x: Tensor) -> bool:
-    """Where plain torch operations serve better than a hand-written forward and backward."""
-    if torch.compiler.is_compiling() or is_traced():
+    """Where plain torch operations serve better than an operator of our own."""
+    if torch.compiler.is_compiling():  # the compiler of GPUs fuses them; that of the CPU does not as well
+        return x.device.type != "cpu" or is_exporting()
+    if is_traced() or forward_ad._current_level >= 0:  # forward-mode; there is no public question for it
         return True
-    # A tracer, fake tensors, a counter; or no numbers that a kernel could look at.
-    if torch._C._len_torch_dispatch_stack() > 0 or x.is_meta:
-        return True
-    if type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__:
-        return True
-    return bool(forward_ad._current_level >= 0)  # forward-mode; there is no public question for it
+    # A subclass that computes in Python may know torch's operators only, as DTensor.
+    return has_python_dispatch(x) and not isinstance(x, FakeTensor)
 
 
 def is_batched(x: Tensor) -> bool:
     """Whether a vmap, new or old (``is_grads_batched``), has wrapped the tensor."""
+    if torch.compiler.is_compiling():  # the compiler has no wrapped tensors, and cannot ask
+        return False
     functorch = torch._C._functorch
     return bool(functorch.is_functorch_wrapped_tensor(x) or functorch.is_legacy_batchedtensor(x))

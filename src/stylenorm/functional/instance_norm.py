@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+from torch.overrides import has_torch_function_variadic
 
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.functional import _checks as checks
 from stylenorm.functional._definition import compute_dtype, moments, pad, reciprocal_deviation
-from stylenorm.functional._fused import norm_act
+from stylenorm.functional._fused import norm_act, quick
 from stylenorm.functional._modes import is_exporting, wants_definition
+from stylenorm.functional._overriding import instance_norm_override
+from stylenorm.functional._tracking import track
 from stylenorm.kernels.activations import ACTIVATIONS, apply_activation
-from stylenorm.kernels.c_norm import quick
+from stylenorm.kernels.c_norm import serves_compiler
 from stylenorm.kernels.dispatch import choose, is_quick
+from stylenorm.kernels.plain import is_plain, is_watched
 
 __all__ = ["ACTIVATION_NAMES", "instance_norm"]
 
@@ -101,13 +107,22 @@ def instance_norm(
         tensor([[0.0000, 3.6584]])
     """
     x = input
+    if has_torch_function_variadic(
+        x, running_mean, running_var, weight, bias, mask, residual, act_weight, out
+    ):  # torch asks the same in its own functions
+        return instance_norm_override(
+            instance_norm, x, running_mean, running_var, weight, bias, use_input_stats, momentum, eps,
+            statistics=statistics, mask=mask, residual=residual, act=act, negative_slope=negative_slope,
+            alpha=alpha, act_weight=act_weight, eps_mode=eps_mode, correction=correction,
+            scale_offset=scale_offset, out=out, inplace=inplace,
+        )  # fmt: skip
     if (
         running_mean is None and running_var is None and statistics is None and mask is None
-        and residual is None and act_weight is None and out is None and not inplace
+        and act_weight is None and out is None and not inplace
         and use_input_stats is True and not correction
         and eps_mode == "inside" and scale_offset == 0 and not torch.compiler.is_compiling() and is_quick()
     ):  # fmt: skip
-        y = quick(x, weight, bias, eps, act, alpha if act == "elu" else negative_slope)
+        y = quick(x, weight, bias, residual, eps, act, alpha if act == "elu" else negative_slope)
         if y is not None:
             return y
     checks.check_input(x)
@@ -137,16 +152,16 @@ def instance_norm(
     if out is not None or inplace:
         _check_target(out, inplace, x, (weight, bias, residual, act_weight))
     slope = alpha if act == "elu" else negative_slope
-    track = running_mean if use_input_stats and statistics is None else None
+    measured = running_mean if use_input_stats and statistics is None else None
 
     definition = wants_definition(x)
-    if is_exporting() and track is None and _exports(statistics, mask, eps_mode, correction):
+    if is_exporting() and measured is None and _exports(statistics, mask, eps_mode, correction):
         y = _exported(x, weight, bias, statistics, eps)
         y = apply_activation(y if residual is None else y + residual, act, slope, act_weight)
         return _delivered(y, x, out, inplace)
     if mask is None and not definition and (eps_mode == "inside" or statistics is not None):
         y = _fast(x, weight, bias, statistics, residual, act, slope, act_weight, eps, eps_mode, correction,
-                  out, inplace, track, running_var, momentum)  # fmt: skip
+                  out, inplace, measured, running_var, momentum)  # fmt: skip
         if y is not None:
             return y
 
@@ -160,10 +175,12 @@ def instance_norm(
     else:
         dims = tuple(range(2, x.dim()))
         mean, var, centred = moments(xf, dims, correction=correction, weights=mask)
-        if track is not None and running_var is not None:
+        if measured is not None and running_var is not None:
             biased = var if not correction else centred.square().mean(dims, keepdim=True)
-            length = x.shape[2:].numel()
-            _track(track, running_var, mean.detach().flatten(1), biased.detach().flatten(1), length, momentum)
+            length = math.prod(x.shape[2:])
+            track(
+                measured, running_var, mean.detach().flatten(1), biased.detach().flatten(1), length, momentum
+            )
     scale = reciprocal_deviation(var, eps, eps_mode)
     if weight is not None and weight.dim() <= 2:  # a few numbers more here are a pass over the features less
         scale, weight = scale * _spread(weight, xf), None
@@ -177,36 +194,44 @@ def _fast(
     eps_mode: str, correction: int, out: Tensor | None, inplace: bool, running_mean: Tensor | None,
     running_var: Tensor | None, momentum: float,
 ) -> Tensor | None:  # fmt: skip
-    """By a kernel; None where none takes the statistics that were given."""
+    """By the operator; None where the definition serves better."""
     narrow = all(v is None or v.dim() <= 2 for v in (weight, bias))
-    kernel = choose(x, weight, bias, residual, act if narrow else None)
+    prelu = act == "prelu"
+    if torch.compiler.is_compiling():
+        direct = False
+        if prelu or statistics is not None or not narrow or not serves_compiler(x, act):
+            return None
+    else:
+        kernel = choose(x, weight, bias, residual, act if narrow else None)
+        if (prelu or statistics is not None) and not (kernel.extended and narrow):
+            if statistics is not None:
+                return None
+            narrow = False
+        tensors = (x, weight, bias, residual, act_weight, out, *(statistics or ()))
+        direct = kernel.extended and not is_watched() and all(v is None or is_plain(v) for v in tensors)
     given = None
     if statistics is not None:
-        asked = torch.is_grad_enabled() and any(s.requires_grad for s in statistics)
-        if not kernel.extended or not narrow or asked or torch._C._are_functorch_transforms_active():
+        if torch.is_grad_enabled() and any(s.requires_grad for s in statistics):
             return None
         mean, var = (s.to(compute_dtype(x.dtype)).expand(x.shape[:2]) for s in statistics)
-        given = (mean.contiguous(), reciprocal_deviation(var, eps, eps_mode))
-    fused = act != "prelu" or (kernel.extended and not torch._C._are_functorch_transforms_active())
+        given = torch.stack((mean, torch.zeros_like(mean), reciprocal_deviation(var, eps, eps_mode)))
     keep = running_mean is not None
-    if narrow and fused:
-        into_place = inplace and not torch._C._are_functorch_transforms_active()
+    if narrow:
         y, stats = norm_act(
-            x, weight, bias, residual, eps, correction, act, slope, slopes=act_weight, given=given, out=out,
-            inplace=into_place, kernel=kernel, keep=keep,
+            x, weight, bias, residual, eps, correction, act, slope, direct=direct, slopes=act_weight,
+            given=given, out=out, inplace=inplace, keep=keep,
         )  # fmt: skip
-        if inplace and not into_place:
-            y = x.copy_(y)
     else:
-        y, stats = norm_act(x.to(compute_dtype(x.dtype)), None, None, None, eps, correction, None, 0.0)
+        wide = x.to(compute_dtype(x.dtype))
+        y, stats = norm_act(wide, None, None, None, eps, correction, None, 0.0, direct=direct, keep=keep)
         y = _put_back(y, weight, bias, residual, act, slope, act_weight).to(x.dtype)
         y = _delivered(y, x, out, inplace)
     if running_mean is not None and running_var is not None and stats is not None:
-        pivot, above, rstd = (s.detach().view(x.shape[:2]).double() for s in stats)
-        length = x[0, 0].numel() if x.shape[0] and x.shape[1] else 0
+        pivot, above, rstd = stats.detach().double().unbind()
+        length = math.prod(x.shape[2:])
         ratio = (length - 1) / length if correction and length > 1 else 1.0
         var = (rstd.square().reciprocal() - eps * ratio).clamp_min(0)
-        _track(running_mean, running_var, pivot + above, var, length, momentum)
+        track(running_mean, running_var, pivot + above, var, length, momentum)
     return y
 
 
@@ -242,18 +267,6 @@ def _put_back(
     if residual is not None:
         y = y + residual.to(y.dtype)
     return apply_activation(y, act, slope, act_weight)
-
-
-@torch.no_grad()
-def _track(
-    running_mean: Tensor, running_var: Tensor, mean: Tensor, var: Tensor, length: int, momentum: float
-) -> None:
-    """Move the running statistics towards the batch's mean of (N, C) means and unbiased variances."""
-    if mean.shape[0] == 0 or length == 0:
-        return
-    unbiased = var * (length / (length - 1)) if length > 1 else var
-    for running, new in ((running_mean, mean), (running_var, unbiased)):
-        running.mul_(1 - momentum).add_(new.mean(0).to(running.dtype), alpha=momentum)
 
 
 def _exports(

@@ -61,6 +61,7 @@ def channel_statistics(
         weights = torch.ones((), dtype=x.dtype, device=x.device).expand(x.shape)
     else:
         weights = checks.check_mask(mask, input).double()
+        x = torch.where(weights > 0, x, torch.zeros_like(x))  # what does not count may hold anything
     count = weights.sum(dims, keepdim=True)
     safe = count.clamp_min(torch.finfo(x.dtype).tiny)
     # Twice: the second mean is of small numbers, so nothing is lost under a large mean.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 __all__ = ["ACTIVATIONS", "Activation", "apply_activation"]
 
@@ -26,7 +27,7 @@ class Activation(NamedTuple):
 
 
 def _silu_backward(grad: Tensor, z: Tensor, _: float) -> Tensor:
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() and forward_ad._current_level < 0:
         return aten.silu_backward(grad, z)  # type: ignore[no-any-return]
     gate = torch.sigmoid(z)  # torch's own operator has no derivative
     return grad * (gate * (1 + z * (1 - gate)))

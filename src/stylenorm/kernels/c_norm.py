@@ -17,25 +17,34 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
+from stylenorm.kernels.plain import is_plain
 from stylenorm.kernels.rows import arranged, compute_dtype, fresh, is_channels_last
 
 __all__ = [
     "about_threads",
     "covers",
+<<<<<<< HEAD
     "has_conv",
+=======
+    "fits",
+>>>>>>> layers
     "instructions",
     "library_path",
     "norm_backward",
     "norm_forward",
-    "quick",
+    "quick_forward",
     "reason_missing",
+    "serves_compiler",
 ]
 
+<<<<<<< HEAD
 Stats = tuple[Tensor, Tensor, Tensor]  # pivot, mean above the pivot, reciprocal deviation: each (N * C,)
 
 ABI = 2  # as in _c/norm.h
+=======
+ABI = 1  # as in _c/norm.h
+>>>>>>> layers
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 COMPUTING = (torch.float32, torch.float64, torch.float32, torch.float32)
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "prelu": 2, "silu": 3, "elu": 4}
@@ -48,6 +57,9 @@ def library_path() -> Path:
     return (
         Path(__file__).parent / "_c" / ("stylenorm_norm" + (".dylib" if sys.platform == "darwin" else ".so"))
     )
+
+
+BUILT = library_path().exists()
 
 
 @functools.cache
@@ -123,6 +135,11 @@ def about_threads() -> str:
     return "torch's threads" if threaded else "one thread: torch's OpenMP runtime was not found"
 
 
+def serves_compiler(x: Tensor, act: str | None) -> bool:
+    """Whether a graph for the CPU should hold the operator: asked while a compiler looks on."""
+    return BUILT and x.dtype in DTYPES and act in ACTIVATIONS
+
+
 def covers(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, act: str | None
 ) -> str | None:
@@ -132,14 +149,12 @@ def covers(
     if act not in ACTIVATIONS:
         return f"activation {act!r} is not fused in C"
     for value in (x, weight, bias, residual):
-        if value is not None and type(value) is not Tensor and type(value) is not torch.nn.Parameter:
-            return f"{type(value).__name__} is a tensor with a behaviour of its own"
+        if value is not None and not is_plain(value):
+            return f"{type(value).__name__} is not plain memory of the CPU: {torch._C._dispatch_keys(value)}"
     if x.dtype not in DTYPES or x.layout is not torch.strided:
         return f"{x.dtype}, {x.layout} is not served by the C kernels"
     if x.numel() == 0:
         return "there is nothing to compute"
-    if torch._C._len_torch_dispatch_stack() > 0:
-        return "a dispatch mode is watching (a tracer, fake tensors, a counter)"
     return reason_missing()
 
 
@@ -154,57 +169,55 @@ def _factor(value: Tensor | None, dtype: torch.dtype, channels: int) -> tuple[Te
     return value, value.data_ptr(), value.stride(0) if value.shape[0] > 1 else 0, value.stride(1)
 
 
-def quick(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, act: str | None, slope: float
-) -> Tensor | None:
-    """The common call where nothing is differentiated or watched: None where it is not that, or is wrong.
+def fits(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    eps: float,
+    act: str | None,
+) -> bool:
+    """The common case, asked cheaply: a small tensor's norm takes a microsecond, all other questions 20.
 
-    A small tensor's norm takes a microsecond; the questions that the other way asks take 20.
+    Plain tensors in the layouts that the library reads, scale and shift (C,) in the computing type.
     """
-    if type(x) is not Tensor or not x.is_cpu or type(eps) is not float or not 0 <= eps < 1e300:
-        return None
-    state = torch._C
-    if (  # first: a wrapped tensor does not answer what is asked below
-        state._are_functorch_transforms_active()
-        or state._get_tracing_state()
-        or state._len_torch_dispatch_stack()
-        or forward_ad._current_level >= 0
-        or isinstance(_library(), str)
-    ):
-        return None
-    kind, shape, code = DTYPES.get(x.dtype), x.shape, ACTIVATIONS.get(act)
-    if kind is None or code is None or len(shape) < 3 or act == "prelu":
-        return None
-    last = not x.is_contiguous()
-    if last and not (len(shape) > 3 and is_channels_last(x)):
-        return None
-    n, c = shape[0], shape[1]
-    length = x.numel()
-    if not length:
-        return None
-    grad = torch.is_grad_enabled()
-    if grad and x.requires_grad:
-        return None
-    at = []
+    if type(eps) is not float or not 0 <= eps < 1e300 or not is_plain(x):
+        return False
+    kind, shape = DTYPES.get(x.dtype), x.shape
+    if kind is None or act not in ACTIVATIONS or act == "prelu" or len(shape) < 3 or not x.numel():
+        return False
+    if not x.is_contiguous() and not (len(shape) > 3 and is_channels_last(x)):
+        return False
     for value in (weight, bias):
-        if value is None:
-            at += [0, 0]
-            continue
-        if type(value) is not Tensor and type(value) is not torch.nn.Parameter:
-            return None
-        if (
-            value.dtype != COMPUTING[kind]
-            or value.shape != (c,)
-            or not value.is_cpu
-            or (grad and value.requires_grad)
+        if value is not None and (
+            value.dtype != COMPUTING[kind] or value.shape != shape[1:2] or not is_plain(value)
         ):
-            return None
-        at += [value.data_ptr(), value.stride(0)]
-    y = torch.empty_like(x)
-    threads = torch.get_num_threads() if length > 16384 else 1
+            return False
+    return residual is None or (
+        residual.shape == shape
+        and residual.dtype == x.dtype
+        and residual.stride() == x.stride()
+        and is_plain(residual)
+    )
+
+
+def quick_forward(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, eps: float,
+    act: str | None, slope: float, stats: Tensor | None, out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """``norm_forward`` for what ``fits``; the statistics are written to ``stats`` (3, N, C), or nowhere."""
+    shape, length = x.shape, x.numel()
+    n, c = shape[0], shape[1]
+    y = torch.empty_like(x) if out is None else out
+    at = 0 if stats is None else stats.data_ptr()
+    step = 0 if stats is None else stats.stride(0) * stats.element_size()
     arguments = _pack(
-        x.data_ptr(), 0, 0, y.data_ptr(), 0, at[0], at[2], 0, 0, 0, 0, 0, 0, 0, n, c, length // (n * c),
-        0, at[1], 0, at[3], 0, 0, kind, last, code, 0, 0, 0, threads, 1, eps, slope,
+        x.data_ptr(), 0, 0 if residual is None else residual.data_ptr(), y.data_ptr(), 0,
+        0 if weight is None else weight.data_ptr(), 0 if bias is None else bias.data_ptr(), 0,
+        at, at + step, at + 2 * step, 0, 0, 0, n, c, length // (n * c),
+        0, 0 if weight is None else weight.stride(0), 0, 0 if bias is None else bias.stride(0), 0, 0,
+        DTYPES[x.dtype], not x.is_contiguous(), ACTIVATIONS[act], 0, 0, 0,
+        torch.get_num_threads() if length > 16384 else 1, out is None, eps, slope,
     )  # fmt: skip
     if _library().sn_forward(arguments):
         raise MemoryError("instance norm: no memory for its sums")
@@ -222,13 +235,14 @@ def norm_forward(
     slope: float | Tensor,
     out: Tensor | None = None,
     *,
-    given: Stats | None = None,
+    given: Tensor | None = None,
     keep: bool = True,
-) -> tuple[Tensor, Stats | None]:
+) -> tuple[Tensor, Tensor | None]:
     """``act(norm(x) * weight + bias + residual)``, written to ``out`` where there is one (it may be ``x``).
 
-    Weight and bias (C,) or (N, C), the rest (N, C, *S); ``slope`` a tensor (C,) or (1,) for prelu. With
-    ``given`` the statistics are these, each (N, C). ``keep``: return the statistics.
+    Weight and bias (C,) or (N, C), the rest (N, C, *S); ``slope`` a tensor (C,) or (1,) for prelu. The
+    statistics are (3, N, C): pivot, mean above the pivot, reciprocal deviation. With ``given`` they are
+    these; ``keep``: return them.
     """
     last = not x.is_contiguous() and is_channels_last(x)
     if not last:
@@ -242,10 +256,10 @@ def norm_forward(
     _w, w_at, w_n, w_c = _factor(weight, dtype, c)  # a converted copy lives as long as its name
     _b, b_at, b_n, b_c = _factor(bias, dtype, c)
     s, s_at, s_n, s_c = _factor(slope, dtype, c) if isinstance(slope, Tensor) else (None, 0, 0, 0)
-    stats: tuple[Tensor, ...] | None = given
+    stats = None if given is None else given.contiguous()
     if stats is None and keep:
-        stats = torch.empty((3, n * c), dtype=dtype).unbind()
-    at = (0, 0, 0) if stats is None else tuple(v.data_ptr() for v in stats)
+        stats = torch.empty((3, n, c), dtype=dtype, device=x.device)
+    at = (0, 0, 0) if stats is None else _parts(stats)
     arguments = _pack(
         x.data_ptr(), 0, 0 if residual is None else residual.data_ptr(), y.data_ptr(), 0,  # type: ignore[union-attr]
         w_at, b_at, s_at, *at, 0, 0, 0, n, c, x.numel() // (n * c), w_n, w_c, b_n, b_c, s_n, s_c,
@@ -259,13 +273,19 @@ def norm_forward(
     return y, stats  # type: ignore[return-value]
 
 
+def _parts(value: Tensor) -> tuple[int, int, int]:
+    """The addresses of the three parts of a contiguous (3, N, C) tensor."""
+    at, step = value.data_ptr(), value.stride(0) * value.element_size()
+    return at, at + step, at + 2 * step
+
+
 def norm_backward(
     grad: Tensor,
     x: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
     residual: Tensor | None,
-    stats: Stats,
+    stats: Tensor,
     eps: float,
     correction: int,
     act: str | None,
@@ -273,9 +293,10 @@ def norm_backward(
     *,
     given: bool = False,
     inverse: bool = False,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """Gradients of x, weight (N, C), bias (N, C), residual (meaningless without), slopes of prelu (N, C).
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Gradients of x; of weight, bias and the slopes of prelu (3, N, C); and of the residual.
 
+    The last of the three is meaningless without prelu; the residual's is None where no activation is between.
     ``given``: the statistics are constants. ``inverse``: ``x`` is the output, from which what came in is
     computed; for no activation, and for leaky_relu and prelu with slopes above zero.
     """
@@ -292,16 +313,16 @@ def norm_backward(
     _w, w_at, w_n, w_c = _factor(weight, dtype, c)  # a converted copy lives as long as its name
     _b, b_at, b_n, b_c = _factor(bias, dtype, c)
     s, s_at, s_n, s_c = _factor(slope, dtype, c) if isinstance(slope, Tensor) else (None, 0, 0, 0)
-    dw, db, ds = torch.empty((3, n, c), dtype=dtype).unbind()
-    pivot, mean, rstd = (v.contiguous() for v in stats)
+    sums = torch.empty((3, n, c), dtype=dtype, device=x.device)
+    dw_at, db_at, ds_at = _parts(sums)
+    stats = stats.contiguous()
     arguments = _pack(
         x.data_ptr(), grad.data_ptr(), 0 if dres is None or residual is None else residual.data_ptr(),
-        dx.data_ptr(), 0 if dres is None else dres.data_ptr(), w_at, b_at, s_at, pivot.data_ptr(),
-        mean.data_ptr(), rstd.data_ptr(), dw.data_ptr(), db.data_ptr(), 0 if s is None else ds.data_ptr(),
-        n, c, x.numel() // (n * c), w_n, w_c, b_n, b_c, s_n, s_c,
+        dx.data_ptr(), 0 if dres is None else dres.data_ptr(), w_at, b_at, s_at, *_parts(stats),
+        dw_at, db_at, 0 if s is None else ds_at, n, c, x.numel() // (n * c), w_n, w_c, b_n, b_c, s_n, s_c,
         DTYPES[x.dtype], last, ACTIVATIONS[act], given, correction, inverse, torch.get_num_threads(), 1,
         eps, slope if s is None else 0.0,
     )  # fmt: skip
     if _library().sn_backward(arguments):
         raise MemoryError("instance norm: no memory for its sums")
-    return dx, dw, db, dx if dres is None else dres, None if s is None else ds
+    return dx, sums, dres

@@ -10,12 +10,13 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from stylenorm.errors import UnknownNameError
+from stylenorm.errors import StylenormError, UnknownNameError
 from stylenorm.kernels import c_norm, torch_norm, triton_norm
 
 __all__ = ["KERNELS", "VARIABLE", "Choice", "Kernel", "choose", "explain", "use_kernels"]
@@ -31,7 +32,7 @@ class Kernel:
     """One row: a pair of functions on plain tensors, and the question whether it serves given arguments.
 
     The C kernels do more than the pair says: scale and shift as (C,), the slopes of prelu, given statistics,
-    and a backward from the output; ``extended`` says so.
+    and a backward from the output; statistics and their gradients are one tensor. ``extended`` says so.
     """
 
     name: str
@@ -57,7 +58,9 @@ KERNELS = (
     ),
 )  # fmt: skip
 _BY_NAME = {kernel.name: kernel for kernel in KERNELS}
-_forced: str | None = None  # None: the environment was not read yet
+_asked: str | None = None  # by the environment; None: it was not read yet
+# By ``use_kernels``, in this thread or task only. Empty: by nobody.
+_forced: ContextVar[str] = ContextVar("stylenorm_kernels", default="")
 _said: set[tuple[str, str]] = set()
 
 
@@ -68,15 +71,18 @@ def _checked(name: str) -> str:
 
 
 def _wanted() -> str:
-    global _forced
-    if _forced is None:
-        _forced = _checked(os.environ.get(VARIABLE, "").strip().lower() or "auto")
-    return _forced
+    global _asked
+    forced = _forced.get()
+    if forced:
+        return forced
+    if _asked is None:
+        _asked = _checked(os.environ.get(VARIABLE, "").strip().lower() or "auto")
+    return _asked
 
 
 @contextlib.contextmanager
 def use_kernels(name: str) -> Iterator[None]:
-    """Force a kernel, in this process and for a while; ``"auto"`` is the table.
+    """Force a kernel, in this thread and for a while; ``"auto"`` is the table.
 
     Args:
         name: ``"auto"``, ``"c"``, ``"triton"`` or ``"torch"``.
@@ -90,12 +96,11 @@ def use_kernels(name: str) -> Iterator[None]:
         ...     explain(torch.rand(1, 3, 8, 8)).kernel
         'torch'
     """
-    global _forced
-    before, _forced = _wanted(), _checked(name)
+    token = _forced.set(_checked(name))
     try:
         yield
     finally:
-        _forced = before
+        _forced.reset(token)
 
 
 def choose(
@@ -126,9 +131,21 @@ def choose(
     return KERNELS[-1]  # an activation that it does not have is applied behind it
 
 
+def extended() -> Kernel:
+    """The kernel that does more than the others.
+
+    Raises:
+        StylenormError: it is not here.
+    """
+    missing = c_norm.reason_missing()
+    if missing is not None:
+        raise StylenormError(f"a graph made where the C kernels were needs them: {missing}")
+    return _BY_NAME["c"]
+
+
 def is_quick() -> bool:
     """Whether the C kernels may be tried first, without asking which kernel is meant."""
-    return (_forced or _wanted()) in ("auto", "c")
+    return (_forced.get() or _asked or _wanted()) in ("auto", "c") and c_norm.reason_missing() is None
 
 
 def _say_once(name: str, reason: str, *, forced: bool) -> None:
@@ -161,8 +178,8 @@ def explain(
 ) -> Choice:
     """Say which kernel ``instance_norm`` runs for these arguments in eager mode, and why not the others.
 
-    Under ``torch.compile``, ``torch.export`` and forward-mode differentiation none of them runs: there the
-    definition is seen, in plain operations.
+    Under ``torch.export``, forward-mode differentiation and, on other devices than the CPU, ``torch.compile``
+    none of them runs: there the definition is seen, in plain operations.
 
     Args:
         x: features (N, C, *S); nothing is computed with them.

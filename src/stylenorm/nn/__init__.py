@@ -14,7 +14,7 @@ from stylenorm.nn.conditional import (
     ConditionalInstanceNorm2d,
     ConditionalInstanceNorm3d,
 )
-from stylenorm.nn.convert import Change, Conversion, FusedActivation, Left, convert, revert
+from stylenorm.nn.convert import Change, Conversion, Left, convert, revert
 from stylenorm.nn.filter_response import (
     FilterResponseNorm1d,
     FilterResponseNorm2d,
@@ -59,7 +59,6 @@ __all__ = [
     "FilterResponseNorm1d",
     "FilterResponseNorm2d",
     "FilterResponseNorm3d",
-    "FusedActivation",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",

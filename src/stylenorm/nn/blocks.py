@@ -14,8 +14,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from stylenorm.nn import instance_norm as ours
+from stylenorm.nn.tracing import as_class
 
-__all__ = ["ACTIVATION_TYPES", "activation_arguments", "block_obstacle", "fused_block", "is_hooked"]
+__all__ = [
+    "ACTIVATION_TYPES",
+    "activation_arguments",
+    "activation_obstacle",
+    "block_obstacle",
+    "fused_block",
+    "is_hooked",
+]
 
 ACTIVATION_TYPES: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
@@ -42,6 +50,19 @@ def activation_arguments(act: nn.Module) -> dict[str, Any]:
         "alpha": getattr(act, "alpha", 1.0),
         "act_weight": act.weight if kind == "prelu" else None,
     }
+
+
+def activation_obstacle(act: nn.Module, norm: Any) -> str | None:
+    """Why an activation cannot be computed with a norm; None where it can."""
+    if type(act) not in ACTIVATION_TYPES:
+        return f"its activation, {type(act).__name__}, is not one that is fused"
+    if "forward" in act.__dict__:
+        return "its forward was replaced"
+    if isinstance(act, nn.GELU) and act.approximate != "none":
+        return "approximated gelu is not fused"
+    if isinstance(act, nn.PReLU) and act.num_parameters not in (1, norm.num_features):
+        return "the slopes do not fit the norm's channels"
+    return None
 
 
 def _together(norm: Any, act: nn.Module, x: Tensor, residual: Tensor | None = None) -> Tensor:
@@ -114,10 +135,10 @@ def block_obstacle(block: nn.Module) -> str | None:
         parts.append(norm)
     for path in activations:
         act = getattr(block, path)
-        if type(act) not in ACTIVATION_TYPES or getattr(act, "approximate", "none") != "none":
-            return f"its activation, {type(act).__name__}, is not one that is fused"
-        if isinstance(act, nn.PReLU) and any(act.num_parameters not in (1, n.num_features) for n in parts):
-            return "the slopes do not fit the norms' channels"
+        for norm in parts[: len(norms)]:
+            obstacle = activation_obstacle(act, norm)
+            if obstacle is not None:
+                return obstacle
         parts.append(act)
     if name.endswith("BasicBlockD"):
         if block.apply_stochastic_depth or block.apply_se:
@@ -140,7 +161,12 @@ def fused_block(block: nn.Module) -> type[nn.Module]:
 def _build(name: str) -> type[nn.Module]:
     module, _, cls = name.rpartition(".")
     original: type[nn.Module] = getattr(importlib.import_module(module), cls)
-    body = {"forward": BLOCKS[name][0], "__module__": __name__, "__qualname__": name.replace(".", "__")}
+    body = {
+        "forward": BLOCKS[name][0],
+        "__module__": __name__,
+        "__qualname__": name.replace(".", "__"),
+        "__prepare_scriptable__": lambda self: as_class(self, original),
+    }
     return type(cls, (original,), body)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.functional import _checks as checks
 from stylenorm.functional import adaptive_instance_norm, conditional_instance_norm, instance_norm
+from stylenorm.nn.tracing import Leaf
 
 __all__ = [
     "AdaptiveInstanceNorm1d",
@@ -35,7 +36,7 @@ def check_count(value: int, name: str) -> int:
     return value
 
 
-class _Conditional(nn.Module):
+class _Conditional(Leaf):
     dim: int
 
     def __init__(
@@ -106,7 +107,7 @@ class ConditionalInstanceNorm3d(_Conditional):
     dim = 5
 
 
-class _Adaptive(nn.Module):
+class _Adaptive(Leaf):
     dim: int
 
     def __init__(

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from stylenorm.functional import _checks as checks
 from stylenorm.functional import filter_response_norm, thresholded_linear_unit
 from stylenorm.nn.conditional import check_count, check_rank
+from stylenorm.nn.tracing import Leaf
 
 __all__ = ["FilterResponseNorm1d", "FilterResponseNorm2d", "FilterResponseNorm3d", "ThresholdedLinearUnit"]
 
 
-class ThresholdedLinearUnit(nn.Module):
+class ThresholdedLinearUnit(Leaf):
     r"""A rectifier with a learned threshold: :math:`\max(x, \tau)`; :math:`\tau` starts at 0.
 
     See :func:`stylenorm.functional.thresholded_linear_unit`.
@@ -47,7 +48,7 @@ class ThresholdedLinearUnit(nn.Module):
         return str(self.num_features)
 
 
-class _FilterResponse(nn.Module):
+class _FilterResponse(Leaf):
     dim: int
 
     def __init__(

@@ -14,6 +14,8 @@ from torch import Tensor
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.functional import ACTIVATION_NAMES, instance_norm
 from stylenorm.functional import _checks as checks
+from stylenorm.functional._tracking import count_batch
+from stylenorm.nn.tracing import Scriptable, as_class, is_proxy, refuse_quantized, traced_call
 
 __all__ = [
     "InstanceNorm1d",
@@ -23,6 +25,10 @@ __all__ = [
     "InstanceNormAct2d",
     "InstanceNormAct3d",
 ]
+
+SWITCHES = ("eps_mode", "correction", "scale_offset", "inplace")
+# By the number of dimensions without a batch.
+TORCHS = {2: torch.nn.InstanceNorm1d, 3: torch.nn.InstanceNorm2d, 4: torch.nn.InstanceNorm3d}
 
 
 class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
@@ -76,9 +82,18 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:  # noqa: A002
         """Normalize (N, C, *S), or (C, *S) without a batch; ``residual`` is added behind."""
+        if type(input) is not Tensor and is_proxy(input):
+            return traced_call(self, input, residual)  # type: ignore[no-any-return]
         return self.run(input, residual, self._activation())
 
-    def run(self, input: Tensor, residual: Tensor | None, activation: dict[str, Any]) -> Tensor:  # noqa: A002
+    def run(
+        self,
+        input: Tensor,  # noqa: A002 - torch's own name
+        residual: Tensor | None,
+        activation: dict[str, Any],
+        *,
+        inplace: bool = False,
+    ) -> Tensor:
         """Normalize with an activation that is given for this call: what fused blocks call."""
         self._check_input_dim(input)
         unbatched = input.dim() == self._get_no_batch_dim()  # type: ignore[no-untyped-call]
@@ -102,13 +117,13 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
             self.weight,
             self.bias,
             self.training or not self.track_running_stats,
-            self._momentum(),
+            self._momentum(input),
             self.eps,
             residual=residual,
             eps_mode=self.eps_mode,
             correction=self.correction,
             scale_offset=self.scale_offset,
-            inplace=self.inplace and residual is None and not unbatched,
+            inplace=(inplace or (self.inplace and residual is None)) and not unbatched,
             **activation,
         )
         return output.squeeze(0) if unbatched else output
@@ -116,21 +131,30 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
     def _activation(self) -> dict[str, Any]:
         return {}
 
-    def _momentum(self) -> float:
+    def __prepare_scriptable__(self) -> torch.nn.Module:
+        """What ``torch.jit.script`` compiles in the place of this module: the same in torch's own layers."""
+        activation = self._activation()
+        usual = all(getattr(self, name) == getattr(_Instance, name) for name in SWITCHES)
+        if activation or not usual or (self.track_running_stats and self.momentum is None):
+            return Scriptable(self, activation)
+        return as_class(self, TORCHS[self._get_no_batch_dim()])  # type: ignore[no-untyped-call]
+
+    def _momentum(self, batch: Tensor) -> float:
         """The weight of the new statistics; counts the batch, as torch documents and does not do."""
-        if not (self.training and self.track_running_stats):
-            return 0.0
+        if not (self.training and self.track_running_stats) or not batch.numel():
+            return 0.0  # an empty batch leaves the statistics alone, so it is not counted either
         counter = self.num_batches_tracked
         if counter is not None:
-            counter.add_(1)
+            count_batch(counter, batch)
         if self.momentum is not None:
-            return float(self.momentum)
+            return self.momentum
         return 1.0 / max(float(counter), 1.0) if counter is not None else 0.0
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's own name
         batched = self._get_no_batch_dim() + 1  # type: ignore[no-untyped-call]
         if not isinstance(input, Tensor):
             raise InputError(f"input: expected a torch.Tensor, got {type(input).__name__}")
+        refuse_quantized(input)
         if input.dim() not in (batched - 1, batched):
             raise ShapeError(
                 f"input: expected {batched} dimensions, or {batched - 1} without a batch, "
@@ -140,17 +164,27 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
     ) -> None:
-        """Load; running statistics that torch before 0.4 saved without ever using them are left out."""
-        version = local_metadata.get("version")
-        if (version is None or version < 2) and not self.track_running_stats:
-            for name in ("running_mean", "running_var", "num_batches_tracked"):
-                state_dict.pop(prefix + name, None)
+        """Load; running statistics that torch before 0.4 saved without ever using them are left out.
+
+        They are known by what is not there: a version, and the counter of batches. A dict of later torch has
+        the counter also where its version was lost (safetensors); that is refused, as torch does.
+        """
+        names = [prefix + name for name in ("running_mean", "running_var")]
+        old = local_metadata.get("version") is None and prefix + "num_batches_tracked" not in state_dict
+        if old and not self.track_running_stats and any(name in state_dict for name in names):
+            for name in names:
+                state_dict.pop(name, None)
+            warnings.warn(
+                f"{', '.join(names)}: left out; torch before 0.4 saved them and never used them. If they "
+                "are to be used, build the layer with track_running_stats=True",
+                stacklevel=2,
+            )
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
     def extra_repr(self) -> str:
         """Exactly torch's line, and behind it whatever differs from torch."""
         text = str(super().extra_repr())  # type: ignore[no-untyped-call]
-        for name in ("eps_mode", "correction", "scale_offset", "inplace"):
+        for name in SWITCHES:
             value = getattr(self, name)
             if value != getattr(_Instance, name):
                 text += f", {name}={value!r}"
@@ -244,14 +278,11 @@ class _InstanceAct(_Instance):
             )
 
     def _activation(self) -> dict[str, Any]:
-        # After ``convert`` the slopes of prelu live in the module that had them, not in this one.
-        elsewhere = self.__dict__.get("_act_source")
-        weight = getattr(self, "act_weight", None) if elsewhere is None else elsewhere.weight
         return {
             "act": self.act,
             "negative_slope": self.negative_slope,
             "alpha": self.alpha,
-            "act_weight": weight if self.act == "prelu" else None,
+            "act_weight": self.act_weight if self.act == "prelu" else None,
         }
 
     def extra_repr(self) -> str:

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError
 from stylenorm.functional import _checks as checks
 from stylenorm.functional import batch_instance_norm, switchable_norm
+from stylenorm.functional._modes import is_batched
 from stylenorm.nn.conditional import check_count, check_rank
 from stylenorm.nn.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from stylenorm.nn.tracing import Leaf
 
 __all__ = [
     "IBN",
@@ -22,7 +24,7 @@ __all__ = [
 ]
 
 
-class _Tracking(nn.Module):
+class _Tracking(Leaf):
     """Parameters and running statistics of a norm that looks at the batch in training."""
 
     dim: int
@@ -197,7 +199,7 @@ class SwitchableNorm3d(_Switchable):
     dim = 5
 
 
-class IBN(nn.Module):
+class IBN(Leaf):
     """Instance norm on the first channels, batch norm on the rest: appearance out, content kept.
 
     The parts are called ``IN`` and ``BN`` as in the reference code, so that its checkpoints load.
@@ -208,6 +210,8 @@ class IBN(nn.Module):
         rank: spatial axes: 1, 2 or 3.
         eps: added to the variances.
         momentum: of the batch norm's running statistics.
+        device: of the parameters.
+        dtype: of the parameters.
 
     Shape: (N, C, *S) with ``rank`` spatial axes; returns the same.
 
@@ -223,7 +227,15 @@ class IBN(nn.Module):
     """
 
     def __init__(
-        self, num_features: int, ratio: float = 0.5, rank: int = 2, eps: float = 1e-5, momentum: float = 0.1
+        self,
+        num_features: int,
+        ratio: float = 0.5,
+        rank: int = 2,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_count(num_features, "num_features")
@@ -233,15 +245,18 @@ class IBN(nn.Module):
             raise InputError(f"ratio: expected a share that leaves both parts a channel, got {ratio!r}")
         instance = {1: InstanceNorm1d, 2: InstanceNorm2d, 3: InstanceNorm3d}[rank]
         batch = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[rank]
-        self.IN = instance(self.num_instance, eps, affine=True)
-        self.BN = batch(num_features - self.num_instance, eps, momentum)
+        self.IN = instance(self.num_instance, eps, affine=True, device=device, dtype=dtype)
+        rest = num_features - self.num_instance
+        self.BN = batch(rest, eps, momentum, device=device, dtype=dtype)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """Normalize (N, C, *S)."""
         check_rank(input, self.rank + 2, self.num_features)
         layout = torch.contiguous_format
         for rank, other in ((2, torch.channels_last), (3, torch.channels_last_3d)):
-            if self.rank == rank and input.is_contiguous(memory_format=other) and not input.is_contiguous():
+            # A vmapped tensor does not say how it lies.
+            known = self.rank == rank and not is_batched(input)
+            if known and input.is_contiguous(memory_format=other) and not input.is_contiguous():
                 layout = other
         # split, whose backward joins, keeps the layout in the gradient; slices would not.
         sizes = [self.num_instance, self.num_features - self.num_instance]

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from stylenorm.errors import ShapeError
 from stylenorm.functional import modulated_conv2d, pixel_norm
 from stylenorm.nn.conditional import check_count
+from stylenorm.nn.tracing import Leaf
 
 __all__ = ["ModulatedConv2d", "PixelNorm"]
 
 
-class ModulatedConv2d(nn.Module):
+class ModulatedConv2d(Leaf):
     """A convolution whose weights are scaled by a style vector, and demodulated.
 
     See :func:`stylenorm.functional.modulated_conv2d`. The affine map of the style starts at a scale of one.
@@ -89,7 +90,7 @@ class ModulatedConv2d(nn.Module):
         )
 
 
-class PixelNorm(nn.Module):
+class PixelNorm(Leaf):
     """Divide the feature vector of each place by its root mean square; see the function ``pixel_norm``.
 
     Args:

@@ -10,6 +10,7 @@ from stylenorm.errors import ShapeError
 from stylenorm.functional import _checks as checks
 from stylenorm.functional import spade
 from stylenorm.nn.conditional import check_count, check_rank
+from stylenorm.nn.tracing import Leaf
 
 __all__ = ["SPADE1d", "SPADE2d", "SPADE3d"]
 
@@ -17,7 +18,7 @@ CONVOLUTIONS = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
 BATCH_NORMS = {3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
 
 
-class _Spade(nn.Module):
+class _Spade(Leaf):
     dim: int
 
     def __init__(
@@ -45,9 +46,9 @@ class _Spade(nn.Module):
         # The names are those of the reference code, so that its checkpoints load.
         self.param_free_norm: nn.Module | None = None
         if norm == "batch":
-            self.param_free_norm = BATCH_NORMS[self.dim](num_features, eps, affine=False)
+            self.param_free_norm = BATCH_NORMS[self.dim](num_features, eps, affine=False, device=device)
         elif norm == "sync-batch":
-            self.param_free_norm = nn.SyncBatchNorm(num_features, eps, affine=False)
+            self.param_free_norm = nn.SyncBatchNorm(num_features, eps, affine=False, device=device)
         self.mlp_shared = nn.Sequential(
             conv(label_channels, hidden, kernel_size, padding=padding, device=device, dtype=dtype), nn.ReLU()
         )
@@ -70,7 +71,7 @@ class _Spade(nn.Module):
             return spade(input, gamma, beta, eps=self.eps, scale_offset=self.scale_offset)
         normalized: Tensor = self.param_free_norm(input)
         y: Tensor = normalized * (self.scale_offset + gamma) + beta
-        return y
+        return y.to(input.dtype)
 
     def extra_repr(self) -> str:
         """Arguments, as they were given."""
