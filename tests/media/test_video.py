@@ -75,12 +75,6 @@ def test_subtitles_are_not_touched(tmp_path: Path) -> None:
     assert before["audio"] == after["audio"]
 
 
-def test_a_container_that_cannot_hold_the_subtitles(tmp_path: Path) -> None:
-    source = make_film(tmp_path / "a.mkv", ramp(4), subtitles=True)
-    with pytest.raises(OutputError, match=r"MP4 cannot hold its subtitle \(subrip\).*\.mkv"):
-        copy(source, tmp_path / "b.mp4")
-
-
 def corner_marked(rotated: bool = False) -> np.ndarray:
     """32 x 48: red top left, green top right, blue bottom left, white bottom right."""
     picture = np.zeros((32, 48, 3), np.uint8)

@@ -83,6 +83,7 @@ def make_film(
     flip: bool = False,
     codec: str = "libx264",
     options: dict[str, str] | None = None,
+    rate: int = 24,
     audio: bool = False,
     subtitles: bool = False,
     metadata: dict[str, str] | None = None,
@@ -92,7 +93,7 @@ def make_film(
     times = [25 * i for i in range(len(pictures))] if times is None else times
     with av.open(str(path), "w") as out:
         out.metadata.update(metadata or {})
-        stream = out.add_stream(codec, rate=24, options={"qp": "1"} if options is None else options)
+        stream = out.add_stream(codec, rate=rate, options={"qp": "1"} if options is None else options)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
@@ -104,7 +105,8 @@ def make_film(
         sound = out.add_stream("aac", rate=8000, layout="mono") if audio else None
         words = _subtitle_stream(out, path) if subtitles else None
         out.start_encoding()
-        durations = {a: b - a for a, b in zip(times, [*times[1:], times[-1] + 25], strict=True)}
+        end = times[-1] + max(round(1 / (24 * time_base)), 1)
+        durations = {a: b - a for a, b in zip(times, [*times[1:], end], strict=True)}
 
         def mux(packets: list[Any]) -> None:
             for packet in packets:

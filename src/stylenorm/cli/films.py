@@ -155,7 +155,7 @@ def paint_film_job(
             f"stylenorm: {done.path}: playable, with what was painted so far ({_clock(done.painted_s)})"
         )
         raise
-    if report.damages:
+    if report.damages or report.losses:
         raise PictureError(_about_damage(report, job.source))
     notes = [*report.notes, *([note] if note else [])]
     if report.num_guessed:
@@ -183,14 +183,17 @@ def _film_options(job: Job, options: FilmArguments) -> tuple[FilmOptions, str]:
 
 
 def _about_damage(report: FilmReport, source: Path) -> str:
-    first = report.damages[0]
-    if first.final:
-        return f"{source}: {first.reason} after {_clock(first.time_s)}; {report.path} ends there"
-    many = f"{len(report.damages)} broken packets" if len(report.damages) > 1 else "a broken packet"
-    return (
-        f"{source}: {many}, the first at {_clock(first.time_s)}; "
-        f"{report.path} has what could be painted, {report.num_frames} frames"
-    )
+    lines = []
+    final = next((each for each in report.damages if each.final), None)
+    broken = [each for each in report.damages if not each.final]
+    if broken:
+        many = f"{len(broken)} broken packets" if len(broken) > 1 else "a broken packet"
+        lines.append(f"{many}, the first at {_clock(broken[0].time_s)} ({broken[0].reason})")
+    lines += report.losses
+    if final is not None:
+        lines.append(f"{final.reason}, after {_clock(final.time_s)}")
+    done = f"{report.path} has what could be painted, {report.num_frames} frames"
+    return f"{source}: {'; '.join(lines)}; {done}"
 
 
 def _clock(seconds: float) -> str:

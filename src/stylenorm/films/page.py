@@ -7,6 +7,7 @@ opened for: another site's page that points its own name at this address (DNS re
 from __future__ import annotations
 
 import ipaddress
+import socket
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,14 +59,15 @@ class LivePage(Closing):
         class Handler(_Handler):
             live = page
 
+        host = host.strip("[]")
+        shown = f"[{host}]" if ":" in host else host
         try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
+            self._server = (_SixServer if ":" in host else ThreadingHTTPServer)((host, port), Handler)
         except OSError as error:
             raise OutputError(
-                f"{host}:{port}: cannot be listened on ({error.strerror}); give another --port"
+                f"{shown}:{port}: cannot be listened on ({error.strerror}); give another --port"
             ) from error
         self._server.daemon_threads = True
-        shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.server_address[1]}/"
         self.any_host = not _is_loopback(host)
         self._thread = threading.Thread(
@@ -105,6 +107,10 @@ class LivePage(Closing):
         self._thread.join()
 
 
+class _SixServer(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 class _Handler(BaseHTTPRequestHandler):
     live: ClassVar[Any]
     server_version = "stylenorm"
@@ -127,7 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet: the terminal has the rate of frames."""
 
     def _host(self) -> str:
-        return self.headers.get("Host", "").rpartition(":")[0].strip("[]") or self.headers.get("Host", "")
+        name = str(self.headers.get("Host", ""))
+        if name.startswith("["):  # an address of IP version 6 has colons itself
+            return name[1:].partition("]")[0]
+        return name.partition(":")[0]
 
     def _send(self, kind: str, content: bytes) -> None:
         self.send_response(HTTPStatus.OK)

@@ -81,6 +81,7 @@ class FilmReport:
         num_frames: how many frames it has.
         painted_s: how far into the film it reaches.
         damages: what could not be read of the film.
+        losses: what could not be written, a line each.
         num_guessed: frames of which the decoder had to guess a part.
         notes: one line for each thing that was changed, ignored or assumed.
     """
@@ -91,6 +92,7 @@ class FilmReport:
     damages: tuple[Damage, ...] = ()
     num_guessed: int = 0
     notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
 
 class FilmInterruptedError(KeyboardInterrupt):
@@ -128,7 +130,7 @@ def paint_film(
     Raises:
         PictureError: no film, or nothing of it can be read.
         InputError: the part is not in it.
-        OutputError: the target exists, cannot be written, or cannot hold the film's sound or subtitles.
+        OutputError: the target exists, or cannot be written.
         FilmInterruptedError: Ctrl-C after the first frame; what was painted is kept beside the target, as
             ``name.partial.mp4``. A second Ctrl-C while that is being finished leaves nothing.
         MissingExtraError: PyAV (or, for smoothing, OpenCV) is not installed.
@@ -137,7 +139,12 @@ def paint_film(
     target = Path(target)
     kind = film_format_of(target) if options.format is None else film_format_named(options.format)
     check_output(target, overwrite=options.overwrite)
-    part = {"start_s": options.start_s, "end_s": options.end_s, "max_side_px": options.max_side_px}
+    part = {
+        "start_s": options.start_s,
+        "end_s": options.end_s,
+        "max_side_px": options.max_side_px,
+        "square_pixels": not kind.holds_aspect,
+    }
     with (
         FilmReader(source, **part) as reader,  # type: ignore[arg-type]
         atomic_write(target, overwrite=options.overwrite) as file,
@@ -160,7 +167,7 @@ def paint_film(
         if interrupted:
             partial = _keep_partial(file, target)
             raise FilmInterruptedError(run.report(partial))
-    return report
+    return run.report(target)
 
 
 def paint_animation(
@@ -247,8 +254,10 @@ class _Run:
     def report(self, path: Path) -> FilmReport:
         """Say what came of it."""
         notes = (*self._reader.film.notes, *self._writer.notes)
+        losses = (f"{n} packets of its {kind} cannot be written" for kind, n in self._writer.losses.items())
+        damages = tuple(self._damages)
         return FilmReport(
-            path, self._num_frames, self._painted_s, tuple(self._damages), self._num_guessed, notes
+            path, self._num_frames, self._painted_s, damages, self._num_guessed, notes, tuple(losses)
         )
 
     def _write(self, item: tuple[Any, NDArray[np.uint8] | None]) -> None:

@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 from stylenorm.errors import MissingExtraError, PictureError
 from stylenorm.media.video.color import FilmColor
 
-__all__ = ["Film", "FilmFrame", "Turn", "film_errors", "import_av", "turn_of"]
+__all__ = ["Film", "FilmFrame", "Turn", "film_errors", "import_av", "open_film", "turn_of"]
+
+# FFmpeg's containers and bare streams that hold films; others (playlists, lists of files) would open others
+_CONTAINERS = (
+    "amr,asf,av1,avi,avs,avs2,avs3,bink,cavsvideo,dirac,dnxhd,dv,ea,evc,flv,gxf,h261,h263,h264,hevc,idcin,"
+    "ivf,ivr,live_flv,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mtv,mxf,nsv,nut,nuv,obu,ogg,pva,r3d,rm,"
+    "roq,smk,thp,ty,vc1,vc1test,vvc,webm,wtv,xmv,yuv4mpegpipe"
+)
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,20 @@ def turn_of(frame: Any) -> tuple[Turn, str]:
     if abs(a) <= small and abs(d) <= small:
         return Turn(True, b < 0, c < 0), ""
     return Turn(), "it is turned by no quarter turn, which is not applied"
+
+
+def open_film(name: str) -> Any:
+    """Open a film for reading; the ``av`` container. Only files, and only what films come in.
+
+    Raises:
+        PictureError: it is a pipe or a device.
+        av.FFmpegError: as FFmpeg says; `film_errors` turns it into a line.
+    """
+    path = Path(name)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise PictureError(f"{name}: expected a file, got a pipe or a device; films are read twice: save it")
+    options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+    return import_av().open(f"file:{name}", metadata_errors="replace", options=options)
 
 
 @contextmanager

@@ -22,12 +22,14 @@ class FilmFormat:
         suffixes: file suffixes, lower case; the first is the one given to new files.
         muxer: FFmpeg's name of it.
         codecs: encoders, by FFmpeg's names; the first that this installation has is used.
+        holds_aspect: whether pixels that are not square can be written.
     """
 
     name: str
     suffixes: tuple[str, ...]
     muxer: str
     codecs: tuple[str, ...]
+    holds_aspect: bool = True
 
 
 FILM_FORMATS: dict[str, FilmFormat] = {
@@ -36,12 +38,18 @@ FILM_FORMATS: dict[str, FilmFormat] = {
         FilmFormat("MP4", (".mp4", ".m4v"), "mp4", _H264),
         FilmFormat("MOV", (".mov", ".qt"), "mov", _H264),
         FilmFormat("MKV", (".mkv",), "matroska", _H264),
-        FilmFormat("WEBM", (".webm",), "webm", ("libvpx-vp9", "libvpx")),
+        FilmFormat("WEBM", (".webm",), "webm", ("libvpx-vp9", "libvpx"), holds_aspect=False),
     )
 }
 
 _READ_ONLY = {
-    *(".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".y4m")
+    *(".avi", ".divx", ".xvid", ".amv"),
+    *(".ts", ".mts", ".m2ts", ".m2t", ".trp", ".tp", ".tod"),
+    *(".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".m2p", ".vob", ".vro", ".evo", ".mod"),
+    *(".wmv", ".asf", ".wtv", ".dvr-ms"),
+    *(".flv", ".f4v", ".3gp", ".3g2", ".3gpp", ".mj2", ".lrv", ".insv", ".mk3d"),
+    *(".ogv", ".ogm", ".ivf", ".obu", ".nut", ".rm", ".rmvb", ".dv", ".dif", ".mxf", ".gxf", ".y4m"),
+    *(".h261", ".h263", ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".vc1", ".mjpg", ".mjpeg"),
 }
 FILM_SUFFIXES: frozenset[str] = (
     frozenset(suffix for entry in FILM_FORMATS.values() for suffix in entry.suffixes) | _READ_ONLY

@@ -1,7 +1,9 @@
-"""Write a film: painted frames encoded, the other streams' packets as they came, times kept."""
+"""Write a film: painted frames encoded, the other streams carried over, times kept."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -14,11 +16,11 @@ from stylenorm.media.video.color import ColorConverter
 from stylenorm.media.video.film import Film, FilmFrame, import_av
 from stylenorm.media.video.formats import FilmFormat
 from stylenorm.media.video.reading import FilmReader
+from stylenorm.media.video_carrying import Carrier, carry
 
 __all__ = ["FilmWriter", "WritingOptions"]
 
-# Containers that hold whatever codec there is.
-_HOLDS_ALL = {"matroska"}
+_HOLDS_ATTACHMENTS = {"matroska"}
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,11 @@ class FilmWriter:
         width, height: of the frames; None for the film's.
 
     Attributes:
-        notes: one line for each thing that could not be kept.
+        notes: one line for each thing that could not be kept as it is.
+        losses: packets of sound or subtitles that could not be written, by type.
 
     Raises:
-        OutputError: the container cannot hold a carried stream, or there is no encoder for it.
+        OutputError: there is no encoder for the container.
     """
 
     def __init__(
@@ -71,14 +74,17 @@ class FilmWriter:
         self._film, self._kind = reader if isinstance(reader, Film) else reader.film, kind
         self._width, self._height = width or self._film.width, height or self._film.height
         self.notes: list[str] = []
-        start_s = 0.0 if isinstance(reader, Film) else reader.start_s
-        self._offset_s = Fraction(start_s).limit_denominator(_SECOND)
+        self.losses: Counter[str] = Counter()
+        self._offset_s = Fraction(0)
+        if isinstance(reader, FilmReader):
+            self._offset_s = reader.origin_s + Fraction(reader.start_s).limit_denominator(_SECOND)
         self._container = self._av.open(_Sink(file), "w", format=kind.muxer)
         self._color = self._film.color.written
         self._durations: dict[int, int] = {}
         self._converter = ColorConverter()
         self._stream = self._video_stream(options)
-        self._carried = {} if isinstance(reader, Film) else self._carry(reader)
+        self._carried: dict[int, Carrier] = {} if isinstance(reader, Film) else self._carry(reader)
+        self._last_dts: dict[int, Fraction] = {}
         if not options.strip and not isinstance(reader, Film):
             self._keep_metadata(reader, options.keep_gps)
         self._is_open = True
@@ -100,27 +106,53 @@ class FilmWriter:
         self._mux_encoded(self._stream.encode(encoded))
 
     def write_packet(self, packet: Any) -> None:
-        """Write a packet of a carried stream; packets of others are left out."""
-        target = self._carried.get(packet.stream.index)
-        if target is None:
+        """Write a packet of a carried stream; packets of others are left out, broken ones are counted."""
+        carrier = self._carried.get(packet.stream.index)
+        if carrier is None:
             return
         if self._offset_s:
             shift = round(self._offset_s / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = None if packet.dts is None else packet.dts - shift
-        packet.stream = target
-        self._container.mux(packet)
+        kind = packet.stream.type
+        try:
+            made = carrier.packets(packet)
+        except self._av.FFmpegError:
+            self.losses[kind] += 1
+            return
+        for each in made:
+            self._mux_carried(each, carrier.target, kind)
 
     def close(self) -> None:
         """Encode what is left, write the index, and finish the file."""
         if self._is_open:
             self._is_open = False
             self._mux_encoded(self._stream.encode(None))
+            for carrier in self._carried.values():
+                for packet in carrier.rest():
+                    self._mux_carried(packet, carrier.target, carrier.target.type)
             self._container.close()
 
     def abandon(self) -> None:
         """Let go of the file, which is not finished and will be deleted."""
         self._is_open = False
+
+    def _mux_carried(self, packet: Any, target: Any, kind: str) -> None:
+        """Write a packet later than the one before, as containers want it."""
+        if packet.dts is None:
+            packet.dts = packet.pts
+        number = target.index
+        if packet.dts is not None:
+            last_s = self._last_dts.get(number)
+            if last_s is not None and packet.dts * packet.time_base <= last_s:
+                packet.dts = last_s // packet.time_base + 1
+            packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
+            self._last_dts[number] = packet.dts * packet.time_base
+        packet.stream = target
+        try:
+            self._container.mux(packet)
+        except (self._av.FFmpegError, ValueError):
+            self.losses[kind] += 1
 
     def _mux_encoded(self, packets: Any) -> None:
         for packet in packets:
@@ -163,48 +195,51 @@ class FilmWriter:
             found.add(name)
         return found
 
-    def _carry(self, reader: FilmReader) -> dict[int, Any]:
-        carried = {}
-        known = self._container.supported_codecs
+    def _carry(self, reader: FilmReader) -> dict[int, Carrier]:
+        carried: dict[int, Carrier] = {}
         for stream in reader.carried:
             codec = stream.codec_context.name if stream.codec_context is not None else "unknown"
-            codec = _CODEC_NAMES.get(codec, codec)
-            if self._kind.muxer not in _HOLDS_ALL and codec not in known:
-                raise OutputError(
-                    f"{reader.film.name}: {self._kind.name} cannot hold its {stream.type} ({codec}) as it "
-                    "is; write a .mkv, which can"
-                )
-            try:
-                target = self._container.add_stream_from_template(stream)
-            except (self._av.FFmpegError, ValueError) as error:
-                raise OutputError(
-                    f"{reader.film.name}: its {stream.type} ({codec}) cannot be carried over ({error}); "
-                    "take it out of the film first"
-                ) from error
-            target.metadata.update(stream.metadata)
-            target.disposition = stream.disposition
-            target.time_base = stream.time_base
-            carried[stream.index] = target
+            carrier, note = carry(self._container, self._kind, stream, _CODEC_NAMES.get(codec, codec))
+            self.notes += [note] if note else []
+            if carrier is None:
+                continue
+            carrier.target.metadata.update(stream.metadata)
+            carrier.target.disposition = stream.disposition
+            if carrier.target.codec_context is None or not carrier.target.codec_context.is_encoder:
+                carrier.target.time_base = stream.time_base
+            carried[stream.index] = carrier
         for stream in reader.container.streams:
             if stream.type == "attachment":
-                if self._kind.muxer in _HOLDS_ALL:
+                if self._kind.muxer in _HOLDS_ATTACHMENTS:
                     name = stream.metadata.get("filename", "attachment")
                     self._container.add_attachment(name, stream.mimetype or "", stream.data)
                 else:
                     self.notes.append(f"{self._kind.name} holds no attached files: they are left out")
+        self.notes = list(dict.fromkeys(self.notes))
         return carried
 
     def _keep_metadata(self, reader: FilmReader, keep_gps: bool) -> None:
         for key, text in reader.container.metadata.items():
-            of_the_file = key.lower() in _OF_THE_FILE
-            if not of_the_file and (keep_gps or "location" not in key.lower()):
+            if key.lower() in _OF_THE_FILE:
+                continue
+            is_place = bool(_PLACE.search(key))
+            if keep_gps or not is_place:
                 self._container.metadata[key] = text
+            if is_place and keep_gps and self._kind.muxer in ("mp4", "mov"):
+                # QuickTime's own keys, which FFmpeg writes if asked to, and all others in the same way then
+                self._container.options["movflags"] = "+use_metadata_tags"
+        for key in ("language", "title"):
+            if reader.stream.metadata.get(key):
+                self._stream.metadata[key] = reader.stream.metadata[key]
         if reader.start_s == 0 and reader.end_s is None:
             chapters = reader.container.chapters()
             if chapters:
                 self._container.set_chapters(chapters)
 
 
+_PLACE = re.compile(
+    r"location|gps|\bxyz\b|geo|latitude|longitude|altitude|\bcity\b|\bcountry\b", re.IGNORECASE
+)
 _SECOND = 1_000_000
 _OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 # decoders whose name is not the codec's
