@@ -24,11 +24,8 @@ from stylenorm.kernels.rows import arranged, compute_dtype, fresh, is_channels_l
 __all__ = [
     "about_threads",
     "covers",
-<<<<<<< HEAD
-    "has_conv",
-=======
     "fits",
->>>>>>> layers
+    "has_conv",
     "instructions",
     "library_path",
     "norm_backward",
@@ -38,13 +35,7 @@ __all__ = [
     "serves_compiler",
 ]
 
-<<<<<<< HEAD
-Stats = tuple[Tensor, Tensor, Tensor]  # pivot, mean above the pivot, reciprocal deviation: each (N * C,)
-
 ABI = 2  # as in _c/norm.h
-=======
-ABI = 1  # as in _c/norm.h
->>>>>>> layers
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 COMPUTING = (torch.float32, torch.float64, torch.float32, torch.float32)
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "prelu": 2, "silu": 3, "elu": 4}
