@@ -22,6 +22,7 @@ FLOORS = {
     "__init__": 0,
     "_moved": 0,
     "errors": 0,
+    "allocation": 0,
     "closing": 0,
     "interrupts": 0,
     "style": 0,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from stylenorm.allocation import keep_freed_memory
 from stylenorm.errors import InputError
 from stylenorm.interrupts import HeldInterrupt
 from stylenorm.media import atomic_write
@@ -71,6 +72,7 @@ def run_session(run: Optimization, session: Session, about: str = "") -> Tensor:
     """
     from tqdm import tqdm
 
+    keep_freed_memory()
     identity = _identity(run, about)
     if session.checkpoint.exists():
         if not session.resume:

@@ -20,11 +20,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from stylenorm.allocation import keep_freed_memory
 from stylenorm.errors import InputError, TrainingError
 from stylenorm.interrupts import HeldInterrupt
 from stylenorm.media import atomic_write
 from stylenorm.training import ranks
-from stylenorm.training.allocation import keep_freed_memory
 from stylenorm.training.batch_statistics import share_statistics
 from stylenorm.training.checkpoints import State
 from stylenorm.training.recipe import Recipe
