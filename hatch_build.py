@@ -82,9 +82,9 @@ def compile_library(command: list[str], folder: Path, library: Path) -> None:
             "baseline": ["-DINSTRUCTIONS=sn_baseline", str(folder / "kernels.c")],
         }
         if x86:
-            parts["avx2"] = [
-                "-DINSTRUCTIONS=sn_avx2", "-mavx2", "-mfma", "-mf16c", str(folder / "kernels.c"),
-            ]  # fmt: skip
+            avx2 = ["-mavx2", "-mfma", "-mf16c"]
+            parts["avx2"] = ["-DINSTRUCTIONS=sn_avx2", *avx2, str(folder / "kernels.c")]
+            parts["avx2_conv"] = ["-DINSTRUCTIONS=sn_convs_avx2", *avx2, str(folder / "conv.c")]
 
         def compile_part(name: str) -> str:
             out = str(Path(scratch) / f"{name}.o")

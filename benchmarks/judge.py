@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylenorm.perceptual import FeatureNetwork
@@ -36,6 +37,14 @@ class Judge(FeatureNetwork):
         )
         self.requires_grad_(False)
         self.eval()
+
+    @torch.no_grad()
+    def classes(self, x: Tensor) -> Tensor:
+        """Return the logits of ImageNet's classes, (N, 1000), of pictures at the size it was trained on."""
+        x = F.interpolate(x, size=(224, 224), mode="bilinear", antialias=True)
+        mean, deviation = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (MEAN, DEVIATION))
+        logits: Tensor = self.classifier((x - mean) / deviation)
+        return logits
 
     def activations(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield the stem's activations and every block's; (N, C, H / 2, W / 2) and less."""

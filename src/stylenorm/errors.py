@@ -11,6 +11,7 @@
     ├── OutputError (OSError)            an output exists already, or cannot be written
     ├── MissingExtraError (ImportError)  an optional dependency is not installed; the message says which
     ├── DownloadError (OSError)          something could not be downloaded, or was not what was asked for
+    ├── EngineError (RuntimeError)       what computes failed, for another reason than memory
     ├── ExportError (RuntimeError)       an exported graph does not agree with its network
     └── TrainingError (RuntimeError)     a training cannot go on (NaN, no readable photos, wrong checkpoint)
 
@@ -24,6 +25,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "DownloadError",
+    "EngineError",
     "ExportError",
     "InputError",
     "MissingExtraError",
@@ -34,7 +36,26 @@ __all__ = [
     "StylenormError",
     "TrainingError",
     "UnknownNameError",
+    "printable",
 ]
+
+
+def printable(text: object) -> str:
+    r"""A text, such as a file's name, as it can be shown in one line: control characters as escapes.
+
+    A name may hold anything: line breaks, bytes that are no characters, and the sequences that make a
+    terminal move its cursor or change its title.
+
+    >>> print(printable("a\x1b[31m\nb.jpg"))
+    a\x1b[31m\nb.jpg
+    """
+    return "".join(char if char.isprintable() else _escaped(char) for char in str(text))
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # how Python keeps a byte of a name that is no character
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 class StylenormError(Exception):
@@ -102,6 +123,10 @@ class MissingExtraError(StylenormError, ImportError):
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}: pip install 'stylenorm[{extra}]'")
         self.package, self.extra = package, extra
+
+
+class EngineError(StylenormError, RuntimeError):
+    """An engine's backend failed, for another reason than memory."""
 
 
 class ExportError(StylenormError, RuntimeError):

@@ -15,6 +15,7 @@ from typing import Any
 
 from stylenorm.errors import InputError
 from stylenorm.media import atomic_write, write_json
+from stylenorm.style import read_small_file
 
 __all__ = [
     "ADAIN",
@@ -25,6 +26,8 @@ __all__ = [
     "TRANSLATOR",
     "ModelKind",
 ]
+
+_MAX_BYTES = 2**26  # of a JSON file
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,11 @@ class ModelKind:
         path = folder / f"{self.name}.json"
         expected = f"{folder}: expected {self.expected}"
         try:
-            fields: Any = json.loads(path.read_text(encoding="utf-8"))
+            fields: Any = json.loads(read_small_file(path, _MAX_BYTES))
         except FileNotFoundError:
             found = f"no {path.name} in it" if folder.is_dir() else "no such folder"
             raise InputError(f"{expected}, found {found}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{expected}, but {path.name} cannot be read: {error}") from error
         try:
             if fields["format"] != self.format:
@@ -87,7 +90,7 @@ class ModelKind:
                 if not (folder / f"{name}.onnx").is_file():
                     raise InputError(f"{expected}, found no {name}.onnx beside its {path.name}")
             yield fields
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,17 +21,22 @@ from numpy.typing import NDArray
 
 from stylenorm.errors import InputError, ShapeError, StyleMismatchError, UnknownNameError
 
-__all__ = ["Statistics", "Style"]
+__all__ = ["Statistics", "Style", "read_small_file"]
 
 _STYLE_FORMAT = "stylenorm-style-1"
 _STATISTICS_FORMAT = "stylenorm-statistics-1"
 _WEIGHT_TOLERANCE = 1e-3
+# Of a file: a style has some dozens of tensors and some kB.
+_MAX_FILE_BYTES = 2**28
+_MAX_HEADER_BYTES = 2**22
+_MAX_TENSORS = 10_000
+_LARGEST = {"style": 1e6, "statistics": 1e30}
 
 FloatArray = NDArray[np.float32]
 DoubleArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Style:
     """Gamma and beta of every norm of one stylizer network, and who painted it.
 
@@ -70,6 +77,11 @@ class Style:
                 raise ShapeError(
                     f"style: norm {i}: expected gamma and beta (C,), got {gamma.shape}, {beta.shape}"
                 )
+
+    def __repr__(self) -> str:
+        about = ", ".join(text for text in (self.artist, self.title, self.year) if text)
+        weight = "" if self.weight == 1 else f", weight {self.weight:g}"
+        return f"<Style {self.name!r}{f' ({about})' if about else ''}, {len(self.gammas)} norms{weight}>"
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -209,22 +221,29 @@ class Style:
         tensors, metadata = _read_safetensors(Path(path), _STYLE_FORMAT, "style")
         count = sum(key.startswith("gamma.") for key in tensors)
         try:
+            (gate,) = tensors["photo_gate"].astype(np.float64)
             style = cls(
-                tuple(tensors[f"gamma.{i:02d}"] for i in range(count)),
-                tuple(tensors[f"beta.{i:02d}"] for i in range(count)),
-                photo_gate=float(tensors["photo_gate"][0]),
-                record=json.loads(metadata.get("record", "{}")),
+                tuple(tensors[f"gamma.{i:02d}"].astype(np.float32) for i in range(count)),
+                tuple(tensors[f"beta.{i:02d}"].astype(np.float32) for i in range(count)),
+                photo_gate=float(gate),
+                record=_record(metadata.get("record", "{}")),
             )
             texts: dict[str, Any] = {name: metadata.get(name, "") for name in _TEXT_FIELDS}
             return dataclasses.replace(style, **texts)
         except KeyError as error:
             raise InputError(f"{path}: expected a whole style, but tensor {error} is missing") from error
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(f"{path}: expected a style, got one that is broken: {error}") from error
+
+
+def _record(text: str) -> dict[str, str]:
+    return {str(name): str(value) for name, value in json.loads(text).items()}
 
 
 _TEXT_FIELDS = ("name", "artist", "title", "year", "licence", "network")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Statistics:
     r"""What instance norm takes out: of each norm layer each channel's count, mean and second moment.
 
@@ -254,6 +273,9 @@ class Statistics:
                 "statistics: expected as many counts as means and m2s, "
                 f"got {len(self.counts)}, {len(self.means)}, {len(self.m2s)}"
             )
+
+    def __repr__(self) -> str:
+        return f"<Statistics of {len(self.counts)} norms, counts {self.counts}>"
 
     @classmethod
     def measure(cls, features: Sequence[NDArray[np.floating]]) -> Statistics:
@@ -327,22 +349,70 @@ class Statistics:
         try:
             counts = tuple(int(n) for n in tensors["counts"])
             means = tuple(tensors[f"mean.{i:02d}"] for i in range(len(counts)))
-            return cls(counts, means, tuple(tensors[f"m2.{i:02d}"] for i in range(len(counts))))
+            m2s = tuple(tensors[f"m2.{i:02d}"] for i in range(len(counts)))
         except KeyError as error:
             raise InputError(f"{path}: expected whole statistics, but tensor {error} is missing") from error
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: expected statistics, got some that are broken: {error}") from error
+        for count, mean, m2 in zip(counts, means, m2s, strict=True):
+            if count < 1 or mean.ndim != 1 or mean.shape != m2.shape or (m2 < 0).any():
+                raise InputError(f"{path}: expected counts from 1, and means and m2s (C,) from 0, got others")
+        return cls(counts, means, m2s)
 
 
 def _read_safetensors(path: Path, expected: str, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     try:
-        with safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError) as error:
+        content = read_small_file(path, _MAX_FILE_BYTES)
+        _check_header(content)
+        tensors = load(content)
+    except OSError as error:
         raise InputError(f"{path}: expected a {kind} file (safetensors), cannot read it: {error}") from error
+    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: expected a {kind} file (safetensors), cannot read it: {error}") from error
+    metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
     if metadata.get("format") != expected:
         raise InputError(
             f"{path}: expected a {kind} file ({expected}), got {metadata.get('format') or 'another file'}"
         )
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all() or np.abs(tensor).max(initial=0) > _LARGEST[kind]:
+            raise InputError(f"{path}: expected finite numbers of a {kind}, got others in {name!r}")
     return tensors, metadata
+
+
+def _check_header(content: bytes) -> None:
+    """Refuse what no style and no statistics have, before a library works through it."""
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > min(len(content) - 8, _MAX_HEADER_BYTES):
+        raise ValueError(f"a header of {length} bytes")
+    header = json.loads(content[8 : 8 + length])
+    if len(header) > _MAX_TENSORS:
+        raise ValueError(f"{len(header)} tensors, expected at most {_MAX_TENSORS}")
+    for name, about in header.items():
+        if name == "__metadata__":
+            if not all(isinstance(value, str) for value in about.values()):
+                raise ValueError("metadata that is no text")
+        elif about["dtype"] not in ("F32", "F64", "I64"):
+            raise ValueError(f"{name!r} is of type {about['dtype']}, expected F32")
+
+
+def read_small_file(path: Path, max_bytes: int) -> bytes:
+    """Read a regular file that is not larger than so many bytes.
+
+    Raises:
+        OSError: it cannot be read, or is something else: a pipe would wait for ever.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "it is no regular file", str(path))
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(0, f"it is larger than {max_bytes / 1e6:.0f} MB", str(path))
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

@@ -11,7 +11,6 @@ from stylenorm.errors import UnknownNameError
 from stylenorm.zoo import own_style, own_style_names
 from tests.cli.conftest import Run
 from tests.engines.tiny_network import tiny_network
-from tests.perceptual.darknets import write_features
 from tests.requirements_met import need
 from tests.training.conftest import draw
 
@@ -20,9 +19,7 @@ from tests.training.conftest import draw
 def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     need("torch")
     folder = tmp_path_factory.mktemp("material")
-    for name in ("features", "paintings"):
-        (folder / name).mkdir()
-    write_features(folder / "features")
+    (folder / "paintings").mkdir()
     draw(folder / "paintings" / "0.png", 0, (64, 56))
     return folder
 
@@ -35,7 +32,7 @@ def test_the_command_puts_the_style_where_all_commands_find_it(
     network = tiny_network()
     draw(tmp_path / "My Painting.png", 5, (70, 60))
     draw(tmp_path / "photo.png", 6, (40, 30))
-    small = ("--features", material / "features", "--crop-px", 48, "--stroke-px", 48, "--steps", 2)
+    small = ("--crop-px", 48, "--stroke-px", 48, "--steps", 2)
     learn = ("learn", tmp_path / "My Painting.png", "--network", network.path, *small)
     done = run(*learn, "--preview", tmp_path / "preview.png")
     assert done.code == 0, done.err
@@ -66,7 +63,7 @@ def test_the_command_puts_the_style_where_all_commands_find_it(
 
 
 def test_an_interrupted_learning_resumes(run: Run, material: Path, tmp_path: Path) -> None:
-    small = ("--features", material / "features", "--crop-px", 48, "--stroke-px", 48)
+    small = ("--crop-px", 48, "--stroke-px", 48)
     learn = ("learn", material / "paintings" / "0.png", "--network", tiny_network().path, *small)
     where = ("--name", "mine", "--resume", tmp_path / "run")
     assert run(*learn, *where, "--steps", 1, "-o", tmp_path / "a.safetensors").code == 0

@@ -19,26 +19,13 @@ from tests.requirements_met import need
 @pytest.fixture
 def paint(run: Run, tmp_path: Path) -> Run:
     need("torch")
-    from tests.perceptual.darknets import write_features
-
-    (tmp_path / "features").mkdir()
-    write_features(tmp_path / "features")
     for i, name in enumerate(("photo.jpg", "one.jpg", "two.png")):
         write_photo(tmp_path / name, 40 + 8 * i, 64)
-    quick = (
-        "--features",
-        tmp_path / "features",
-        "--steps",
-        "4",
-        "--coarse-steps",
-        "2",
-        "--coarsest-px",
-        "20",
-    )
+    quick = ("--steps", "4", "--coarse-steps", "2", "--coarsest-px", "20")
 
     def paint(*argv: str | Path) -> Done:
         words = [tmp_path / a if isinstance(a, str) and a.endswith((".jpg", ".png")) else a for a in argv]
-        return run("optimize", *words, "--num-scales", "1", *quick)
+        return run("optimize", *words, *quick)
 
     return paint
 

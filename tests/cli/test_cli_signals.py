@@ -22,7 +22,10 @@ NUM_PHOTOS = 400
 
 @pytest.mark.parametrize(
     ("number", "code", "said"),
-    [(signal.SIGINT, 130, "stylenorm: interrupted\n"), (signal.SIGTERM, 143, "")],
+    [
+        (signal.SIGINT, 130, f"stylenorm: interrupted: {{count}} of {NUM_PHOTOS} are done\n"),
+        (signal.SIGTERM, 143, ""),
+    ],
     ids=["SIGINT", "SIGTERM"],
 )
 def test_a_signal_in_a_folder_run(
@@ -46,8 +49,10 @@ def test_a_signal_in_a_folder_run(
     finally:
         running.kill()
         running.wait()
-    assert (running.returncode, err) == (code, said)
     painted = list(out.glob("*.png"))
+    assert running.returncode == code
+    # a picture may have been there already when the signal came, and not been counted yet
+    assert err in {said.format(count=count) for count in (len(painted), len(painted) - 1)}
     assert 5 <= len(painted) < NUM_PHOTOS
     assert not hidden_files(tmp_path)
     for path in painted:

@@ -210,6 +210,82 @@ def test_a_folder_goes_on_after_a_failure(stylize: Run, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.jpg", "c.jpg"}
 
 
+def test_a_second_run_over_a_folder_says_so_once(stylize: Run, tmp_path: Path) -> None:
+    for name in "abcdefg":
+        write_photo(tmp_path / "in" / f"{name}.png")
+    command = (tmp_path / "in", "--style", "scream", "-o", f"{tmp_path}/out/")
+    assert stylize(*command).lines == []
+    write_photo(tmp_path / "in" / "h.png")
+    done = stylize(*command)
+    assert done.code == 1
+    (line,) = done.lines
+    assert line.startswith("stylenorm: 7 of 8 exist already and were left as they are (--overwrite")
+    assert line.endswith("e.png, ...")
+    assert (tmp_path / "out" / "h.png").exists()
+
+
+def test_what_a_folder_holds_beside_its_pictures_is_said(stylize: Run, tmp_path: Path) -> None:
+    write_photo(tmp_path / "in" / "a.jpg")
+    (tmp_path / "in" / "b.psd").touch()
+    (tmp_path / "empty").mkdir()
+    done = stylize(tmp_path / "in", "--style", "scream", "-o", f"{tmp_path}/out/")
+    assert (done.code, done.lines) == (
+        0,
+        ["stylenorm: note: skipped 1 file: 1 .psd (export them as PNG or TIFF)"],
+    )
+    done = stylize(tmp_path / "in", tmp_path / "empty", "--style", "scream", "-o", f"{tmp_path}/new/", "-q")
+    assert (done.code, len(done.lines)) == (1, 1)
+    assert "empty: expected pictures in the folder" in done.lines[0]
+    assert (tmp_path / "new" / "in" / "a.jpg").exists()
+
+
+def test_control_characters_do_not_reach_the_terminal(stylize: Run, tmp_path: Path) -> None:
+    name = "a\x1b]0;title\x07\n  b\x9b31m.jpg"
+    (tmp_path / name).write_text("no picture")
+    done = stylize(tmp_path / name, "--style", "scream")
+    assert done.code == 1
+    (line,) = done.lines
+    assert line.isprintable()
+    assert line.count("title") == 1
+    assert "a\\x1b]0;title\\x07\\n  b\\x9b31m.jpg" in line
+    write_photo(tmp_path / name)
+    assert stylize(tmp_path / name, "--style", "scream", "-o", tmp_path / name).err.strip().isprintable()
+
+
+@pytest.mark.parametrize("word", [[""], ["-o", ""], ["--output="], ["--network", ""], ["--style", ""]])
+def test_empty_words_are_refused(stylize: Run, photo: Path, word: list[str], tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    done = stylize(photo, "--style", "scream", *word)
+    assert done.code == 2
+    assert "got an empty one" in done.lines[-1]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_both_spellings_of_colour(stylize: Run, photo: Path, tmp_path: Path) -> None:
+    for i, words in enumerate((["--keep-colors"], ["--keep-colours"], ["--colour-method", "luminance"])):
+        assert stylize(photo, "--style", "scream", *words, "-o", tmp_path / f"{i}.png").code == 0
+    first, *others = (pixels(tmp_path / f"{i}.png") for i in range(3))
+    assert all(np.array_equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize(
+    ("strength", "same_as"), [("50%", "0.5"), ("100 %", "1"), ("0%", "0")], ids=["half", "full", "none"]
+)
+def test_strength_as_a_percentage(
+    stylize: Run, photo: Path, tmp_path: Path, strength: str, same_as: str
+) -> None:
+    assert stylize(photo, "--style", "scream", "--strength", strength, "-o", tmp_path / "a.png").code == 0
+    assert stylize(photo, "--style", "scream", "--strength", same_as, "-o", tmp_path / "b.png").code == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("strength", ["strong", "150%", "nan", "-1"])
+def test_a_strength_that_is_none(stylize: Run, photo: Path, strength: str) -> None:
+    done = stylize(photo, "--style", "scream", f"--strength={strength}")
+    assert done.code == 2
+    assert f"expected a number from 0 to 1, as 0.5 or 50%, got {strength}" in done.lines[-1]
+
+
 @pytest.mark.parametrize(
     "error",
     [MemoryError(), OSError(28, "No space left on device")],

@@ -128,7 +128,7 @@ def test_folders_with_mistakes(paintings: Path, tmp_path: Path) -> None:
 def arguments(tmp_path: Path, paintings: Path) -> list[str]:
     return [
         *("train", "multistyle", "--paintings", str(paintings), "--photos", str(tmp_path / "photos")),
-        *("--features", str(tmp_path / "features"), "--out", str(tmp_path / "out")),
+        *("--out", str(tmp_path / "out")),
     ]
 
 

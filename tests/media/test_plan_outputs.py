@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stylenorm.errors import InputError, OutputError, PictureError, UnknownNameError
-from stylenorm.media import Job, find_pictures, plan_outputs
+from stylenorm.media import Job, LeftOut, find_pictures, plan_outputs
 
 
 @pytest.fixture
@@ -186,7 +188,10 @@ def test_formats_of_the_plan(holiday: Path) -> None:
         (["holiday"], "new.png", None, OutputError, "names one file"),
         (["holiday"], "-", None, OutputError, "takes one picture"),
         (["-"], None, None, OutputError, "has no name"),
-        (["clash/a.jpg", "other/a.jpg"], "out", None, OutputError, "would both be written"),
+        (["photo.jpg"], "x.png", "jpeg", OutputError, "its suffix says PNG, the format asked for is JPEG"),
+        ([""], "out/", None, InputError, "name of a picture, got an empty one"),
+        (["photo.jpg", ""], "out/", None, InputError, "name of a picture, got an empty one"),
+        (["photo.jpg"], "", None, OutputError, "a file or a folder to write, got an empty one"),
         (["photo.jpg"], "x.xyz", None, OutputError, r"\.jpg"),
         (["photo.jpg"], "x", None, OutputError, "no suffix"),
         (["photo.jpg"], "x.jpg", "heic", UnknownNameError, "picture format"),
@@ -207,18 +212,122 @@ def test_a_second_run_paints_the_same(holiday: Path) -> None:
     assert plan_outputs(["holiday"], "holiday/painted", styles=["scream"]) == first
 
 
-def test_names_that_differ_in_case_only_collide(holiday: Path) -> None:
-    Path("case").mkdir()
-    Path("case/A.jpg").write_bytes(b"")
-    if Path("case/a.jpg").exists():
+def targets(jobs: list[Job]) -> list[str]:
+    return [str(job.target) for job in jobs]
+
+
+def write_empty(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["IMG.jpg", "img.jpg"], ["out/IMG.jpg", "out/img-2.jpg"]),
+        (["a.JPG", "a.jpg"], ["out/a.JPG", "out/a-2.jpg"]),
+        (["A.jpg", "a-2.jpg", "a.jpg"], ["out/a-2.jpg", "out/A.jpg", "out/a-3.jpg"]),
+        (["stra\u00dfe.jpg", "STRASSE.jpg"], ["out/STRASSE.jpg", "out/stra\u00dfe-2.jpg"]),
+        # an accent as one character, and as a letter with its mark
+        (["caf\u00e9.jpg", "cafe\u0301.jpg"], ["out/cafe\u0301.jpg", "out/caf\u00e9-2.jpg"]),
+        (["Sub/a.jpg", "sub/A.jpg"], ["out/Sub/a.jpg", "out/sub/A-2.jpg"]),
+    ],
+)
+def test_twins_get_numbers(holiday: Path, names: list[str], expected: list[str]) -> None:
+    write_empty(*(f"twins/{name}" for name in names))
+    if len(find_pictures("twins")) < len(names):
         pytest.skip("this file system has one name for both")
-    Path("case/a.jpg").write_bytes(b"")
-    with pytest.raises(OutputError, match="would both be written"):
-        plan_outputs(["case"], "out", styles=["scream"])
+    assert targets(plan_outputs(["twins"], "out", styles=["scream"])) == expected
 
 
-def test_styles_that_slug_alike_collide(holiday: Path) -> None:
-    with pytest.raises(OutputError, match="would both be written"):
-        plan_outputs(["photo.jpg"], "out", styles=["a b", "a:b"])
+def test_twins_of_other_folders_get_numbers(holiday: Path) -> None:
+    assert targets(plan_outputs(["clash/a.jpg", "other/a.jpg"], "out", styles=["scream"])) == [
+        "out/a.jpg",
+        "out/a-2.jpg",
+    ]
+    write_empty("x/p.tga", "y/p.tga", "x/p.gif")
+    planned = plan_outputs(["x/p.tga", "y/p.tga", "x/p.gif"], "out", styles=["scream"], format="png")
+    assert targets(planned) == ["out/p-tga.png", "out/p-tga-2.png", "out/p-gif.png"]
+
+
+def test_twins_beside_the_photos(holiday: Path) -> None:
+    write_empty("x/p.tga", "x/p.qoi", "x/p.scream-2.png")
+    planned = plan_outputs(["x/p.tga", "x/p.qoi"], styles=["scream"])
+    assert targets(planned) == ["x/p-tga.scream.png", "x/p-qoi.scream.png"]
+
+
+def test_styles_with_one_name(holiday: Path) -> None:
+    write_empty("x/p.jpg", "y/p.jpg")
+    planned = plan_outputs(["photo.jpg"], styles=["x/p.jpg", "y/p.jpg"])
+    assert targets(planned) == ["photo.p.jpg", "photo-2.p.jpg"]
+    assert targets(plan_outputs(["photo.jpg"], "out", styles=["a b", "a:b"])) == [
+        "out/photo.a-b.jpg",
+        "out/photo-2.a-b.jpg",
+    ]
     with pytest.raises(InputError, match="at least one style"):
         plan_outputs(["photo.jpg"], "out", styles=[])
+
+
+@pytest.mark.parametrize(
+    ("style", "slug"),
+    [
+        ("candy.jpg", "candy"),
+        ("art/candy.PNG", "candy"),
+        ("art/candy.jpg:0.6,scream:0.4", "candy-0.6+scream-0.4"),
+        ("x/mine.safetensors, y/other.safetensors", "mine+other"),
+        ("v1.2", "v1.2"),
+    ],
+)
+def test_a_style_in_the_name_has_no_suffix(holiday: Path, style: str, slug: str) -> None:
+    assert targets(plan_outputs(["photo.jpg"], styles=[style])) == [f"photo.{slug}.jpg"]
+
+
+def test_what_a_folder_holds_beside_its_pictures(holiday: Path) -> None:
+    write_empty("mixed/a.jpg", "mixed/b.PSD", "mixed/c.psd", "mixed/d.cr2", "mixed/e.mp4", "mixed/f.txt")
+    write_empty("mixed/sub/g.xcf", "mixed/.hidden.psd", "mixed/h.dib", "mixed/i.avifs", "mixed/j.jpf")
+    Path("mixed/IMG_1").write_bytes(b"\xff\xd8\xff\xe0" + bytes(60))
+    left_out = LeftOut()
+    planned = plan_outputs(["mixed"], "out", styles=["scream"], left_out=left_out)
+    assert [path.name for path in (job.source for job in planned) if path] == [
+        "a.jpg",
+        "h.dib",
+        "i.avifs",
+        "j.jpf",
+    ]
+    line = left_out.skipped()
+    assert line.startswith("skipped 6 files: 2 .psd (export them as PNG or TIFF), ")
+    for part in ("1 .cr2 (export them as JPEG", "1 .xcf", "1 film", "1 without a picture's suffix"):
+        assert part in line
+    assert left_out.problems() == []
+
+
+def test_a_folder_without_pictures_says_what_it_holds(holiday: Path) -> None:
+    write_empty("raw/a.cr2", "raw/b.nef")
+    with pytest.raises(PictureError, match=r"found none.*skipped 2 files: 1 \.cr2"):
+        plan_outputs(["raw"], "out", styles=["scream"])
+    left_out = LeftOut()
+    planned = plan_outputs(["raw", "photo.jpg"], "out", styles=["scream"], left_out=left_out)
+    assert targets(planned) == ["out/photo.jpg"]
+    assert left_out.problems() == ["raw: expected pictures in the folder, found none by suffix"]
+
+
+def test_a_folder_that_may_not_be_read(holiday: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.scandir
+
+    def scandir(path: str | Path) -> Any:  # root may list any folder, so permissions alone test nothing
+        if Path(path).name == "day 2":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    left_out = LeftOut()
+    assert [path.name for path in find_pictures("holiday", left_out=left_out)] == ["a.png", "b.JPG", "e.TIFF"]
+    assert left_out.problems() == ["holiday/day 2: the folder cannot be listed (Permission denied)"]
+    with pytest.raises(PictureError, match="day 2: the folder cannot be listed"):
+        find_pictures("holiday")
+    with pytest.raises(PictureError, match="cannot be listed"):
+        plan_outputs(["holiday"], "out", styles=["scream"])
+    left_out = LeftOut()
+    plan_outputs(["holiday/day 2", "photo.jpg"], "out", styles=["scream"], left_out=left_out)
+    assert len(left_out.problems()) == 1

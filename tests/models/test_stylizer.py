@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -126,15 +129,18 @@ def test_context_manager_closes_the_engine(network: NetworkFolder) -> None:
 @pytest.mark.parametrize(
     ("image", "error", "message"),
     [
-        (np.zeros((4, 4), np.uint8), ShapeError, r"got \(4, 4\); make grey images"),
-        (np.zeros((4, 4, 1), np.uint8), ShapeError, r"got \(4, 4, 1\)"),
-        (np.zeros((1, 4, 4, 3), np.uint8), ShapeError, r"got \(1, 4, 4, 3\)"),
+        (np.zeros((4, 4, 2), np.uint8), ShapeError, r"got \(4, 4, 2\)"),
+        (np.zeros((4,), np.uint8), ShapeError, r"got \(4,\)"),
+        (np.zeros((0, 4), np.uint8), ShapeError, r"got \(0, 4, 3\)"),
+        (np.zeros((1, 4, 4, 3), np.uint8), ShapeError, r"got \(1, 4, 4, 3\); pass one image at a time"),
+        (np.zeros((3, 9, 8), np.uint8), ShapeError, r"image.transpose\(1, 2, 0\)"),
         (np.zeros((0, 4, 3), np.uint8), ShapeError, r"got \(0, 4, 3\)"),
         (np.zeros((4, 4, 3), np.int32), ShapeError, "got int32"),
         (np.zeros((4, 4, 3), bool), ShapeError, "got bool"),
         (np.full((4, 4, 3), 200.0), InputError, "expected floats in 0..1, got 200 to 200; divide by 255"),
-        (np.full((4, 4, 3), -0.1), InputError, "expected floats in 0..1"),
-        (np.full((4, 4, 3), np.nan), InputError, "expected floats in 0..1, got nan to nan"),
+        (np.full((4, 4, 3), -0.1), InputError, r"got -0.1 to -0.1; clip it"),
+        (np.full((4, 4, 3), np.nan), InputError, "got NaN or infinity among them"),
+        (np.full((4, 4, 3), np.inf, np.float16), InputError, "got NaN or infinity among them"),
         ("photo.jpg", ShapeError, "expected an array or a Pillow image, got str"),
         (None, ShapeError, "got NoneType"),
     ],
@@ -168,3 +174,57 @@ def test_unknown_way_of_keeping_colors(fake: Stylizer) -> None:
     assert np.array_equal(
         fake(random_photo(4, 4), keep_colors="luminance"), fake(random_photo(4, 4), keep_colors=True)
     )
+
+
+@pytest.mark.parametrize(
+    "strength", ["0.5", None, "x", [0.5], float("nan"), 1.5, -0.1], ids=lambda value: repr(value)
+)
+def test_what_is_no_strength(fake: Stylizer, strength: object) -> None:
+    with pytest.raises(InputError, match="strength: expected 0"):
+        fake(np.zeros((4, 4, 3), np.uint8), strength)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="strength: expected 0"):
+        fake.measure([np.zeros((4, 4, 3), np.uint8)], strength)  # type: ignore[arg-type]
+
+
+def test_what_is_no_stroke_size(fake: Stylizer) -> None:
+    with pytest.raises(InputError, match="stroke size: expected 1"):
+        fake(np.zeros((4, 4, 3), np.uint8), stroke_size="2")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [">u2", "<u2", ">f4", "<f8", ">f8", "float16"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_other_types_are_painted_as_the_plain_ones(fake: Stylizer, dtype: str, channels: int) -> None:
+    image = random_photo(5, 6, "uint16", channels)
+    image[..., 3:] |= 1  # visible everywhere
+    plain = image if "u" in dtype else (image / 65535).astype(np.float32)
+    given = plain.astype(dtype)
+    painted = fake(given)
+    assert painted.dtype == given.dtype
+    assert painted.shape == image.shape
+    expected = np.iinfo(np.uint16).max - image[..., :3] if "u" in dtype else 1 - given[..., :3].astype(float)
+    tolerance = 0 if "u" in dtype else 2e-3 if dtype == "float16" else 1e-6
+    np.testing.assert_allclose(painted[..., :3].astype(float), expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (5, 6, 1)])
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_grey_arrays(fake: Stylizer, shape: tuple[int, ...], strength: float) -> None:
+    grey = np.arange(30, dtype=np.uint8).reshape(shape)
+    painted = fake(grey, strength)
+    wanted = grey.reshape(5, 6, 1) if strength == 0 else 255 - grey.reshape(5, 6, 1)
+    assert np.array_equal(painted, np.repeat(wanted, 3, axis=2))
+
+
+def test_a_stylizer_is_pickled_and_copied(network: NetworkFolder) -> None:
+    image = random_photo(20, 24)
+    stylizer = Stylizer("scream", network=network.path, threads=1)
+    with stylizer, pickle.loads(pickle.dumps(stylizer)) as other:  # noqa: S301 (its own)
+        assert np.array_equal(other(image), stylizer(image))
+        assert other.engine is not stylizer.engine
+        frozen = stylizer.freeze(stylizer.measure([image]))
+        with pickle.loads(pickle.dumps(frozen)) as other_frozen:  # noqa: S301
+            assert np.array_equal(other_frozen(image), frozen(image))
+        assert copy.copy(stylizer).engine is stylizer.engine  # a copy shares it, as with_style does
+        with copy.deepcopy(stylizer) as deep:
+            assert np.array_equal(deep(image), stylizer(image))
+    assert repr(stylizer) == f"<Stylizer 'scream', network {network.identity}, openvino>"

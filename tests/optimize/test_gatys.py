@@ -12,8 +12,8 @@ from torch import Tensor
 
 from stylenorm.errors import InputError, ShapeError, StylenormError
 from stylenorm.optimize import Evaluation, Objective, Optimization, OptimizeConfig, StyleSource, optimize
-from stylenorm.perceptual import DARKNETS, Darknet, PerceptualLoss, gram_matrix, style_loss
-from tests.perceptual.darknets import random_tensors
+from stylenorm.perceptual import PaintingLoss
+from tests.perceptual.tiny_features import tiny_loss
 from tests.tolerances import assert_close
 
 
@@ -24,23 +24,23 @@ def picture(seed: int, height: int = 64, width: int = 80) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def loss() -> PerceptualLoss:
-    name = "darknet-reference"
-    return PerceptualLoss([Darknet(DARKNETS[name], random_tensors(name))], num_scales=2)
+def loss() -> PaintingLoss:
+    return tiny_loss(width=12)
 
 
 QUICK = OptimizeConfig(steps=15, coarse_steps=6, coarsest_px=32)
 
 
-def test_one_painting_without_masks_is_the_perceptual_loss(loss: PerceptualLoss) -> None:
+def test_one_painting_without_masks_is_the_plain_loss(loss: PaintingLoss) -> None:
     photo, painting, x = picture(0), picture(1, 72, 64), picture(2)
     found = Objective(loss, photo, [StyleSource(painting)])(x)
-    expected = loss(x, loss.content_target(photo), loss.style_target(painting))
-    assert_close(found.content, expected.content[0])
-    assert_close(found.style, expected.style[0])
+    expected = loss(x, loss.content_target(photo), loss.target(painting))
+    assert_close(found.content, expected.content)
+    assert_close(found.style, expected.style)
+    assert_close(found.palette, expected.palette)
 
 
-def test_regions_are_compared_alone_and_count_by_their_share(loss: PerceptualLoss) -> None:
+def test_regions_are_compared_alone_and_count_by_their_share(loss: PaintingLoss) -> None:
     photo, x, one, two, three = (picture(seed, 64, 160) for seed in range(5))
     left, right = torch.zeros(1, 1, 64, 160), torch.zeros(1, 1, 64, 160)
     left[..., :32] = 1
@@ -50,26 +50,21 @@ def test_regions_are_compared_alone_and_count_by_their_share(loss: PerceptualLos
         StyleSource(two, 3.0, photo_mask=right),
         StyleSource(three, 1.0, painting_mask=left, photo_mask=right),
     ]
-    found = float(Objective(loss, photo, sources)(x).style)
+    found = Objective(loss, photo, sources)(x)
 
-    network, expected = loss.networks[0], 0.0
-    for scale in range(2):
-        pictures = [torch.nn.functional.avg_pool2d(p, 2) if scale else p for p in (x, one, two, three)]
-        features = [network(p) for p in pictures]
-        for tap in network.style_taps:
-            mine, first, second, third = (f[tap] for f in features)
-            edge = mine.shape[3] // 5  # 32 of 160 pixels, whole at every tap of both scales
-            terms = [
-                (0.2, mine[..., :edge], first),
-                (0.8 * 0.75, mine[..., edge:], second),
-                (0.8 * 0.25, mine[..., edge:], third[..., :edge]),
-            ]
-            for share, a, b in terms:
-                expected += share * float(style_loss(gram_matrix(a), gram_matrix(b))) / 5 / 2
-    assert found == pytest.approx(expected, rel=1e-4)  # float32 sums of other lengths
+    def alone(columns: slice, painting: Tensor) -> Tensor:
+        content = loss.content_target(photo[..., columns])
+        terms = loss(x[..., columns], content, loss.target(painting))
+        return torch.stack([terms.style, terms.palette])
+
+    first, second = slice(0, 32), slice(32, 160)
+    expected = 0.2 * alone(first, one)
+    expected += 0.8 * (0.75 * alone(second, two) + 0.25 * alone(second, three[..., :32]))
+    # float32 sums of other lengths
+    assert_close(torch.stack([found.style, found.palette]), expected.numpy(), rtol=1e-4, atol=1e-6)
 
 
-def test_the_loss_falls_and_the_picture_is_the_best_one(loss: PerceptualLoss) -> None:
+def test_the_loss_falls_and_the_picture_is_the_best_one(loss: PaintingLoss) -> None:
     photo, painting = picture(0), picture(1)
     seen: list[Evaluation] = []
     result, history = optimize(photo, [painting], loss, QUICK, watch=lambda e, _: seen.append(e))
@@ -80,7 +75,11 @@ def test_the_loss_falls_and_the_picture_is_the_best_one(loss: PerceptualLoss) ->
     best = min(last, key=lambda e: e.total)
     assert best.total < 0.5 * history[0].total
     assert best.total == pytest.approx(
-        best.content + QUICK.style_weight * best.style + QUICK.tv_weight * _variation(result), rel=0.05
+        best.content
+        + QUICK.style_weight * best.style
+        + QUICK.palette_weight * best.palette
+        + QUICK.tv_weight * _variation(result),
+        rel=0.05,
     )  # the result is clipped, hence not exactly
     assert result.shape == photo.shape
     assert 0 <= float(result.min()) <= float(result.max()) <= 1
@@ -94,16 +93,16 @@ def _variation(x: Tensor) -> float:
 @pytest.mark.parametrize(
     "change", [{"optimizer": "adam"}, {"start": "noise"}, {"start": "painting"}, {"coarse_steps": 0}]
 )
-def test_every_way_lowers_the_loss(loss: PerceptualLoss, change: dict[str, object]) -> None:
+def test_every_way_lowers_the_loss(loss: PaintingLoss, change: dict[str, object]) -> None:
     config = dataclasses.replace(QUICK, steps=30, **change)  # type: ignore[arg-type]
     result, _ = optimize(picture(0), [picture(1)], loss, config)
     before, after = (
-        loss(x, loss.content_target(picture(0)), loss.style_target(picture(1))) for x in (picture(0), result)
+        loss(x, loss.content_target(picture(0)), loss.target(picture(1))) for x in (picture(0), result)
     )
     assert float(after.style) < 0.5 * float(before.style)
 
 
-def test_the_photo_itself_is_its_own_best_painting(loss: PerceptualLoss) -> None:
+def test_the_photo_itself_is_its_own_best_painting(loss: PaintingLoss) -> None:
     photo = picture(0)
     config = dataclasses.replace(QUICK, coarse_steps=0, tv_weight=0.0)
     result, history = optimize(photo, [photo], loss, config)
@@ -126,14 +125,14 @@ def test_settings_with_mistakes(fields: dict[str, object], message: str) -> None
         OptimizeConfig(**fields)  # type: ignore[arg-type]
 
 
-def test_pictures_with_mistakes(loss: PerceptualLoss) -> None:
+def test_pictures_with_mistakes(loss: PaintingLoss) -> None:
     photo = picture(0)
     with pytest.raises(InputError, match="at least one"):
         optimize(photo, [], loss, QUICK)
     with pytest.raises(ShapeError, match=r"photo: expected \(1, 3, H, W\)"):
         optimize(photo[0], [photo], loss, QUICK)
-    with pytest.raises(ShapeError, match="painting: expected at least 32 px"):
-        optimize(photo, [photo[..., :20]], loss, QUICK)
+    with pytest.raises(ShapeError, match="painting: expected at least 4 px"):
+        optimize(photo, [photo[..., :3]], loss, QUICK)
     with pytest.raises(InputError, match=r"photo: expected values in 0\.\.1"):
         optimize(photo * 255, [photo], loss, QUICK)
     with pytest.raises(ShapeError, match="mask of the photo"):
@@ -145,7 +144,7 @@ def test_pictures_with_mistakes(loss: PerceptualLoss) -> None:
 
 
 @pytest.mark.parametrize("change", [{}, {"optimizer": "adam"}, {"colors": "luminance"}])
-def test_going_on_is_bitwise(loss: PerceptualLoss, tmp_path: Path, change: dict[str, object]) -> None:
+def test_going_on_is_bitwise(loss: PaintingLoss, tmp_path: Path, change: dict[str, object]) -> None:
     config = dataclasses.replace(QUICK, steps=9, coarse_steps=4, **change)  # type: ignore[arg-type]
     sources = [picture(0), [StyleSource(picture(1))], loss, config]
     whole = Optimization(*sources)  # type: ignore[arg-type]
@@ -168,7 +167,7 @@ def test_going_on_is_bitwise(loss: PerceptualLoss, tmp_path: Path, change: dict[
         assert [e.seconds for e in second.history] == sorted(e.seconds for e in second.history)
 
 
-def test_luminance_keeps_the_photos_hue(loss: PerceptualLoss) -> None:
+def test_luminance_keeps_the_photos_hue(loss: PaintingLoss) -> None:
     photo = 0.25 + 0.5 * picture(0)
     result, history = optimize(photo, [picture(1)], loss, dataclasses.replace(QUICK, colors="luminance"))
     weights = torch.tensor([0.2126, 0.7152, 0.0722]).reshape(1, 3, 1, 1)
@@ -180,7 +179,7 @@ def test_luminance_keeps_the_photos_hue(loss: PerceptualLoss) -> None:
 
 
 @pytest.mark.parametrize("colors", ["covariance", "histogram"])
-def test_a_recoloured_painting(loss: PerceptualLoss, colors: str) -> None:
+def test_a_recoloured_painting(loss: PaintingLoss, colors: str) -> None:
     """A blue photo stays blue under a red painting."""
     photo, painting = picture(0) * 0.4, picture(1) * 0.4
     photo[:, 2] += 0.5
@@ -192,7 +191,7 @@ def test_a_recoloured_painting(loss: PerceptualLoss, colors: str) -> None:
         assert (blue > red + 0.2) == (keeps == colors), (red, blue)
 
 
-def test_masked_palettes(loss: PerceptualLoss) -> None:
+def test_masked_palettes(loss: PaintingLoss) -> None:
     """Under its mask a painting gets the palette that the photo has in the region it is for."""
     photo, painting = picture(0), picture(1)
     left = torch.zeros(1, 1, 64, 80)

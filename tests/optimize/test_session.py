@@ -88,11 +88,11 @@ def test_the_record(loss: PerceptualLoss, tmp_path: Path) -> None:
 
 
 def test_the_curve_goes_where_the_losses_go() -> None:
-    falling = [Evaluation(8, 8, i, 1.0, 1e-3, 10.0 ** (1 - i / 25), float(i)) for i in range(1, 51)]
+    falling = [Evaluation(8, 8, i, 1.0, 1e-3, 1e-2, 10.0 ** (1 - i / 25), float(i)) for i in range(1, 51)]
     pixels = np.asarray(draw_curve(falling)).astype(int)
     rows, columns = np.nonzero((pixels == (40, 40, 40)).all(axis=2)[30:370, 60:704])
     assert np.corrcoef(columns, rows)[0, 1] > 0.99  # down is a larger row
     flat_rows, _ = np.nonzero((pixels == (31, 119, 180)).all(axis=2)[30:370, 60:704])
     assert np.ptp(flat_rows) <= 2
     draw_curve(falling[:1])  # a single one, and none that is positive
-    draw_curve([Evaluation(8, 8, 1, 0.0, 0.0, 0.0, 0.1)])
+    draw_curve([Evaluation(8, 8, 1, 0.0, 0.0, 0.0, 0.0, 0.1)])

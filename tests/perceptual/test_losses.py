@@ -51,15 +51,18 @@ def test_guided_gram_matrix() -> None:
     assert_close(gram_matrix(x, left), gram_matrix(x[..., :2]))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("guided", [False, True])
-def test_derivatives_of_the_gram_matrix(guided: bool) -> None:
-    x, weights = rand(2, 3, 4, 5).requires_grad_(), rand(1, 1, 4, 5, seed=1) if guided else None
+def test_derivatives_of_the_gram_matrix(guided: bool, layout: torch.memory_format) -> None:
+    x, weights = rand(2, 3, 4, 5), rand(1, 1, 4, 5, seed=1) if guided else None
+    x = x.contiguous(memory_format=layout).requires_grad_()
     upstream = rand(2, 3, 3, seed=2)  # not symmetric
     (derivative,) = torch.autograd.grad((gram_matrix(x, weights) * upstream).sum(), x)
     g, flat = upstream.numpy(), x.detach().numpy().reshape(2, 3, 20)
     share = np.full(20, 1 / 20) if weights is None else weights.numpy().reshape(20) / weights.numpy().sum()
     expected = (g + g.transpose(0, 2, 1)) @ (flat * share)
     assert_close(derivative, expected.reshape(2, 3, 4, 5))
+    assert derivative.is_contiguous(memory_format=layout)  # else adding it to others takes long
     assert torch.autograd.gradgradcheck(lambda features: gram_matrix(features, weights), (x,))
 
 

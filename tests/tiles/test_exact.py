@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stylenorm.engines import ENGINES, Engine, open_engine
 from stylenorm.graphs import Plan, cut_graph
 from stylenorm.style import Statistics, Style
-from stylenorm.tiles import DiskWorkspace, MemoryWorkspace, TileGrid, paint_exact
+from stylenorm.tiles import DiskWorkspace, MemoryWorkspace, TileGrid, array_checksum, paint_exact
 from stylenorm.tiles.boxes import Box
 from stylenorm.zoo import NetworkFolder
 from tests.engines.tiny_network import needs, random_photo, tiny_network
@@ -33,6 +33,9 @@ class FloatSink:
         box = box.clipped(*self.times.shape)
         self.painting[box.top : box.bottom, box.left : box.right] = painting[: box.height, : box.width]
         self.times[box.top : box.bottom, box.left : box.right] += 1
+
+    def checksum(self, box: Box) -> int:
+        return array_checksum(self.painting[box.top : box.bottom, box.left : box.right])
 
 
 @functools.cache

@@ -53,11 +53,10 @@ def make_training(material: Path, tmp_path: Path) -> TrainingMaker:
         network = changes.pop("network", NetworkConfig("quarter", 8, 1))
         config = MultistyleConfig(
             photos=material / "photos",
-            features=str(material / "features"),
             network=network,  # type: ignore[arg-type]
-            crop_px=48,
+            crop_px=changes.pop("crop_px", 32),  # type: ignore[arg-type]
             batch_size=2,
-            painting_px=48,
+            painting_px=32,
             warmup_steps=4,
             num_held_out=4,
             **changes,  # type: ignore[arg-type]

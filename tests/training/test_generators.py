@@ -214,17 +214,19 @@ def test_batch_norms_are_measured_anew_for_averaged_weights() -> None:
 
 
 def test_a_vgg_is_compared_at_the_papers_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    (shipped,) = load_judges("vgg16", Johnson.vgg_taps)
+    assert (shipped.content_tap, shipped.style_taps[-1]) == ("relu2_2", "relu4_1")  # it ends before relu4_3
     tensors, index, before = {}, 0, 3
-    for count, width in zip(VGGS["vgg16"].convs, (64, 128, 256, 512, 512), strict=True):
+    for count, width in zip(VGGS["vgg19"].convs, (64, 128, 256, 512, 512), strict=True):
         for _ in range(count):
             tensors[f"features.{index}.weight"] = torch.zeros(width, before, 3, 3)
             tensors[f"features.{index}.bias"] = torch.zeros(width)
             before, index = width, index + 2
         index += 1
     monkeypatch.setattr(
-        "stylenorm.training.recipes.generators.load_features", lambda _: [Vgg(VGGS["vgg16"], tensors)]
+        "stylenorm.training.recipes.generators.load_features", lambda _: [Vgg(VGGS["vgg19"], tensors)]
     )
-    (judge,) = load_judges("vgg16", Johnson.vgg_taps)
+    (judge,) = load_judges("vgg19", Johnson.vgg_taps)
     found = judge(torch.rand(1, 3, 32, 32))
     assert set(found) == {"relu1_2", "relu2_2", "relu3_3", "relu4_3"}
     assert judge.content_tap == "relu2_2"

@@ -35,7 +35,6 @@ def config(network: Path, material: Path) -> PredictConfig:
         network,
         material / "photos",
         material / "photos",
-        features=str(material / "features"),
         crop_px=48,
         painting_px=64,
         num_held_out=2,

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import stylenorm
+from stylenorm.cli.streams import open_standard_streams
 from stylenorm.cli.usage import UsageError, one_line
 from stylenorm.errors import StylenormError
 
@@ -47,10 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        argv: the arguments; None takes those of the process, and then also handles its SIGTERM.
+        argv: the arguments; None takes those of the process, and then also handles its SIGTERM and SIGHUP.
     """
     if argv is None:
+        open_standard_streams()
         signal.signal(signal.SIGTERM, _terminate)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not under nohup
+            signal.signal(signal.SIGHUP, _terminate)
     try:
         options = build_parser().parse_args(argv)
     except SystemExit as stop:  # argparse has said why
@@ -94,7 +98,25 @@ class _CommandParser(argparse.ArgumentParser):
             text = "show where in the program an error came from"
             self.add_argument("--debug", action="store_true", help=text)
             self.set_defaults(command=module.run)
+        args = [self._spelt(word) for word in (sys.argv[1:] if args is None else args)]
+        self._check_words(args)
         return super().parse_known_args(args, namespace)
+
+    def _check_words(self, args: Sequence[str]) -> None:
+        """Refuse empty words: a variable that is not set would mean the current folder, or the default."""
+        for before, word in zip(["", *args], args, strict=False):
+            option, _, value = word.partition("=")
+            if word and (value or "=" not in word or not option.startswith("--")):
+                continue
+            name = option or (before if before.startswith("-") and before != "-" else "")
+            where = f"argument {name}: " if name in self._option_string_actions else ""
+            self.error(f"{where}expected a value, got an empty one; is a variable not set?")
+
+    def _spelt(self, word: str) -> str:
+        """An option's name with "colour" as it is spelt here, with "color"."""
+        option, equals, value = word.partition("=")
+        american = option.replace("colour", "color")
+        return f"{american}{equals}{value}" if american in self._option_string_actions else word
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -104,8 +126,8 @@ def _run(options: argparse.Namespace) -> int:
     try:
         code = int(options.command(options))
         sys.stdout.flush()  # here, where a full disk can still be reported
-    except KeyboardInterrupt:
-        print("stylenorm: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:  # who knows how far it came says so
+        print(f"stylenorm: interrupted{f': {interrupt}' if str(interrupt) else ''}", file=sys.stderr)
         return 130
     except (StylenormError, OSError, MemoryError) as error:
         if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
@@ -126,5 +148,5 @@ def _forget_stdout() -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 (a signal handler's arguments)
-    """Leave through every ``finally``, so that SIGTERM leaves no half-written file either."""
+    """Leave through every ``finally``, so that SIGTERM and SIGHUP leave no half-written file either."""
     raise SystemExit(128 + number)

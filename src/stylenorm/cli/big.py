@@ -12,13 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylenorm.cli.progress import Progress
+from stylenorm.cli.usage import positive_number
 
 if TYPE_CHECKING:
     from stylenorm.cli.stylize import StylizeOptions
     from stylenorm.media import BigPicture, Job
     from stylenorm.models.stylizer import Stylizer
 
-__all__ = ["Megapixels", "add_tile_arguments", "big_picture", "paint_big_job", "tile_size"]
+__all__ = [
+    "Megapixels",
+    "add_tile_arguments",
+    "big_picture",
+    "duration_text",
+    "paint_big_job",
+    "tile_size",
+]
 
 _HALF = 0.5  # of the memory may go for a picture that is read whole; the rest is for painting it
 _SHOWN_S = 0.5
@@ -50,7 +58,7 @@ class Megapixels:
         text = f"{self._name}: {self._done / 1e6:.0f} of {self._all / 1e6:.0f} MP"
         if self._done > self._resumed:
             left_s = (now - self._began) * (self._all - self._done) / (self._done - self._resumed)
-            text += f", {_time(left_s)} left"
+            text += f", {duration_text(left_s)} left"
         self._progress.show(text)
 
 
@@ -84,7 +92,7 @@ def add_tile_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _stroke_size(text: str) -> float:
-    number = float(text)
+    number = positive_number(text)
     if not 1 <= number <= 64:
         raise argparse.ArgumentTypeError(f"expected 1 to 64, got {text}")
     return number
@@ -135,8 +143,8 @@ def paint_big_job(
         PictureError, OutputError, MemoryError, MissingExtraError: as reading, painting and writing do.
     """
     from stylenorm.errors import OutputError
-    from stylenorm.media import BIG_FORMATS, Metadata, check_output, format_named, write_big
-    from stylenorm.tiles import DiskWorkspace
+    from stylenorm.media import BIG_FORMATS, Metadata, check_fits, check_output, format_named, write_big
+    from stylenorm.tiles import DiskWorkspace, array_checksum
 
     target, name = job.target, picture.path.name
     assert target is not None  # noqa: S101 (big_picture says so)
@@ -147,6 +155,7 @@ def paint_big_job(
             "write PNG, JPEG or TIFF"
         )
     check_output(target, overwrite=options.overwrite)
+    check_fits(kind, *picture.upright_size)
     folder = target.parent / f".{target.name}.stylenorm"
     work = _work(picture, options, stylizer)
     photos = DiskWorkspace(folder / "pictures", work["photo"])
@@ -161,12 +170,17 @@ def paint_big_job(
 
     try:
         left = photos.state()
-        if left is None:
-            photo = picture.decode(lambda shape, dtype: photos.array("photo", shape, dtype), show("reading"))
-            left = {"shape": photo.shape, "dtype": photo.dtype.name}
-            photos.note(left)
-        else:
+        photo = None
+        if left is not None:
             photo = photos.array("photo", tuple(left["shape"]), left["dtype"])
+            if array_checksum(photo) != left["checksum"]:
+                photo = None  # cut off or changed
+                photos.free("photo")
+        if photo is None:
+            photo = picture.decode(lambda shape, dtype: photos.array("photo", shape, dtype), show("reading"))
+            about = {"shape": photo.shape, "dtype": photo.dtype.name, "checksum": array_checksum(photo)}
+            photos.note(about)
+        else:
             progress.print(f"stylenorm: note: {picture.path}: going on where the last run stopped")
         out = maps.array("out", photo.shape, photo.dtype)
         _paint(stylizer, photo, out, options, maps, Megapixels(progress, name, photo[..., 0].size))
@@ -179,11 +193,11 @@ def paint_big_job(
             overwrite=options.overwrite,
             progress=show("writing"),
         )
-    except KeyboardInterrupt:
-        progress.print(f"stylenorm: note: {picture.path}: the same command will go on where this one stopped")
-        raise
-    except BaseException:
+    except Exception:
         _delete(folder, photos, maps)
+        raise
+    except BaseException:  # Ctrl-C, or the end that SIGTERM and SIGHUP ask for
+        progress.print(f"stylenorm: note: {picture.path}: the same command will go on where this one stopped")
         raise
     _delete(folder, photos, maps)
     return (*picture.notes, *notes)
@@ -238,7 +252,8 @@ def _delete(folder: Path, *workspaces: Any) -> None:
         folder.rmdir()
 
 
-def _time(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """Seconds as people say them: ``1 min 5 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

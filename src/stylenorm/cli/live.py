@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from stylenorm.cli.films import add_steady_arguments
-from stylenorm.cli.usage import add_engine_arguments, as_usage, number_from
+from stylenorm.cli.usage import add_engine_arguments, as_usage, number_from, share
 
 __all__ = ["HELP", "LiveOptions", "add_arguments", "run"]
 
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--strength",
-        type=_share,
+        type=share,
         default=1.0,
         metavar="0..1",
         help="0: the camera; 1: the painting (default)",
@@ -182,10 +182,3 @@ class _Rate:
     def end(self) -> None:
         if self._enabled:
             print("\r" + " " * 20 + "\r", end="", file=sys.stderr)
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"expected 0 (the camera) to 1 (the painting), got {text}")
-    return number

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylenorm.cli.usage import UsageError, as_usage, number_from
+from stylenorm.cli.usage import UsageError, as_usage, number_from, positive_number
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--style-scale",
-        type=_positive,
+        type=positive_number,
         default=1.0,
         metavar="X",
         help="longer side of the paintings in that of the result; larger gives larger strokes (default: 1)",
     )
-    parser.add_argument("--weights", nargs="+", type=_positive, metavar="W", help="one a painting")
+    parser.add_argument("--weights", nargs="+", type=positive_number, metavar="W", help="one a painting")
     parser.add_argument(
         "--photo-masks",
         nargs="+",
@@ -68,17 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     features = parser.add_argument_group("features")
     features.add_argument(
         "--features",
-        default="distilled",
-        metavar="NAMES",
-        help="distilled (ships), vgg16, vgg19 (downloaded once), a folder with Darknets; several with commas "
-        "(default: %(default)s)",
-    )
-    features.add_argument(
-        "--num-scales",
-        type=number_from(1),
-        default=2,
-        metavar="N",
-        help="style is compared at the full size and N - 1 halvings of it (default: %(default)s)",
+        default="vgg16",
+        metavar="NAME",
+        help="the network that compares: vgg16 (ships) or vgg19 (downloaded once); default: %(default)s",
     )
     features.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     keeping = parser.add_argument_group("while it runs")
@@ -112,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
     from stylenorm.cli.configurations import read_fields
     from stylenorm.media import check_output, read_picture, write_picture
     from stylenorm.optimize import Optimization, OptimizeConfig, Session, run_session
-    from stylenorm.perceptual import PerceptualLoss, load_features
+    from stylenorm.perceptual import PaintingLoss, load_feature_network
 
     with as_usage():
         check_output(options.output, overwrite=options.overwrite)
@@ -121,8 +113,8 @@ def run(options: argparse.Namespace) -> int:
         picture = read_picture(options.photo)
         photo = _scaled(picture, options.size)
         sources = _sources(options, photo.size, device)
-        networks = [network.to(device) for network in load_features(options.features)]
-        loss = PerceptualLoss(networks, options.num_scales)
+        loss = PaintingLoss(load_feature_network(options.features))
+        loss.to(device)
         job = Optimization(_tensor(photo).to(device), sources, loss, config)
         checkpoint = options.output.with_name(f"{options.output.name}.checkpoint")
         session = Session(
@@ -133,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
             quiet=options.quiet,
         )
     try:
-        result = run_session(job, session, about=f"{options.features}, {options.num_scales} scales")
+        result = run_session(job, session, about=options.features)
     except KeyboardInterrupt:
         if not checkpoint.exists():
             raise
@@ -242,10 +234,3 @@ def _device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
         raise UsageError(f"--device: {name!r} is not there ({error})") from error
     return device
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected more than 0, got {text}")
-    return number

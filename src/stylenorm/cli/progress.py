@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from stylenorm.closing import Closing
+from stylenorm.errors import printable
 
 __all__ = ["Progress"]
 
@@ -41,9 +42,9 @@ class Progress(Closing):
     def show(self, text: str) -> None:
         """Say what is being worked on."""
         with self._lock:
-            self._text = text
+            self._text = printable(text)
             if self._bar is not None:
-                self._bar.set_description_str(text, refresh=False)
+                self._bar.set_description_str(self._text, refresh=False)
 
     def add_steps(self, count: int) -> None:
         """There turned out to be more to do: the frames of an animation."""
@@ -64,7 +65,7 @@ class Progress(Closing):
         with self._lock:
             if self._bar is not None:
                 self._bar.clear()
-            print(line, file=sys.stderr, flush=True)
+            print(printable(line), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Take the bar away."""

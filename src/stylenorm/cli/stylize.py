@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylenorm.cli.big import Megapixels, add_tile_arguments, big_picture, paint_big_job, tile_size
+from stylenorm.cli.big import (
+    Megapixels,
+    add_tile_arguments,
+    big_picture,
+    duration_text,
+    paint_big_job,
+    tile_size,
+)
 from stylenorm.cli.films import FilmArguments, add_film_arguments, paint_film_job, steady_options
 from stylenorm.cli.progress import Progress
-from stylenorm.cli.usage import UsageError, add_engine_arguments, as_usage, number_from, one_line
-from stylenorm.errors import OutputError, StylenormError
+from stylenorm.cli.usage import (
+    UsageError,
+    add_engine_arguments,
+    as_usage,
+    number_from,
+    one_line,
+    positive_number,
+    share,
+)
+from stylenorm.errors import OutputError, StylenormError, printable
 
 if TYPE_CHECKING:
     from stylenorm.media import Animation, Job, Picture
     from stylenorm.models.stylizer import Stylizer
 
 __all__ = ["HELP", "StylizeOptions", "add_arguments", "run"]
+
+_SHOWN_NAMES = 5
 
 HELP = "paint photos, folders of photos, animations, films"
 EPILOG = """examples:
@@ -87,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file, a folder, or - for standard output; default: beside the photo, photo.STYLE.jpg",
     )
     parser.add_argument(
-        "--strength", type=_share, default=1.0, metavar="0..1", help="0: the photo; 1: the painting (default)"
+        "--strength", type=share, default=1.0, metavar="0..1", help="0: the photo; 1: the painting (default)"
     )
     parser.add_argument(
         "--keep-colors", action="store_true", help="keep every object's colour: take light and dark alone"
@@ -119,7 +138,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     files.add_argument("--overwrite", action="store_true", help="replace files that exist")
     files.add_argument(
-        "--max-megapixels", type=_positive, metavar="N", help="refuse larger pictures; guards against bombs"
+        "--max-megapixels",
+        type=positive_number,
+        metavar="N",
+        help="refuse larger pictures; guards against bombs",
     )
     add_tile_arguments(parser)
     add_film_arguments(parser)
@@ -144,7 +166,7 @@ def stylize(options: StylizeOptions) -> int:
         UsageError: the plan cannot be made: an unknown style, an output that does not fit.
         MissingExtraError: the engine is not installed.
     """
-    from stylenorm.media import plan_outputs
+    from stylenorm.media import LeftOut, plan_outputs
     from stylenorm.models.stylizer import Stylizer
     from stylenorm.tiles import Tiling
     from stylenorm.zoo import ALL, NetworkFolder, shipped_network
@@ -164,7 +186,10 @@ def stylize(options: StylizeOptions) -> int:
         names = list(dict.fromkeys(names))  # once each
         if not names:
             raise UsageError(f"style 'all': {network.path} has no styles; name a style file")
-        jobs = plan_outputs(options.inputs, options.output, styles=names, format=options.format)
+        left_out = LeftOut()
+        jobs = plan_outputs(
+            options.inputs, options.output, styles=names, format=options.format, left_out=left_out
+        )
         if any(job.target is None for job in jobs) and sys.stdout.isatty():
             raise UsageError(
                 "standard output is a terminal: write to a file (-o painting.png) or into a pipe"
@@ -180,10 +205,11 @@ def stylize(options: StylizeOptions) -> int:
         stylizers = {name: first.with_style(name) for name in names}
     with first, Progress(len(jobs), "picture", enabled=not options.quiet) as progress:
         run = _Run(options, stylizers, progress)
-        num_failed = sum(not run.try_job(job) for job in jobs)
-    if num_failed and len(jobs) > 1:
-        print(f"stylenorm: {num_failed} of {len(jobs)} failed", file=sys.stderr)
-    return 1 if num_failed else 0
+        for problem in left_out.problems():
+            progress.print(f"stylenorm: {problem}")
+        if left_out.skipped():
+            run.note(left_out.skipped())
+        return max(run.paint(jobs), 1 if left_out.problems() else 0)
 
 
 class _Run:
@@ -192,45 +218,90 @@ class _Run:
     def __init__(self, options: StylizeOptions, stylizers: dict[str, Stylizer], progress: Progress) -> None:
         self.options, self.stylizers, self.progress = options, stylizers, progress
         self._last: tuple[Path | None, Picture | Animation] | None = None
+        self._num_painted, self._several = 0, False
+        self._existing: list[Path] = []
+        self._noted: set[str] = set()
 
-    def try_job(self, job: Job) -> bool:
+    def paint(self, jobs: Sequence[Job]) -> int:
+        """Paint them all, and say how it went; return the exit code.
+
+        Raises:
+            KeyboardInterrupt: says how many were done.
+        """
+        began = time.monotonic()
+        num_failed, self._several = 0, len(jobs) > 1
+        try:
+            for job in jobs:
+                num_failed += not self._try_job(job)
+        except KeyboardInterrupt:
+            done = f"{self._num_painted} of {len(jobs)} are done" if len(jobs) > 1 else ""
+            raise KeyboardInterrupt(done) from None
+        if self._existing:
+            shown = ", ".join(str(path) for path in self._existing[:_SHOWN_NAMES])
+            more = ", ..." if len(self._existing) > _SHOWN_NAMES else ""
+            self.progress.print(
+                f"stylenorm: {len(self._existing)} of {len(jobs)} exist already and were left as they are "
+                f"(--overwrite replaces them): {shown}{more}"
+            )
+        other_failures = num_failed - len(self._existing)
+        if other_failures and len(jobs) > 1:
+            self.progress.print(f"stylenorm: {other_failures} of {len(jobs)} failed")
+        if self._num_painted > 1:
+            self._tell(
+                f"{self._num_painted} of {len(jobs)} painted in {duration_text(time.monotonic() - began)}"
+            )
+        return 1 if num_failed else 0
+
+    def _try_job(self, job: Job) -> bool:
         """Paint one picture; report what goes wrong with it, and say whether it went well."""
-        name = "standard input" if job.source is None else str(job.source)
+        name = "standard input" if job.source is None else printable(job.source)
         self.progress.show(Path(name).name)
         try:
             self._paint(job, name)
         except (StylenormError, OSError, MemoryError) as error:
             if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
                 raise
-            reason = one_line(error)
-            if isinstance(error, OutputError) and "exists already" in reason:
-                reason += " (--overwrite)"
-            if "raise the limit if you trust" in reason:
-                reason += " (--max-megapixels)"
-            says_where = isinstance(error, OutputError) or name in reason
-            self.progress.print(f"stylenorm: {reason if says_where else f'{name}: {reason}'}")
+            self._report(job, name, error)
             return False
         finally:
             self.progress.step()
+        self._num_painted += 1
+        if job.target is not None:
+            self._tell(str(job.target))
         return True
 
+    def _report(self, job: Job, name: str, error: BaseException) -> None:
+        reason = one_line(error)
+        if isinstance(error, OutputError) and "exists already" in reason:
+            if self._several and job.target is not None:
+                self._existing.append(job.target)  # one line for all of them
+                return
+            reason += " (--overwrite)"
+        if "raise the limit if you trust" in reason:
+            reason += " (--max-megapixels)"
+        if isinstance(error, MemoryError):
+            reason += "; or let it be painted in smaller parts (--memory 1GB, or --tile 256)"
+        says_where = isinstance(error, OutputError) or name in reason
+        self.progress.print(f"stylenorm: {reason if says_where else f'{name}: {reason}'}")
+
     def _paint(self, job: Job, name: str) -> None:
-        from stylenorm.media import FILM_FORMATS, Animation, check_output, write_media
+        from stylenorm.media import FILM_FORMATS, Animation, check_fits, check_output, write_media
 
         options, stylizer = self.options, self.stylizers[job.style]
         if job.target is not None:
             check_output(job.target, overwrite=options.overwrite)
         if job.format in FILM_FORMATS:
             for note in paint_film_job(job, FilmArguments.of(options), stylizer, self.progress):
-                self._note(f"{job.target}: {note}")
+                self.note(f"{job.target}: {note}")
             return
         big = None if self._last and self._last[0] == job.source else big_picture(job, options, stylizer)
         if big is not None:
             self._last = None
             for note in paint_big_job(job, big, options, stylizer, self.progress):
-                self._note(f"{job.target}: {note}")
+                self.note(f"{job.target}: {note}")
             return
         media = self._read(job.source, name)
+        check_fits(job.format, media.width, media.height)
 
         def paint(pixels: Any) -> Any:
             shown = Megapixels(self.progress, Path(name).name, pixels.shape[0] * pixels.shape[1])
@@ -243,9 +314,7 @@ class _Run:
             )
 
         notes = write_media(
-            self._painted(media, stylizer, name)
-            if isinstance(media, Animation)
-            else media.painted_with(paint),
+            self._painted(media, stylizer) if isinstance(media, Animation) else media.painted_with(paint),
             sys.stdout.buffer if job.target is None else job.target,
             format=job.format,
             quality=options.quality,
@@ -253,7 +322,7 @@ class _Run:
             overwrite=options.overwrite,
         )
         for note in notes:
-            self._note(f"{job.target or 'standard output'}: {note}")
+            self.note(f"{job.target or 'standard output'}: {note}")
 
     def _read(self, source: Path | None, name: str) -> Picture | Animation:
         from stylenorm.media import MAX_MEGAPIXELS, read_media
@@ -266,33 +335,26 @@ class _Run:
                 keep_gps=self.options.keep_gps,
             )
             for note in media.notes:
-                self._note(f"{name}: {note}")
+                self.note(f"{name}: {note}")
             self._last = (source, media)
         return self._last[1]
 
-    def _painted(self, animation: Animation, stylizer: Stylizer, name: str) -> Animation:
+    def _painted(self, animation: Animation, stylizer: Stylizer) -> Animation:
         from stylenorm.films import paint_animation
 
         self.progress.add_steps(animation.num_frames)
         steady, note = steady_options(FilmArguments.of(self.options))
-        if note:
-            self._note(f"{name}: {note}")
+        if note and note not in self._noted:  # the same for every animation
+            self._noted.add(note)
+            self.note(note)
         return paint_animation(animation, stylizer, steady, on_frame=self.progress.step)
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Say what a user should know, unless asked to be quiet."""
         if not self.options.quiet:
             self.progress.print(f"stylenorm: note: {text}")
 
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"expected 0 (the photo) to 1 (the painting), got {text}")
-    return number
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not number > 0:
-        raise argparse.ArgumentTypeError(f"expected more than 0, got {text}")
-    return number
+    def _tell(self, text: str) -> None:
+        """Say what was done, to who sits before a terminal."""
+        if not self.options.quiet and sys.stderr.isatty():
+            self.progress.print(f"stylenorm: {text}")

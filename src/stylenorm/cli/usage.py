@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stylenorm.errors import InputError, MissingExtraError, OutputError
+from stylenorm.errors import InputError, MissingExtraError, OutputError, printable
 
-__all__ = ["UsageError", "add_engine_arguments", "as_usage", "number_from", "one_line"]
+__all__ = [
+    "UsageError",
+    "add_engine_arguments",
+    "as_usage",
+    "number_from",
+    "one_line",
+    "positive_number",
+    "share",
+]
 
 
 class UsageError(InputError):
@@ -38,8 +48,8 @@ def one_line(error: BaseException) -> str:
         detail = f" ({' '.join(str(error).split())})" if str(error) else ""
         return f"out of memory{detail}: paint a smaller picture, or close other programs"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+        return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return printable(re.sub(r"\s*[\r\n]\s*", " ", str(error)).strip()) or type(error).__name__
 
 
 def number_from(lowest: int, highest: int | None = None) -> type[int]:
@@ -54,6 +64,34 @@ def number_from(lowest: int, highest: int | None = None) -> type[int]:
 
     parse.__name__ = "whole number"  # argparse names the type by this in its messages
     return parse  # type: ignore[return-value]  # argparse takes any callable
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, or a percentage, for argparse.
+
+    >>> share("0.5"), share("50%")
+    (0.5, 0.5)
+    """
+    number = _number(text.rstrip().removesuffix("%"))
+    number = number / 100 if text.rstrip().endswith("%") and number is not None else number
+    if number is None or not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, as 0.5 or 50%, got {text}")
+    return number
+
+
+def positive_number(text: str) -> float:
+    """A number greater than 0, for argparse."""
+    number = _number(text)
+    if number is None or not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number greater than 0, got {text}")
+    return number
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["available_bytes", "check_memory"]
+__all__ = ["available_bytes", "check_memory", "is_out_of_memory"]
+
+_OUT_OF_MEMORY = (
+    "alloc",  # std::bad_alloc, cannot allocate, failed to allocate
+    "out of memory",
+    "not enough memory",
+    "resource temporarily unavailable",  # no room for another thread's stack
+)
 
 # The default network took 84 bytes a pixel beyond an empty run (OpenVINO, 8 bits, 12 megapixels), others take
 # more: a picture that is refused by this would not have been painted.
@@ -12,7 +21,12 @@ _LEAST_BYTES_PER_PIXEL = 64
 _CHECKED_PIXELS = 4_000_000  # smaller ones fit anywhere; reading the files costs more than it tells
 
 _MEMINFO = Path("/proc/meminfo")
+_STATM = Path("/proc/self/statm")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 _CGROUP = Path("/sys/fs/cgroup")
+# Of a control group: the files with its limits, the one with its use, and what of that can be reclaimed.
+_VERSION_2 = (("memory.max", "memory.high"), "memory.current", "inactive_file")
+_VERSION_1 = (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file")
 
 
 def check_memory(num_pixels: int) -> None:
@@ -31,10 +45,18 @@ def check_memory(num_pixels: int) -> None:
         )
 
 
-def available_bytes() -> int | None:
-    """Return how much memory this process could still get: the machine's, swap included, and its cgroup's.
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a backend's error says that memory has ended; each says so in its own words."""
+    text = str(error).lower()
+    return any(words in text for words in _OUT_OF_MEMORY)
 
-    None if the system does not say (only Linux does it in this way).
+
+def available_bytes() -> int | None:
+    """Return how much memory this process could still get.
+
+    That is the machine's, swap included; less where a control group (of version 1 or 2, or one around it) or
+    a limit of the process itself (``ulimit -v``) leaves less. None if the system does not say (only Linux
+    does it in this way).
     """
     try:
         lines = _MEMINFO.read_text().splitlines()
@@ -42,9 +64,58 @@ def available_bytes() -> int | None:
         available = (kib["MemAvailable"] + kib.get("SwapFree", 0)) * 1024
     except (OSError, LookupError, ValueError):
         return None
+    return max(0, min(available, *_left_in_groups(), *_left_to_process()))
+
+
+def _left_in_groups() -> Iterator[int]:
+    """What each control group that holds this process has left."""
     try:
-        limit = int((_CGROUP / "memory.max").read_text())  # "max" if there is none
-        used = int((_CGROUP / "memory.current").read_text())
-    except (OSError, ValueError):
-        return available
-    return min(available, max(0, limit - used))
+        lines = _OWN_GROUPS.read_text().splitlines()
+    except OSError:
+        lines = []
+    yield from _left_in_tree(_CGROUP, _path_in(lines, ""), _VERSION_2)
+    yield from _left_in_tree(_CGROUP / "memory", _path_in(lines, "memory"), _VERSION_1)
+
+
+def _path_in(lines: list[str], controller: str) -> str:
+    """The process's group in a hierarchy, from lines such as ``0::/user.slice`` or ``4:memory:/a/b``."""
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controller in controllers.split(","):
+            return path.strip("/")
+    return ""
+
+
+def _left_in_tree(root: Path, path: str, names: tuple[tuple[str, ...], str, str]) -> Iterator[int]:
+    """What the group at a path has left, and each group around it; the limit of any of them holds."""
+    limits, usage, reclaimable = names
+    group = root / path
+    while True:
+        try:
+            used = int((group / usage).read_text())
+            used -= _stat(group / "memory.stat", reclaimable)  # a file's pages are given back when asked for
+            for name in limits:
+                with suppress(OSError, ValueError):  # "max" if there is none
+                    yield int((group / name).read_text()) - used
+        except (OSError, ValueError):  # not mounted in this container, or the root, which has no limits
+            pass
+        if group == root:
+            return
+        group = group.parent
+
+
+def _stat(path: Path, name: str) -> int:
+    with suppress(OSError, ValueError, LookupError):
+        pairs = (line.split() for line in path.read_text().splitlines())
+        return next((int(value) for key, value in pairs if key == name), 0)
+    return 0
+
+
+def _left_to_process() -> Iterator[int]:
+    with suppress(ImportError, OSError, ValueError, LookupError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            yield limit - int(_STATM.read_text().split()[0]) * resource.getpagesize()

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.engines.engine import Engine, FloatArray, Program, check_options, num_cores
-from stylenorm.errors import InputError, ShapeError
+from stylenorm.engines.memory import is_out_of_memory
+from stylenorm.errors import EngineError, InputError, ShapeError
 
 __all__ = ["OnnxRuntimeEngine"]
 
@@ -90,6 +91,7 @@ def _clear_errors(shape: tuple[int, ...]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if "bad_alloc" in str(error) or "allocat" in str(error).lower():
+        if is_out_of_memory(error):
             raise MemoryError(f"ONNX Runtime has no memory left for shape {shape}") from error
-        raise
+        reason = " ".join(str(error).split())[-200:]
+        raise EngineError(f"ONNX Runtime failed for shape {shape} ({reason}); try another engine") from error

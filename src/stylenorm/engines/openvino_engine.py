@@ -28,6 +28,7 @@ from stylenorm.engines.engine import Engine, FloatArray, Pixels, Program, check_
 from stylenorm.engines.openvino_session import (
     KEPT_GRAPHS,
     GraphSession,
+    check_sizes,
     clear_errors,
     import_openvino,
     infer,
@@ -61,8 +62,9 @@ class OpenVinoEngine(Engine):
     def __init__(self, graph: Path | bytes, *, precision: str = "auto", threads: int | None = None) -> None:
         check_options(precision, threads)
         self._ov = import_openvino()
-        self._core = openvino_core()
-        has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        with clear_errors():
+            self._core = openvino_core()
+            has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
             raise InputError(
                 "precision 'bf16': expected a CPU with bfloat16 instructions (AVX512_BF16 or AMX), "
@@ -74,9 +76,11 @@ class OpenVinoEngine(Engine):
         self._settings = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = str(threads)
-        read_graph(self._source)  # a broken file fails here, not at the first picture
+        check_sizes(read_graph(self._source))  # a broken file fails here, not at the first picture
         self._num_threads = threads
-        self.threads = threads or int(self._core.get_property("CPU", "INFERENCE_NUM_THREADS")) or num_cores()
+        with clear_errors():
+            own = int(self._core.get_property("CPU", "INFERENCE_NUM_THREADS"))
+        self.threads = threads or own or num_cores()
         self._requests: OrderedDict[_Key, Any] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -131,6 +135,7 @@ class OpenVinoEngine(Engine):
         if dtype != "float32":
             model = self._with_integers(model, dtype)
         model.reshape({"photo": list(shape)})
+        check_sizes(model)
         settings = {**self._settings, "INFERENCE_PRECISION_HINT": precision}
         return self._core.compile_model(model, "CPU", settings).create_infer_request()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import sys
 import threading
 from collections import OrderedDict
@@ -16,11 +17,15 @@ from numpy.typing import NDArray
 
 from stylenorm.closing import Closing
 from stylenorm.engines.engine import check_options
-from stylenorm.errors import InputError
+from stylenorm.engines.memory import available_bytes, is_out_of_memory
+from stylenorm.errors import EngineError, InputError, StylenormError
+from stylenorm.graphs import check_graph
 
 __all__ = [
     "KEPT_GRAPHS",
     "GraphSession",
+    "check_sizes",
+    "check_small_picture",
     "clear_errors",
     "import_openvino",
     "infer",
@@ -32,6 +37,11 @@ __all__ = [
 KEPT_GRAPHS = 4
 """How many compiled graphs a session or an engine keeps, each for inputs of other shapes."""
 
+# A tensor may be so many times as large as the inputs (64 channels of full size are 21), and so much more.
+_LARGEST_SHARE = 1000
+_LARGEST_NUMBERS = 2**28
+_SMALL_PX = 64
+_CHECKED_NUMBERS = 2**26  # smaller tensors fit anywhere
 _POLL_MS = 100  # how long Ctrl-C may have to wait
 
 
@@ -99,7 +109,8 @@ class GraphSession(Closing):
 
         Raises:
             MemoryError: there is no memory left for it.
-            RuntimeError: the inputs do not fit the graph.
+            InputError: as `check_sizes` does.
+            EngineError: OpenVINO fails, or the inputs do not fit the graph.
         """
         shapes = tuple(array.shape for array in inputs)
         with self._lock, clear_errors(shapes[0]):
@@ -107,6 +118,7 @@ class GraphSession(Closing):
                 if len(self._requests) >= KEPT_GRAPHS:
                     self._requests.popitem(last=False)
                 self._model.reshape(dict(enumerate(shapes)))
+                check_sizes(self._model)
                 compiled = openvino_core().compile_model(self._model, "CPU", self._settings)
                 self._requests[shapes] = compiled.create_infer_request()
             self._requests.move_to_end(shapes)
@@ -129,13 +141,62 @@ def read_graph(graph: Path | bytes) -> Any:
     """Return the model of an ONNX file, given by its path or its content.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or `stylenorm.graphs.check_graph` refuses it.
+        MemoryError: there is no memory for it.
     """
+    _check_content(graph)
     try:
         return openvino_core().read_model(io.BytesIO(graph) if isinstance(graph, bytes) else graph)
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise MemoryError("OpenVINO has no memory left to read a graph") from error
         name = "graph" if isinstance(graph, bytes) else graph
         raise InputError(f"{name}: expected an exported network (ONNX), cannot read it") from error
+
+
+def check_sizes(model: Any) -> None:
+    """Refuse a model whose tensors are out of proportion to what it is given.
+
+    Operators that repeat or enlarge cost a file nothing; what they make is known once the sizes of the
+    inputs are, and before anything is computed.
+
+    Args:
+        model: an OpenVINO model, reshaped to its inputs.
+
+    Raises:
+        InputError: a tensor is larger than any network of pictures has.
+        MemoryError: it is larger than the memory that is free.
+    """
+    given = sum(_numbers(output) for output in model.inputs)
+    largest = max((_numbers(output) for op in model.get_ops() for output in op.outputs()), default=0)
+    if largest > given * _LARGEST_SHARE + _LARGEST_NUMBERS:
+        raise InputError(
+            f"graph: expected an exported network, got one that makes a tensor of {largest / 1e6:.0f} "
+            f"million numbers of {given / 1e6:.2g} million; do not use it"
+        )
+    free = available_bytes() if largest > _CHECKED_NUMBERS else None
+    if free is not None and largest > free:  # in 8 bits; most tensors take four times as much
+        raise MemoryError(f"a tensor of {largest / 1e9:.1f} GB does not fit, {free / 1e9:.1f} GB are free")
+
+
+def check_small_picture(graph: Path) -> None:
+    """Refuse a graph by its bytes, and by how large its tensors become for a small picture.
+
+    Raises:
+        InputError: as `stylenorm.graphs.check_graph` and `check_sizes` do.
+    """
+    _check_content(graph)
+    with clear_errors():
+        model = openvino_core().read_model(graph)
+        sizes = {
+            i: [
+                side.get_length() if side.is_static else (1 if axis == 0 else _SMALL_PX)
+                for axis, side in enumerate(given.partial_shape)
+            ]
+            for i, given in enumerate(model.inputs)
+        }
+        model.reshape(sizes)
+        check_sizes(model)
 
 
 def infer(request: Any, inputs: Sequence[NDArray[Any]]) -> None:
@@ -159,12 +220,34 @@ def infer(request: Any, inputs: Sequence[NDArray[Any]]) -> None:
         raise
 
 
+def _check_content(graph: Path | bytes) -> None:
+    if isinstance(graph, bytes):
+        check_graph(graph)
+        return
+    try:
+        content = graph.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{graph}: expected an exported network (ONNX), cannot read it ({error.strerror})"
+        ) from error
+    check_graph(content, str(graph))
+
+
+def _numbers(output: Any) -> int:
+    shape = output.get_partial_shape()
+    return math.prod(side.get_length() for side in shape) if shape.is_static else 0
+
+
 @contextmanager
-def clear_errors(shape: tuple[int, ...]) -> Iterator[None]:
-    """Make OpenVINO's ways of saying that memory is out a `MemoryError`."""
+def clear_errors(shape: tuple[int, ...] | None = None) -> Iterator[None]:
+    """Make what OpenVINO raises an error of ours: a MemoryError where that is the reason."""
+    what = "" if shape is None else f" for a picture of shape {shape}"
     try:
         yield
     except RuntimeError as error:
-        if "bad_alloc" in str(error) or "allocat" in str(error).lower():
-            raise MemoryError(f"OpenVINO has no memory left for a picture of shape {shape}") from error
-        raise
+        if isinstance(error, StylenormError):
+            raise
+        if is_out_of_memory(error):
+            raise MemoryError(f"OpenVINO has no memory left{what}") from error
+        reason = " ".join(str(error).split())[-200:]
+        raise EngineError(f"OpenVINO failed{what} ({reason}); try another engine") from error

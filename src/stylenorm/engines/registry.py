@@ -89,7 +89,10 @@ def open_engine(
         raise InputError(f"{graph}: expected an exported network, found no such file; name a network folder")
     if name == "onnxruntime":
         from stylenorm.engines.onnxruntime_engine import OnnxRuntimeEngine
+        from stylenorm.engines.openvino_session import check_small_picture
 
+        # ONNX Runtime computes what it can before it is asked how large that becomes; OpenVINO can be asked
+        check_small_picture(graph)
         return OnnxRuntimeEngine(graph, precision=precision, threads=threads)
     from stylenorm.engines.openvino_engine import OpenVinoEngine
 

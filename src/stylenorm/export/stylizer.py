@@ -13,6 +13,7 @@ the graph is run beside PyTorch on odd sizes and a batch; a difference is an err
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -98,6 +99,7 @@ def export_stylizer(
         "identity": identity,
         "norm_sizes": network.norm_sizes,
         "config": network.config.to_dict(),
+        "sha256": {"network.onnx": hashlib.sha256(graph).hexdigest()},
     }
     NETWORK.write(out, {"network": graph}, fields, record)
 

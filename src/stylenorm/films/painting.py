@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.errors import PictureError
+from stylenorm.films.light import Light, LightFinder
 from stylenorm.films.overlapping import Ahead, Behind
 from stylenorm.films.shots import THUMBNAIL_SIZE, Thumbnail
 from stylenorm.films.steadiness import (
@@ -42,6 +45,8 @@ from stylenorm.models.stylizer import Stylizer
 from stylenorm.style import Statistics
 
 __all__ = ["FilmInterruptedError", "FilmOptions", "FilmReport", "paint_animation", "paint_film"]
+
+FrameT = TypeVar("FrameT")
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def paint_film(
 ) -> FilmReport:
     """Paint a film: pictures anew; times, sound and subtitles as they were.
 
-    With ``steady="shot"`` the film is read twice: first for its cuts and its shots' statistics.
+    The film is read twice: first for its fades and, with ``steady="shot"``, its cuts and shots' statistics.
 
     Args:
         source: the film.
@@ -140,8 +145,8 @@ def paint_film(
         writer = FilmWriter(file, kind, reader, options.writing)
         try:
             on_start(_num_frames(reader))
-            painter = _painter(source, part, stylizer, options.steady)
-            run = _Run(reader, writer, painter, on_frame)
+            painter, lights = _painter(source, part, stylizer, options.steady)
+            run = _Run(reader, writer, painter, lights, on_frame)
             interrupted = not run.paint()
             report = run.report(target)
             if not report.num_frames:
@@ -182,15 +187,20 @@ def paint_animation(
         return frame.pixels if frame.alpha is None else to_uint8(fill_transparent(frame.pixels, frame.alpha))
 
     options = options or SteadyOptions()
-    shots: list[tuple[int, Statistics]] = []
-    if options.steady == "shot":
-        frames = ((pixels, thumbnail_of(pixels)) for pixels in map(visible, animation))
-        shots = list(measure_shots(frames, lambda pixels: pixels, stylizer, options.strength))
+
+    def looked_at() -> Iterator[tuple[NDArray[np.uint8], Thumbnail, float]]:
+        time_s = 0.0
+        for frame in animation:
+            pixels = visible(frame)
+            yield pixels, thumbnail_of(pixels), time_s
+            time_s += frame.duration_ms / 1000
+
+    shots, lights = _looked_at(looked_at(), lambda pixels: pixels, stylizer, options)
 
     def painted() -> Iterator[Frame]:
         painter = _painter_of(stylizer, options, shots)
-        for frame in animation:
-            yield frame.repainted(painter(visible(frame)))
+        for frame, light in zip(animation, chain(lights, repeat(None)), strict=False):
+            yield frame.repainted(painter(visible(frame), light))
             on_frame()
 
     return replace(animation, open_frames=painted)
@@ -200,9 +210,15 @@ class _Run:
     """The frames' way from the reader through the painter to the writer."""
 
     def __init__(
-        self, reader: FilmReader, writer: FilmWriter, painter: Painter, on_frame: Callable[[], None]
+        self,
+        reader: FilmReader,
+        writer: FilmWriter,
+        painter: Painter,
+        lights: Iterable[Light | None],
+        on_frame: Callable[[], None],
     ) -> None:
         self._reader, self._writer, self._painter, self._on_frame = reader, writer, painter, on_frame
+        self._lights = iter(lights)
         self._damages: list[Damage] = []
         self._num_frames = self._num_guessed = 0
         self._painted_s = 0.0
@@ -216,7 +232,7 @@ class _Run:
                     if isinstance(item, Damage):
                         self._damages.append(item)
                     elif isinstance(item, FilmFrame):
-                        behind.put((item, self._painter(item.pixels)))
+                        behind.put((item, self._painter(item.pixels, next(self._lights, None))))
                         self._num_frames += 1
                         self._num_guessed += item.damaged
                         self._painted_s = item.time_s
@@ -243,20 +259,48 @@ class _Run:
             self._writer.write_frame(frame, pixels)
 
 
-def _painter(source: str | Path, part: dict[str, Any], stylizer: Stylizer, options: SteadyOptions) -> Painter:
-    shots: list[tuple[int, Statistics]] = []
+def _painter(
+    source: str | Path, part: dict[str, Any], stylizer: Stylizer, options: SteadyOptions
+) -> tuple[Painter, Sequence[Light | None]]:
+    with FilmReader(source, **part) as reader:
+        frames = Ahead(((frame, _thumbnail(frame), time_s) for frame, time_s in reader.frames()), size=2)
+        with frames:
+            shots, lights = _looked_at(frames, reader.pixels, stylizer, options)
+    return _painter_of(stylizer, options, shots), lights
+
+
+def _looked_at(
+    frames: Iterable[tuple[FrameT, Thumbnail, float]],
+    load: Callable[[FrameT], NDArray[np.uint8]],
+    stylizer: Stylizer,
+    options: SteadyOptions,
+) -> tuple[list[tuple[int, Statistics | None]], Sequence[Light | None]]:
+    """Look at all frames once (frame, thumbnail and time of each): the shots, and each frame's light."""
+    if not options.strength:
+        return [], ()
+    finder = LightFinder()
+
+    def seen() -> Iterator[tuple[FrameT, Thumbnail]]:
+        for frame, thumbnail, time_s in frames:
+            finder.add(thumbnail, time_s)
+            yield frame, thumbnail
+
     if options.steady == "shot":
-        with FilmReader(source, **part) as reader:
-            frames = Ahead(((frame, _thumbnail(frame)) for frame, _ in reader.frames()), size=2)
-            with frames:
-                shots = list(measure_shots(frames, reader.pixels, stylizer, options.strength))
-    return _painter_of(stylizer, options, shots)
+        shots = list(measure_shots(seen(), load, stylizer, options.strength))
+    else:
+        shots = []
+        deque(seen(), maxlen=0)
+    return shots, finder.finish()
 
 
-def _painter_of(stylizer: Stylizer, options: SteadyOptions, shots: list[tuple[int, Statistics]]) -> Painter:
+def _painter_of(
+    stylizer: Stylizer, options: SteadyOptions, shots: list[tuple[int, Statistics | None]]
+) -> Painter:
     if options.steady == "shot":
         return ShotPainter(stylizer, options, shots)
-    return (RunningPainter if options.steady == "running" else Painter)(stylizer, options)
+    if options.steady == "running":
+        return RunningPainter(stylizer, options, follow_light=False)
+    return Painter(stylizer, options)
 
 
 def _thumbnail(frame: Any) -> Thumbnail:

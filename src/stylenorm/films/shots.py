@@ -4,7 +4,8 @@ What matters here is whether the statistics of the picture jump, so the question
 of a thumbnail: how far the pixels moved (mean absolute difference) and how far the colours did (distance of
 histograms). A cut must show in both, stand out from the film's own motion just before, and last: after a
 flash the picture returns. A cut between shots of alike colours may be missed, and does no harm then: the
-statistics are alike too. A fade or dissolve is part of a shot.
+statistics are alike too. A fade or dissolve is part of a shot; frames of much less contrast than others
+do not stand for it: the frames in full light would be far outside their statistics.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stylenorm.films.light import contrast_of
 
 __all__ = ["THUMBNAIL_SIZE", "Shot", "ShotFinder", "Thumbnail", "is_cut"]
 
@@ -30,6 +33,7 @@ _TIMES_MOTION = 2.5
 _RETURNS = 0.6  # a flash: the frame after is nearer to the one before than this
 _BINS = 12
 _MEMORY = 8
+_FULL = 0.25  # of the largest contrast: frames of less would not stand for the shot
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class Shot(Generic[FrameT]):
 
     Attributes:
         start: number of its first frame, from 0.
-        samples: frames spread evenly over it.
+        samples: frames spread evenly over it, without those that fade.
+        contrast: the largest of its frames (`stylenorm.films.light.contrast_of`).
     """
 
     start: int
     samples: tuple[FrameT, ...]
+    contrast: float = 0.0
 
 
 class ShotFinder(Generic[FrameT]):
@@ -57,7 +63,7 @@ class ShotFinder(Generic[FrameT]):
         >>> dark, light = np.zeros((27, 48, 3), np.uint8), np.full((27, 48, 3), 200, np.uint8)
         >>> shots = [finder.add(i, dark if i < 5 else light) for i in range(9)]
         >>> [shot for shot in shots if shot], finder.finish()
-        ([Shot(start=0, samples=(0, 4))], Shot(start=5, samples=(6, 8)))
+        ([Shot(start=0, samples=(0, 4), contrast=0.0)], Shot(start=5, samples=(6, 8), contrast=0.0))
     """
 
     def __init__(self, num_samples: int = 4) -> None:
@@ -89,37 +95,42 @@ class ShotFinder(Generic[FrameT]):
             elif not jumps:  # else it is a flash: the next frame is compared with the one before it
                 self._motion.append(_moved(self._before, picture))
                 self._before = picture
-            self._keep(held)
+            self._keep(held, picture)
         self._held.append((frame, thumbnail))
         return ended
 
     def finish(self) -> Shot[FrameT] | None:
         """Return the last shot; None if there was no frame."""
-        for held, _ in self._held:
-            self._keep(held)
+        for held, picture in self._held:
+            self._keep(held, picture)
         self._held.clear()
         return self._shot() if self._count else None
 
     def _begin(self, start: int) -> None:
-        self._start, self._stride, self._samples = start, 1, list[FrameT]()
+        self._start, self._stride = start, 1
+        self._samples: list[tuple[float, FrameT]] = []
+        self._fullest: tuple[float, FrameT] | None = None
 
-    def _keep(self, frame: FrameT) -> None:
-        """Keep every stride-th frame, and every second of those once they are too many."""
-        place = self._count - self._start
+    def _keep(self, frame: FrameT, thumbnail: Thumbnail) -> None:
+        """Keep every stride-th frame, every second of those once they are too many, and the fullest."""
+        contrast, place = contrast_of(thumbnail), self._count - self._start
         self._count += 1
+        if self._fullest is None or contrast > self._fullest[0]:
+            self._fullest = (contrast, frame)
         if place % self._stride:
             return
-        self._samples.append(frame)
+        self._samples.append((contrast, frame))
         if len(self._samples) == 2 * self._num_samples + 1:
             self._samples = self._samples[::2]
             self._stride *= 2
 
     def _shot(self) -> Shot[FrameT]:
-        held = self._samples
+        fullest = self._fullest or self._samples[0]
+        held = [frame for contrast, frame in self._samples if contrast >= _FULL * fullest[0]]
         count = min(self._num_samples, len(held))
         # the middles of equal parts
         places = [(2 * i + 1) * len(held) // (2 * count) for i in range(count)]
-        return Shot(self._start, tuple(held[place] for place in places))
+        return Shot(self._start, tuple(held[place] for place in places) or (fullest[1],), fullest[0])
 
 
 def is_cut(

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.errors import InputError, UnknownNameError
-from stylenorm.films.shots import THUMBNAIL_SIZE, ShotFinder, Thumbnail, is_cut
+from stylenorm.films.light import FLAT, Light, LightFollower, contrast_of
+from stylenorm.films.shots import THUMBNAIL_SIZE, Shot, ShotFinder, Thumbnail, is_cut
 from stylenorm.films.smoothing import FlowSmoother
 from stylenorm.models.stylizer import Stylizer
 from stylenorm.style import Statistics
@@ -40,6 +41,7 @@ FrameT = TypeVar("FrameT")
 Pixels = NDArray[np.uint8]
 
 _NUM_SAMPLES = 6
+_OUTGROWN = 1.25
 _SAMPLED_PIXELS = 4_000_000  # of one shot together: measuring holds all activations of them
 
 
@@ -79,10 +81,34 @@ class Painter:
         self._stylizer, self._options = stylizer, options
         self._smoother = FlowSmoother(options.smooth, fast=fast) if options.smooth else None
 
-    def __call__(self, frame: Pixels) -> Pixels:
-        """Paint the next frame, (H, W, 3) uint8."""
+    def __call__(self, frame: Pixels, light: Light | None = None) -> Pixels:
+        """Paint the next frame.
+
+        Args:
+            frame: (H, W, 3) uint8.
+            light: how its light stands to its scene's; None if it is that, or is not known.
+        """
+        if not self._options.strength:
+            return frame.copy()
+        light = self._light(frame, light)
+        self._next()
+        if light is None:
+            return self._steadied(frame)
+        if light.alone:
+            self._cut()
+            return self._paint(self._stylizer, frame)
+        painting = self._steadied(light.lifted(frame)) if light.shows else frame
+        return light.lowered(painting, frame)
+
+    def _steadied(self, frame: Pixels) -> Pixels:
         painting = self._paint(self._frozen(frame), frame)
         return painting if self._smoother is None else self._smoother(frame, painting)
+
+    def _light(self, frame: Pixels, light: Light | None) -> Light | None:  # noqa: ARG002 (as below)
+        return light
+
+    def _next(self) -> None:
+        """Go on to the next frame, whether it needs statistics or not."""
 
     def _frozen(self, frame: Pixels) -> Stylizer:  # noqa: ARG002 (those that look at the frame override it)
         return self._stylizer
@@ -102,22 +128,25 @@ class ShotPainter(Painter):
     Args:
         stylizer: paints a frame.
         options: how.
-        shots: number of the first frame and statistics of each shot, in turn; from `measure_shots`.
+        shots: number of the first frame and statistics of each shot, in turn; from `measure_shots`. A shot
+            without statistics is painted frame by frame.
     """
 
     def __init__(
-        self, stylizer: Stylizer, options: SteadyOptions, shots: Sequence[tuple[int, Statistics]]
+        self, stylizer: Stylizer, options: SteadyOptions, shots: Sequence[tuple[int, Statistics | None]]
     ) -> None:
         super().__init__(stylizer, options)
         self._shots = list(shots)
-        self._next, self._current = 0, stylizer
+        self._number, self._current = 0, stylizer
+
+    def _next(self) -> None:
+        if self._shots and self._number >= self._shots[0][0]:
+            _, statistics = self._shots.pop(0)
+            self._current = self._stylizer if statistics is None else self._stylizer.freeze(statistics)
+            self._cut()
+        self._number += 1
 
     def _frozen(self, frame: Pixels) -> Stylizer:  # noqa: ARG002
-        if self._shots and self._next >= self._shots[0][0]:
-            _, statistics = self._shots.pop(0)
-            self._current = self._stylizer.freeze(statistics)
-            self._cut()
-        self._next += 1
         return self._current
 
 
@@ -130,6 +159,7 @@ class RunningPainter(Painter):
         every: frames from one measurement to the next: each costs about as much as painting a frame.
         share: of the new measurement in the running statistics, 0..1.
         fast: for live pictures; see `FlowSmoother`.
+        follow_light: see fades from the frames before alone, where nobody says each frame's light.
     """
 
     def __init__(
@@ -140,27 +170,48 @@ class RunningPainter(Painter):
         every: int = 12,
         share: float = 0.2,
         fast: bool = False,
+        follow_light: bool = True,
     ) -> None:
         super().__init__(stylizer, options, fast=fast)
         self._every, self._share = every, share
         self._statistics: Statistics | None = None
         self._thumbnail: Thumbnail | None = None
-        self._current, self._age = stylizer, 0
+        self._current, self._age, self._contrast = stylizer, 0, 0.0
+        self._follower = LightFollower() if follow_light else None
+        self._seen: Thumbnail | None = None
         self._measurer = stylizer.engine.measurer()
         identity = stylizer.network.style(IDENTITY)
         self._vector = stylizer.style.weaken(options.strength, identity).vector()
 
+    def _light(self, frame: Pixels, light: Light | None) -> Light | None:
+        if light is None and self._follower is not None:
+            thumbnail = thumbnail_of(frame)
+            if self._seen is not None and is_cut(self._seen, thumbnail, None):
+                self._follower.reset()
+            self._seen = thumbnail
+            light = self._follower(thumbnail)
+        if light is not None and light.alone:
+            self._statistics = self._thumbnail = None
+        return light
+
     def _frozen(self, frame: Pixels) -> Stylizer:
         thumbnail = thumbnail_of(frame)
-        cut = self._thumbnail is not None and is_cut(self._thumbnail, thumbnail, None)
-        self._thumbnail = thumbnail
-        if cut:
+        contrast = contrast_of(thumbnail)
+        if self._thumbnail is not None and is_cut(self._thumbnail, thumbnail, None):
             self._cut()
             self._statistics = None
-        if self._statistics is None or self._age >= self._every:
+        self._thumbnail = thumbnail
+        if contrast < FLAT:
+            self._statistics = None
+            return self._stylizer
+        # a picture that outgrows its statistics is far outside of what the network knows
+        outgrown = contrast > _OUTGROWN * self._contrast
+        if self._statistics is None or outgrown or self._age >= self._every:
             photo = frame.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
             new = self._measurer(photo, self._vector)
-            self._statistics = faded_statistics(self._statistics, new, self._share)
+            old = None if outgrown else self._statistics
+            self._statistics = faded_statistics(old, new, self._share)
+            self._contrast = contrast if old is None else max(contrast, self._contrast)
             self._current, self._age = self._stylizer.freeze(self._statistics), 0
         self._age += 1
         return self._current
@@ -171,8 +222,10 @@ def measure_shots(
     load: Callable[[FrameT], Pixels],
     stylizer: Stylizer,
     strength: float = 1.0,
-) -> Iterator[tuple[int, Statistics]]:
+) -> Iterator[tuple[int, Statistics | None]]:
     """Find a film's shots and measure each; gives number of the first frame and statistics, shot by shot.
+
+    A flat shot has none: its variances are rounding errors, and it is painted frame by frame.
 
     Args:
         frames: each frame, in whatever form, and its thumbnail.
@@ -184,10 +237,10 @@ def measure_shots(
     for frame, thumbnail in frames:
         shot = finder.add(frame, thumbnail)
         if shot is not None:
-            yield shot.start, _measured([load(sample) for sample in shot.samples], stylizer, strength)
+            yield shot.start, _measured(shot, load, stylizer, strength)
     shot = finder.finish()
     if shot is not None:
-        yield shot.start, _measured([load(sample) for sample in shot.samples], stylizer, strength)
+        yield shot.start, _measured(shot, load, stylizer, strength)
 
 
 def faded_statistics(old: Statistics | None, new: Statistics, share: float) -> Statistics:
@@ -234,8 +287,13 @@ def thumbnail_of(pixels: Pixels) -> Thumbnail:
     return small
 
 
-def _measured(samples: list[Pixels], stylizer: Stylizer, strength: float) -> Statistics:
+def _measured(
+    shot: Shot[FrameT], load: Callable[[FrameT], Pixels], stylizer: Stylizer, strength: float
+) -> Statistics | None:
     """Measure some frames of a shot jointly; fewer of them where they are large."""
+    if shot.contrast < FLAT:
+        return None
+    samples = [load(sample) for sample in shot.samples]
     room = max(_SAMPLED_PIXELS * 3 // samples[0].size, 1)
     if room < len(samples):
         samples = [samples[(2 * i + 1) * len(samples) // (2 * room)] for i in range(room)]

@@ -1,5 +1,6 @@
 """An exported network's graph as data: read, frozen, cut into stages; needs no backend and no onnx."""
 
+from stylenorm.graphs.checking import check_graph
 from stylenorm.graphs.cutting import PHOTO, Map, Plan, Stage, cut_graph
 from stylenorm.graphs.freezing import (
     frozen_graph,
@@ -29,6 +30,7 @@ __all__ = [
     "Plan",
     "Stage",
     "VolumeNorm",
+    "check_graph",
     "cut_graph",
     "frozen_graph",
     "frozen_vector",

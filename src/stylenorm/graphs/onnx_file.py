@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from stylenorm.errors import InputError
 
-__all__ = ["Graph", "Node", "constant", "tensor_info"]
+__all__ = [
+    "Graph",
+    "Node",
+    "constant",
+    "message_fields",
+    "packed_numbers",
+    "signed_number",
+    "tensor_info",
+]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FLOAT, _INT, _STRING, _INTS = 1, 2, 3, 7  # AttributeProto.AttributeType
@@ -27,6 +35,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     7: np.dtype("<i8"),
 }  # TensorProto.DataType, those that networks use
 _DTYPE_NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
+_LONGEST_VARINT = 63
 _GRAPH, _NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 7, 1, 5, 11, 12, 13
 
 Value = float | int | str | tuple[int, ...]
@@ -74,9 +83,9 @@ class Graph:
             InputError: it is none, or has parts that stylizer networks do not have.
         """
         try:
-            fields = list(_fields(memoryview(content)))
+            fields = list(message_fields(memoryview(content)))
             (graph,) = [value for number, _, value in fields if number == _GRAPH]
-            parts = list(_fields(graph))
+            parts = list(message_fields(graph))
             nodes = tuple(_parse_node(value) for number, _, value in parts if number == _NODE)
             return cls(
                 nodes,
@@ -116,15 +125,15 @@ class Graph:
         raw: bytes | memoryview = b""
         dtype: np.dtype[Any] = np.dtype("V")
         numbers: list[int] = []
-        for number, wire, value in _fields(memoryview(self.constants[name])):
+        for number, wire, value in message_fields(memoryview(self.constants[name])):
             if number == 1:
-                shape += _packed(value) if wire == _BYTES else [value]
+                shape += packed_numbers(value) if wire == _BYTES else [value]
             elif number == 2:
                 dtype = _DTYPES.get(value, dtype)
             elif number in (4, 9):
                 raw = value
             elif number == 7:
-                numbers += _packed(value) if wire == _BYTES else [_signed(value)]
+                numbers += packed_numbers(value) if wire == _BYTES else [signed_number(value)]
         if dtype.kind == "V":
             raise InputError(f"graph: expected {name!r} to be float32 or int64")
         values = np.array(numbers, dtype) if numbers else np.frombuffer(raw, dtype)
@@ -168,7 +177,7 @@ def tensor_info(name: str, dims: int, dtype: str = "float32") -> bytes:
 def _parse_node(content: memoryview) -> Node:
     inputs, outputs, kind = [], [], ""
     attributes: dict[str, Value] = {}
-    for number, _, value in _fields(content):
+    for number, _, value in message_fields(content):
         if number == 1:
             inputs.append(str(value, "utf-8"))
         elif number == 2:
@@ -186,17 +195,17 @@ def _parse_node(content: memoryview) -> Node:
 def _parse_attribute(content: memoryview) -> tuple[str, Value]:
     name, kind = "", 0
     values: dict[int, Value] = {_FLOAT: 0.0, _INT: 0, _STRING: "", _INTS: ()}
-    for number, wire, value in _fields(content):
+    for number, wire, value in message_fields(content):
         if number == 1:
             name = str(value, "utf-8")
         elif number == 2:
             values[_FLOAT] = value
         elif number == 3:
-            values[_INT] = _signed(value)
+            values[_INT] = signed_number(value)
         elif number == 4:
             values[_STRING] = str(value, "utf-8")
         elif number == 8:
-            more = _packed(value) if wire == _BYTES else [_signed(value)]
+            more = packed_numbers(value) if wire == _BYTES else [signed_number(value)]
             values[_INTS] = (*values[_INTS], *more)  # type: ignore[misc]  # a tuple under this key
         elif number == 20:
             kind = value
@@ -223,7 +232,7 @@ def _node_bytes(node: Node) -> bytes:
     return b"".join(parts)
 
 
-def _fields(content: memoryview) -> Iterator[tuple[int, int, Any]]:
+def message_fields(content: memoryview) -> Iterator[tuple[int, int, Any]]:
     """Yield (field, wire type, value) of a message; bytes as views, a fixed 32-bit value as a float."""
     at = 0
     while at < len(content):
@@ -256,6 +265,8 @@ def _varint(content: memoryview, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 128:
             return value, at
+        if shift > _LONGEST_VARINT:
+            raise ValueError("a number of more than 64 bits")
 
 
 def _encoded(number: int, value: Any, wire: int | None = None) -> bytes:
@@ -278,17 +289,19 @@ def _varint_bytes(value: int) -> bytes:
     return bytes(out)
 
 
-def _packed(content: memoryview) -> list[int]:
+def packed_numbers(content: memoryview) -> list[int]:
+    """Numbers that stand one behind the other, as repeated fields do."""
     at, numbers = 0, []
     while at < len(content):
         value, at = _varint(content, at)
-        numbers.append(_signed(value))
+        numbers.append(signed_number(value))
     return numbers
 
 
-def _signed(value: int) -> int:
+def signed_number(value: int) -> int:
+    """A variable-length integer as the signed number that it means."""
     return value - (1 << 64) if value >> 63 else value
 
 
 def _text(content: memoryview, wanted: int) -> str:
-    return next(str(value, "utf-8") for number, _, value in _fields(content) if number == wanted)
+    return next(str(value, "utf-8") for number, _, value in message_fields(content) if number == wanted)

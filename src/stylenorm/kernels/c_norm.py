@@ -24,6 +24,7 @@ from stylenorm.kernels.rows import arranged, compute_dtype, fresh, is_channels_l
 __all__ = [
     "about_threads",
     "covers",
+    "has_conv",
     "instructions",
     "library_path",
     "norm_backward",
@@ -34,7 +35,7 @@ __all__ = [
 
 Stats = tuple[Tensor, Tensor, Tensor]  # pivot, mean above the pivot, reciprocal deviation: each (N * C,)
 
-ABI = 1  # as in _c/norm.h
+ABI = 2  # as in _c/norm.h
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 COMPUTING = (torch.float32, torch.float64, torch.float32, torch.float32)
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "prelu": 2, "silu": 3, "elu": 4}
@@ -65,7 +66,7 @@ def _library() -> Any:
     lib.sn_start.argtypes = [ctypes.c_void_p]
     lib.sn_start.restype = lib.sn_sources.restype = lib.sn_instructions.restype = ctypes.c_char_p
     lib.sn_use.argtypes = [ctypes.c_char_p]
-    for call in (lib.sn_forward, lib.sn_backward):
+    for call in (lib.sn_forward, lib.sn_backward, lib.sn_conv, lib.sn_conv_first, lib.sn_conv_first_backward):
         call.argtypes = [ctypes.c_char_p]
     if lib.sn_start(_parallel()) is None:
         return f"{path.name} could not be started"
@@ -107,6 +108,12 @@ def instructions() -> str:
     """The instruction set in use: ``"avx2"`` or ``"baseline"``; empty without the library."""
     lib = _library()
     return "" if isinstance(lib, str) else lib.sn_instructions().decode()
+
+
+def has_conv() -> bool:
+    """Whether the instruction set in use has convolutions."""
+    lib = _library()
+    return not isinstance(lib, str) and bool(lib.sn_has_conv())
 
 
 def about_threads() -> str:

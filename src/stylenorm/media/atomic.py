@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +17,14 @@ from typing import Any, BinaryIO
 from stylenorm.errors import OutputError
 
 __all__ = ["atomic_write", "check_output", "write_json"]
+
+_fcntl: Any = None
+with suppress(ImportError):  # Windows has none
+    _fcntl = importlib.import_module("fcntl")
+
+_PART = re.compile(r"\.stylenorm-[0-9a-f]{16}\.part")
+_FRESH_S = 10.0
+_cleaned: set[str] = set()
 
 # File systems without hard links say one of these (FAT, some network and FUSE mounts).
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
@@ -86,11 +97,13 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
     try:
         try:
             _make_folders(target.parent, made)
+            _clean_up(target.parent)
             descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         except (OSError, ValueError) as error:
             raise OutputError(f"{path}: {_reason(error)}") from error
         try:
             with os.fdopen(descriptor, "w+b") as file:
+                _lock(descriptor)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -111,6 +124,45 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
             for folder in reversed(made):
                 with suppress(OSError):  # another process put something in it
                     folder.rmdir()
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed, or its process ends, however; whether that could be done."""
+    if _fcntl is None:
+        return False
+    try:
+        _fcntl.flock(descriptor, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+    except OSError:  # another one has it, or the file system knows no locks
+        return False
+    return True
+
+
+def _clean_up(folder: Path) -> None:
+    """Delete what processes left in a folder that were killed while they wrote; once a process and folder.
+
+    Who writes holds a lock, which ends with the process. (Windows deletes no file that is open: there the
+    attempt is the lock.)
+    """
+    real = os.path.realpath(folder)
+    if real in _cleaned:
+        return
+    _cleaned.add(real)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not _PART.fullmatch(entry.name):
+                continue
+            with suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime < _FRESH_S:
+                    continue  # perhaps made and not yet locked
+                if _fcntl is None:
+                    Path(entry.path).unlink()
+                    continue
+                descriptor = os.open(entry.path, os.O_RDWR | os.O_NOFOLLOW)
+                try:
+                    if _lock(descriptor):
+                        Path(entry.path).unlink()
+                finally:
+                    os.close(descriptor)
 
 
 def _publish(part: Path, target: Path, overwrite: bool) -> None:

@@ -47,11 +47,16 @@ FORMATS: dict[str, PictureFormat] = {
 # Pillow reads many more; these are pictures that people have (MPO is read as JPEG). Left out on purpose:
 # EPS (starts Ghostscript), PSD (a working file beside the picture made from it), icons, scientific stubs.
 # The first five come with Pillow's core; asking for another one loads all of its plugins, 45 ms.
-READ_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "QOI", "PCX")
+READ_FORMATS = (
+    *("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "QOI", "PCX", "DIB"),
+)
 
 READABLE_SUFFIXES: frozenset[str] = frozenset(
     suffix for entry in FORMATS.values() for suffix in entry.suffixes
-) | {".mpo", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".pcx"}
+) | {
+    *(".mpo", ".jps", ".jif", ".dib", ".avifs", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".icb", ".vda", ".vst", ".qoi", ".pcx"),
+}
 
 _BY_SUFFIX = {suffix: entry for entry in FORMATS.values() for suffix in entry.suffixes}
 

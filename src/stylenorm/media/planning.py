@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stylenorm.errors import InputError, OutputError, PictureError
-from stylenorm.media.finding import find_pictures
+from stylenorm.media.finding import LeftOut, find_pictures
 from stylenorm.media.formats import FORMATS, PictureFormat, format_named, format_of
+from stylenorm.media.plugins import is_picture_name
 from stylenorm.media.video.formats import FILM_FORMATS, FilmFormat, film_format_of, is_film
 
 __all__ = ["STANDARD", "Job", "plan_outputs"]
@@ -24,6 +25,8 @@ _SUFFIX_FORMATS: dict[str, _Format] = {
     **{suffix: entry for entry in FORMATS.values() for suffix in entry.suffixes},
     **{suffix: entry for entry in FILM_FORMATS.values() for suffix in entry.suffixes},
 }
+# Of photos that cameras make, and that are not written in their own format.
+_PHOTO_SUFFIXES = {".mpo", ".jps", ".jif", ".heic", ".heif", ".hif"}
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,29 @@ class _Found:
     relative: Path  # the place in an output folder
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """Where one painting would go, if no other one wanted to go there."""
+
+    source: Path | None
+    folder: Path
+    stem: str
+    suffix: str  # of the source, which tells twins apart
+    tail: str  # the style and the new suffix
+    style: str
+    format: str
+
+    def target(self, apart: str = "") -> Path:
+        return self.folder / f"{self.stem}{apart}{self.tail}"
+
+
 def plan_outputs(
     inputs: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str] | None = None,
     *,
     styles: Sequence[str],
     format: str | None = None,  # noqa: A002 (Pillow's and everyone's word for it)
+    left_out: LeftOut | None = None,
 ) -> list[Job]:
     """Plan a run. Looks at the disk, and changes nothing on it.
 
@@ -64,8 +84,11 @@ def plan_outputs(
       own name too.
     - No ``output``: beside the photo, ``photo.scream.jpg``. Not for folders, where a second run would
       paint the paintings, and not for standard input.
-    - A suffix is kept if it can be written, or becomes ``.png``; ``format`` overrules. Two pictures that
+    - A suffix is kept if it can be written, or becomes ``.png`` (``.jpg`` for a camera's, such as
+      ``.heic``); ``format`` overrules. Two pictures that
       would meet (``a.jpg`` and ``a.png`` as PNG) say where they came from: ``a-jpg.png`` and ``a-png.png``.
+      Others get a number: ``IMG.jpg`` and ``img.jpg``, which are one name on many file systems, become
+      ``IMG.jpg`` and ``img-2.jpg``.
     - Films are planned alike, if they are named: of a folder, its pictures are taken. One of a kind that
       is not written becomes ``.mkv``.
 
@@ -74,15 +97,17 @@ def plan_outputs(
         output: file or folder; ``"-"`` is standard output; None is beside the photos.
         styles: names of styles, at least one; what a file name cannot hold is replaced.
         format: the format to write; None takes the output's suffix, or the photo's; PNG to standard output.
+        left_out: takes what the folders hold and is not painted. Without it, a folder that cannot be listed
+            and one without pictures are errors; with it, they are only where nothing else is to be painted.
 
     Returns:
         One job for each picture and style: pictures in the order given, folders sorted.
 
     Raises:
-        InputError: no inputs or no styles.
-        PictureError: a folder without pictures.
-        OutputError: a target is one of the sources, two targets are the same, the output does not fit the
-            inputs (a file for many), or its suffix is unknown.
+        InputError: no inputs or no styles, or an empty name among them.
+        PictureError: a folder without pictures, or one that cannot be listed.
+        OutputError: a target is one of the sources, the output does not fit the inputs (a file for many),
+            or its suffix is unknown.
         UnknownNameError: the format is unknown.
 
     Example:
@@ -91,12 +116,19 @@ def plan_outputs(
     """
     if not inputs or not styles:
         raise InputError(f"expected at least one {'picture' if not inputs else 'style'}, got none; name one")
+    for what, given in (("picture", inputs), ("style", styles)):
+        if not all(os.fspath(each) for each in given):
+            raise InputError(f"expected the name of a {what}, got an empty one; is a variable not set?")
     kind = _named(format) if format else None
     text = None if output is None else os.fspath(output)
+    if text == "":
+        raise OutputError("expected the name of a file or a folder to write, got an empty one")
     folders = [each for each in inputs if os.fspath(each) != STANDARD and Path(each).is_dir()]
     many = bool(folders) or len(inputs) > 1 or len(styles) > 1
     into_folder = text is not None and text != STANDARD and _is_folder(text, many)
-    found = _gather(inputs, exclude=text if into_folder else None, several_folders=len(folders) > 1)
+    found = _gather(
+        inputs, exclude=text if into_folder else None, several_folders=len(folders) > 1, left_out=left_out
+    )
     if text == STANDARD:
         if len(found) > 1 or len(styles) > 1:
             raise OutputError(
@@ -107,6 +139,11 @@ def plan_outputs(
         return _checked(_beside(found, folders, styles, kind))
     if into_folder:
         return _checked(_into(found, Path(text), styles, kind))
+    named = _SUFFIX_FORMATS.get(Path(text).suffix.lower())
+    if kind is not None and named not in (None, kind):
+        raise OutputError(
+            f"{text}: its suffix says {named.name}, the format asked for is {kind.name}; choose one"
+        )
     return _checked([Job(found[0].source, Path(text), styles[0], (kind or _of(text)).name)])
 
 
@@ -124,9 +161,14 @@ def _is_folder(text: str, many: bool) -> bool:
 
 
 def _gather(
-    inputs: Sequence[str | os.PathLike[str]], *, exclude: str | None, several_folders: bool
+    inputs: Sequence[str | os.PathLike[str]],
+    *,
+    exclude: str | None,
+    several_folders: bool,
+    left_out: LeftOut | None,
 ) -> list[_Found]:
     found: dict[str, _Found] = {}
+    aside = LeftOut() if left_out is None else left_out
     for each in inputs:
         path = Path(each)
         if os.fspath(each) == STANDARD:
@@ -135,15 +177,23 @@ def _gather(
             top = Path(path.resolve().name) if several_folders else Path()
             # the output may be the folder itself: then nothing is excluded, and names must differ
             apart = exclude is not None and os.path.realpath(exclude) != os.path.realpath(path)
-            pictures = find_pictures(path, exclude=exclude if apart else None)
-            if not pictures:
-                raise PictureError(
-                    f"{path}: expected pictures in the folder, found none by suffix (.jpg, .png, ...)"
-                )
+            try:
+                pictures = find_pictures(path, exclude=exclude if apart else None, left_out=aside)
+            except PictureError:
+                if path.is_dir() and left_out is not None and len(inputs) > 1:
+                    aside.unreadable.append((path, "no permission"))
+                    continue
+                raise
+            if not pictures and not any(unread.is_relative_to(path) for unread, _ in aside.unreadable):
+                aside.empty.append(path)
             for picture in pictures:
                 found.setdefault(os.path.realpath(picture), _Found(picture, top / picture.relative_to(path)))
         else:
             found.setdefault(os.path.realpath(path), _Found(path, Path(path.name)))
+    problems = aside.problems()
+    if problems and (left_out is None or not found):
+        skipped = aside.skipped()
+        raise PictureError(f"{problems[0]} (.jpg, .png, ...)" + (f"; {skipped}" if skipped else ""))
     return list(found.values())
 
 
@@ -154,59 +204,66 @@ def _beside(
         raise OutputError(
             f"{folders[0]}: a folder needs an output folder, lest a second run paints the paintings"
         )
-    jobs = []
+    wishes = []
     for each in found:
         if each.source is None:
             raise OutputError("standard input has no name: give an output, a file or '-' for standard output")
-        for style in styles:
-            suffix, written = _suffix(each.source, kind)
-            jobs.append(
-                Job(
-                    each.source,
-                    each.source.with_name(f"{each.source.stem}.{_slug(style)}{suffix}"),
-                    style,
-                    written,
-                )
+        suffix, written = _suffix(each.source, kind)
+        wishes += [
+            _Wish(
+                each.source,
+                each.source.parent,
+                each.source.stem,
+                each.source.suffix,
+                f".{_slug(style)}{suffix}",
+                style,
+                written,
             )
-    return jobs
+            for style in styles
+        ]
+    return _apart(wishes)
 
 
 def _into(found: list[_Found], folder: Path, styles: Sequence[str], kind: _Format | None) -> list[Job]:
-    planned = []
+    wishes = []
     for each in found:
         suffix, written = _suffix(each.relative, kind)
+        place, stem = folder / each.relative.parent, each.relative.stem
         for style in styles:
             tail = f".{_slug(style)}{suffix}" if len(styles) > 1 else suffix
-            planned.append((each, style, tail, written))
-    taken = Counter(
-        _key(folder / each.relative.with_name(each.relative.stem + tail)) for each, _, tail, _ in planned
-    )
+            wishes.append(_Wish(each.source, place, stem, each.relative.suffix, tail, style, written))
+    return _apart(wishes)
+
+
+def _apart(wishes: list[_Wish]) -> list[Job]:
+    """Give each painting a name of its own: the one wished for, with the old suffix, or with a number."""
+    suffixes: dict[str, set[str]] = {}
+    for wish in wishes:
+        suffixes.setdefault(_key(wish.target()), set()).add(wish.suffix.casefold())
+    told = [
+        f"-{wish.suffix[1:]}" if wish.suffix and len(suffixes[_key(wish.target())]) > 1 else ""
+        for wish in wishes
+    ]
+    wished = {_key(wish.target(apart)) for wish, apart in zip(wishes, told, strict=True)}
+    wished |= {_key(wish.source) for wish in wishes if wish.source is not None}
+    taken: set[str] = set()
     jobs = []
-    for each, style, tail, written in planned:
-        target = folder / each.relative.with_name(each.relative.stem + tail)
-        if taken[_key(target)] > 1 and each.relative.suffix:
-            target = folder / each.relative.with_name(
-                f"{each.relative.stem}-{each.relative.suffix[1:]}{tail}"
-            )
-        jobs.append(Job(each.source, target, style, written))
+    for wish, apart in zip(wishes, told, strict=True):
+        target, number = wish.target(apart), 1
+        while (key := _key(target)) in taken or (number > 1 and key in wished):
+            number += 1
+            target = wish.target(f"{apart}-{number}")
+        taken.add(key)
+        jobs.append(Job(wish.source, target, wish.style, wish.format))
     return jobs
 
 
 def _checked(jobs: list[Job]) -> list[Job]:
     sources = {os.path.realpath(job.source) for job in jobs if job.source is not None}
-    targets: dict[str, Job] = {}
     for job in jobs:
         _check_kind(job)
-        if job.target is None:
-            continue
-        if os.path.realpath(job.target) in sources:
+        if job.target is not None and os.path.realpath(job.target) in sources:
             raise OutputError(f"{job.target}: is one of the photos; choose another output")
-        other = targets.setdefault(_key(job.target), job)
-        if other is not job:
-            raise OutputError(
-                f"{job.target}: {other.source} ({other.style}) and {job.source} ({job.style}) would both be "
-                "written there; rename one, or run them apart"
-            )
     return jobs
 
 
@@ -218,7 +275,7 @@ def _suffix(path: Path, kind: _Format | None) -> tuple[str, str]:
     if kind is None and is_film(path):
         kind = FILM_FORMATS["MKV"]  # holds whatever sound and subtitles there are
     if kind is None:
-        kind = FORMATS["JPEG"] if path.suffix.lower() == ".mpo" else FORMATS["PNG"]
+        kind = FORMATS["JPEG" if path.suffix.lower() in _PHOTO_SUFFIXES else "PNG"]
     return kind.suffixes[0], kind.name
 
 
@@ -246,12 +303,23 @@ def _check_kind(job: Job) -> None:
 
 
 def _key(path: Path) -> str:
-    """Two paths with one key are one file, also where case makes no difference."""
-    return os.path.realpath(path).casefold()
+    """Two paths with one key are one file, also where case or the spelling of accents makes no difference."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", os.path.realpath(path)).casefold())
 
 
 def _slug(style: str) -> str:
     """A style's name in a file name: ``scream:0.6,great-wave:0.4`` is ``scream-0.6+great-wave-0.4``."""
-    name = re.split(r"[\\/]", style)[-1].removesuffix(".safetensors")
-    name = re.sub(r"\s*,\s*", "+", name.strip())
+    parts = [style] if Path(style).is_file() else style.split(",")
+    name = "+".join(_short(part.strip()) for part in parts)
     return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "style"
+
+
+def _short(part: str) -> str:
+    """One style of a mixture: of a file's path the name alone, as it is without its suffix."""
+    path, colon, weight = part.rpartition(":")
+    if not colon or not re.fullmatch(r"[\d.]+", weight):
+        path, colon, weight = part, "", ""
+    name = re.split(r"[\\/]", path)[-1]
+    if name.endswith(".safetensors") or is_picture_name(name):
+        name = name[: name.rindex(".")] or name
+    return f"{name}{colon}{weight}"

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from stylenorm.engines.openvino_session import run_graph
-from stylenorm.errors import InputError
+from stylenorm.errors import EngineError, InputError
 from stylenorm.media import fill_transparent, read_picture, to_uint8
 from stylenorm.style import Style
 from stylenorm.zoo import NetworkFolder
@@ -55,6 +55,11 @@ def predict_style(path: Path, network: NetworkFolder) -> Style:
     size = [min(_LONGER_PX, max(_SHORTER_PX, round(side * scale))) for side in image.size]
     image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
     painting = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)[None] / 255  # (1, 3, H, W)
-    (vectors,) = run_graph(graph, np.ascontiguousarray(painting))
+    try:
+        (vectors,) = run_graph(graph, np.ascontiguousarray(painting))
+        if vectors.shape != (1, network.style_length) or not np.isfinite(vectors).all():
+            raise InputError(f"it gives {vectors.shape}, not {(1, network.style_length)} finite numbers")
+    except (InputError, EngineError, ValueError) as error:
+        raise InputError(f"{graph}: expected the network's predictor, got another graph: {error}") from error
     name = path.stem
     return Style.from_vector(vectors[0], network.norm_sizes, name=name, title=name, network=network.identity)

@@ -9,8 +9,8 @@
 
 from __future__ import annotations
 
-import copy
 import functools
+import numbers
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,9 +24,9 @@ from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.graphs import Plan, cut_graph, frozen_vector
 from stylenorm.media import (
-    READABLE_SUFFIXES,
     fill_transparent,
     from_float,
+    is_picture_name,
     picture_from_image,
     to_float,
 )
@@ -70,7 +70,7 @@ class Stylizer(Closing):
     Raises:
         UnknownNameError: no such style, engine or precision.
         StyleMismatchError: the style belongs to another network.
-        InputError: network or style cannot be read.
+        InputError: network or style cannot be read, or the network's weights are not those of its identity.
         MissingExtraError: the engine's backend is not installed.
 
     Example:
@@ -95,18 +95,11 @@ class Stylizer(Closing):
             self.network = shipped_network()
         else:
             self.network = network if isinstance(network, NetworkFolder) else NetworkFolder.open(network)
+        self.network.check_weights()
         self.style = self._resolved(style)
         self.statistics: Statistics | None = None
-        if isinstance(engine, Engine):
-            self.engine = engine
-        else:
-            self.engine = open_engine(
-                engine,
-                self.network.graph,
-                precision=precision,
-                threads=threads,
-                load_module=lambda: _load_module(self.network.path),
-            )
+        self._asked = (precision, threads)
+        self.engine = engine if isinstance(engine, Engine) else self._open(engine)
         self._measuring_engine = self.engine
 
     def with_style(self, style: str | Path | Style) -> Stylizer:
@@ -114,7 +107,7 @@ class Stylizer(Closing):
 
         It measures each image, also if this one is frozen: statistics belong to a style.
         """
-        other = copy.copy(self)
+        other = self.__copy__()
         other.statistics, other.engine = None, self._measuring_engine
         other.style = other._resolved(style)
         return other
@@ -135,6 +128,7 @@ class Stylizer(Closing):
             MemoryError: the images do not fit into memory together.
         """
         _check_strength(strength)
+        images = [_plain(image) for image in images]
         for image in images:
             _check_image(image)
         if len({image.shape[:2] for image in images}) != 1:
@@ -160,7 +154,7 @@ class Stylizer(Closing):
             >>> steady(frames[0]).shape
             (4, 6, 3)
         """
-        other = copy.copy(self)
+        other = self.__copy__()
         statistics.freeze(self.style)  # of another network: fails here, not at the first picture
         other.statistics, other.engine = statistics, self._measuring_engine.frozen()
         return other
@@ -179,8 +173,9 @@ class Stylizer(Closing):
         Args:
             image: one of
 
-                - uint8 or uint16 (H, W, 3) or (H, W, 4), sRGB, full range, straight alpha;
-                - float32 or float64 of the same shapes, sRGB, 0..1;
+                - uint8 or uint16 (H, W, 3) or (H, W, 4), sRGB, full range, straight alpha, of any byte order;
+                - float16, float32 or float64 of the same shapes, sRGB, 0..1;
+                - (H, W) or (H, W, 1) of these types: grey, whose painting is (H, W, 3);
                 - a Pillow image of any mode; an embedded profile is converted to sRGB, and the EXIF
                   orientation applied.
             strength: 0 gives the photo back, exactly; 1 is the painting; between, the style is mixed with
@@ -192,8 +187,8 @@ class Stylizer(Closing):
             progress: is told the pixels that were done, where the image is painted in tiles.
 
         Returns:
-            The same kind as ``image``: an array of its shape and type, or a Pillow image, RGB or RGBA. Alpha
-            is the image's. The image is not changed.
+            The same kind as ``image``: an array of its shape (but for grey) and type, or a Pillow image, RGB
+            or RGBA. Alpha is the image's. The image is not changed.
 
         Raises:
             ShapeError: an array of another shape or type.
@@ -205,6 +200,9 @@ class Stylizer(Closing):
         """
         if not isinstance(image, np.ndarray):
             return self._paint_pillow(image, strength, keep_colors, stroke_size)
+        if (plain := _plain(image)) is not image:
+            painting = self(plain, strength, keep_colors, stroke_size=stroke_size, progress=progress)
+            return painting.astype(image.dtype)
         _check_image(image)
         _check_strength(strength)
         method = _color_method(keep_colors)
@@ -309,6 +307,37 @@ class Stylizer(Closing):
         carry_detail(image, small, painting.clip(0, 1), out)
         progress(image.shape[0] * image.shape[1])
 
+    def __copy__(self) -> Stylizer:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds: settings, style and statistics; the engine is opened anew from the network."""
+        state = {**self.__dict__, "engine": self._measuring_engine.name}
+        del state["_measuring_engine"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._measuring_engine = self.engine = self._open(state["engine"])
+        if self.statistics is not None:
+            self.engine = self.engine.frozen()
+
+    def __repr__(self) -> str:
+        frozen = ", frozen" if self.statistics is not None else ""
+        return f"<Stylizer {self.style.name!r}, network {self.network.identity}, {self.engine.name}{frozen}>"
+
+    def _open(self, engine: str) -> Engine:
+        precision, threads = self._asked
+        return open_engine(
+            engine,
+            self.network.graph,
+            precision=precision,
+            threads=threads,
+            load_module=lambda: _load_module(self.network.path),
+        )
+
     def close(self) -> None:
         """Close the engine, also for the stylizers that share it."""
         self._measuring_engine.close()
@@ -317,7 +346,7 @@ class Stylizer(Closing):
         if isinstance(style, str):
             return parse_style(style, self.network, predict_style)
         if isinstance(style, Path):
-            if style.suffix.lower() in READABLE_SUFFIXES:
+            if is_picture_name(style):
                 return predict_style(style, self.network)
             return self.network.style_file(style)
         if not isinstance(style, Style):
@@ -358,7 +387,10 @@ class Stylizer(Closing):
         from PIL.Image import Image
 
         if not isinstance(image, Image):
-            raise ShapeError(f"image: expected an array or a Pillow image, got {type(image).__name__}")
+            advice = "; pass its .numpy()" if hasattr(image, "numpy") else ""
+            raise ShapeError(
+                f"image: expected an array or a Pillow image, got {type(image).__name__}{advice}"
+            )
         picture = picture_from_image(image)
         return picture.repainted(
             self(picture.pixels, strength, keep_colors, stroke_size=stroke_size)
@@ -378,24 +410,59 @@ def _color_method(keep_colors: bool | str) -> ColorMethod | None:
     return COLOR_METHODS[DEFAULT_COLOR_METHOD] if keep_colors else None
 
 
-def _check_strength(strength: float) -> None:
-    if not 0 <= strength <= 1:  # also refuses NaN
-        raise InputError(f"strength: expected 0 (the photo) to 1 (the painting), got {strength:g}")
+def _check_strength(strength: Any) -> None:
+    is_number = isinstance(strength, numbers.Real)
+    if not is_number or not 0 <= strength <= 1:  # also refuses NaN
+        shown = f"{strength:g}" if is_number else f"{strength!r}"
+        raise InputError(f"strength: expected 0 (the photo) to 1 (the painting), got {shown}")
+
+
+def _plain(image: NDArray[Any]) -> NDArray[Any]:
+    """An image of a form that has one meaning in that which is painted: three channels, the machine's types.
+
+    Raises:
+        ShapeError: it is no array.
+    """
+    if not isinstance(image, np.ndarray):
+        raise ShapeError(f"image: expected an array, got {type(image).__name__}")
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+        grey = image if image.ndim == 3 else image[..., None]
+        return _plain(np.repeat(grey, 3, axis=2))
+    if image.dtype == np.float16:
+        return image.astype(np.float32)
+    return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))
 
 
 def _check_image(image: NDArray[Any]) -> None:
     if image.ndim != 3 or image.shape[2] not in (3, 4) or 0 in image.shape:
-        hint = "; make grey images (H, W, 3) by np.stack([grey] * 3, axis=2)" if image.ndim == 2 else ""
-        raise ShapeError(f"image: expected (H, W, 3) or (H, W, 4), got {image.shape}{hint}")
+        raise ShapeError(
+            f"image: expected (H, W, 3), (H, W, 4) or grey (H, W), got {image.shape}{_hint(image.shape)}"
+        )
     if image.dtype in (np.uint8, np.uint16):
         return
     if image.dtype not in (np.float32, np.float64):
-        raise ShapeError(f"image: expected uint8, uint16, or float32 or float64 in 0..1, got {image.dtype}")
-    lowest, highest = image.min(), image.max()
-    if not (lowest >= 0 and highest <= 1):  # NaN fails too
-        raise InputError(
-            f"image: expected floats in 0..1, got {lowest:g} to {highest:g}; divide by 255, or pass uint8"
+        raise ShapeError(
+            f"image: expected uint8, uint16, or float16, float32 or float64 in 0..1, got {image.dtype}"
         )
+    lowest, highest = image.min(), image.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise InputError(
+            "image: expected floats in 0..1, got NaN or infinity among them; replace those first"
+        )
+    if lowest < 0 or highest > 1:
+        advice = (
+            "divide by 255, or pass uint8" if highest > 2 and lowest >= 0 else "clip it (image.clip(0, 1))"
+        )
+        raise InputError(f"image: expected floats in 0..1, got {lowest:g} to {highest:g}; {advice}")
+
+
+def _hint(shape: tuple[int, ...]) -> str:
+    """What to do with an array of a shape that others use."""
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        return "; move the channels to the end (image.transpose(1, 2, 0))"
+    if len(shape) == 4:
+        return "; pass one image at a time"
+    return ""
 
 
 def _visible(image: NDArray[Any]) -> NDArray[Any]:

@@ -23,6 +23,7 @@ from stylenorm.networks.stylegan2 import StyleGan2Discriminator, StyleGan2Genera
 from stylenorm.networks.stylizer import NetworkConfig, StylizerNetwork
 from stylenorm.networks.ulyanov import UlyanovNetwork
 from stylenorm.networks.unet_3d import VOLUME_NORMS, UNet3d
+from stylenorm.networks.widening import widen, widened_style
 
 __all__ = [
     "ADAIN_GRID",
@@ -61,6 +62,8 @@ __all__ = [
     "fold_batch_norm",
     "make_norm",
     "reflect_borders",
+    "widen",
+    "widened_style",
 ]
 
 FAMILIES: Mapping[str, type[JohnsonNetwork] | type[QuarterNetwork]] = {

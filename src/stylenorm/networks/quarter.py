@@ -8,12 +8,12 @@ convolution, since depth-to-space by 4 alone leaves a lattice of 4 pixels; a fai
 ``quarter-nearest`` both enlarge by nearest neighbours: what is flat stays flat, at the same cost.
 
 ================================  =========  ===========
-layer (width c, n blocks)         grid       channels
+layer (width c, head h, n blocks) grid       channels
 ================================  =========  ===========
 conv 12x12 / 4, norm, ReLU        1/4        c
 n x residual (conv 3x3, norm,     1/4        c
 ReLU, conv 3x3, norm)
-conv 3x3, depth-to-space 2 (or     1/2        c / 3
+conv 3x3, depth-to-space 2 (or     1/2        h
 nearest x 2, conv 3x3), norm, ReLU
 nearest x 2, conv 3x3, sigmoid    1          3
 ================================  =========  ===========
@@ -49,7 +49,7 @@ class QuarterNetwork(StylizerNetwork):
 
     def __init__(self, config: NetworkConfig) -> None:
         c, n = config.width, config.num_blocks
-        head = max(1, c // 3)
+        head = config.head or max(1, c // 3)
         super().__init__(config, [c] * (1 + 2 * n) + [head], first_block=1)
         self.stem = StyledConv2d(3, c, 12, stride=4)
         self.blocks = nn.ModuleList(StyledResidual(c) for _ in range(n))
@@ -66,5 +66,5 @@ class QuarterNetwork(StylizerNetwork):
         x = F.relu(self.stem(photo, *style[0]))  # (N, c, H/4, W/4)
         for i, block in enumerate(self.blocks):
             x = block(x, style[1 + 2 * i : 3 + 2 * i])
-        x = F.relu(self.head(x, *style[-1]))  # (N, c / 3, H/2, W/2)
+        x = F.relu(self.head(x, *style[-1]))  # (N, h, H/2, W/2)
         return torch.sigmoid(conv2d_on_doubled(x, self.last_weight, self.last_bias))

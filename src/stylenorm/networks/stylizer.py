@@ -37,15 +37,17 @@ class NetworkConfig:
         family: ``"quarter"``, ``"quarter-nearest"`` or ``"johnson"``.
         width: channels of the trunk (quarter) or of the first convolution (Johnson).
         num_blocks: residual blocks.
+        head: channels on the half grid (quarter); 0 for a third of the width.
     """
 
     family: str = "quarter"
     width: int = 48
     num_blocks: int = 5
+    head: int = 0
 
     def to_dict(self) -> dict[str, str | int]:
-        """Return the fields, for a file's metadata."""
-        return asdict(self)
+        """Return the fields, for a file's metadata; a head of the usual size is not mentioned."""
+        return {key: value for key, value in asdict(self).items() if (key, value) != ("head", 0)}
 
 
 class Described(Protocol):

@@ -2,7 +2,7 @@
 
 from stylenorm.optimize.config import FREE_COLORS, OPTIMIZERS, STARTS, OptimizeConfig
 from stylenorm.optimize.gatys import Evaluation, Optimization, optimize
-from stylenorm.optimize.objective import Objective, StyleSource, Terms
+from stylenorm.optimize.objective import Objective, StyleSource
 from stylenorm.optimize.session import Session, run_session
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "OptimizeConfig",
     "Session",
     "StyleSource",
-    "Terms",
     "optimize",
     "run_session",
 ]

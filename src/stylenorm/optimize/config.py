@@ -30,6 +30,7 @@ class OptimizeConfig:
         start: photo, noise or painting.
         content_weight: weight of the content loss.
         style_weight: weight of the style loss.
+        palette_weight: weight of the distance of colours.
         tv_weight: weight of the total variation.
         colors: painting takes the painting's; luminance, covariance and histogram keep the photo's.
         seed: of the noise.
@@ -43,8 +44,9 @@ class OptimizeConfig:
     history_size: int = 30
     start: str = "photo"
     content_weight: float = 1.0
-    style_weight: float = 30.0
-    tv_weight: float = 1.0
+    style_weight: float = 8.0
+    palette_weight: float = 2.0
+    tv_weight: float = 0.5
     colors: str = "painting"
     seed: int = 0
 
@@ -56,7 +58,7 @@ class OptimizeConfig:
         for name, lowest in (("steps", 1), ("coarse_steps", 0), ("coarsest_px", 1), ("history_size", 1)):
             if getattr(self, name) < lowest:
                 raise InputError(f"{name}: expected at least {lowest}, got {getattr(self, name)}")
-        for name in ("content_weight", "style_weight", "tv_weight"):
+        for name in ("content_weight", "style_weight", "palette_weight", "tv_weight"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"{name}: expected 0 or more, got {getattr(self, name):g}")
         if not 0 < self.learning_rate < float("inf"):

@@ -14,12 +14,12 @@ __all__ = ["draw_curve"]
 
 _SIZE = (720, 400)
 _LEFT, _TOP, _RIGHT, _BOTTOM = 60, 28, 16, 28
-_COLORS = {"total": (40, 40, 40), "content": (31, 119, 180), "style": (214, 39, 40)}
+_COLORS = {"total": (40, 40, 40), "content": (31, 119, 180), "style": (214, 39, 40), "palette": (44, 160, 44)}
 _GRID = (222, 222, 222)
 
 
 def draw_curve(history: Sequence[Evaluation]) -> Image.Image:
-    """Draw content, style and total over the evaluations; losses on a logarithmic axis.
+    """Draw content, style, palette and total over the evaluations; losses on a logarithmic axis.
 
     Thin vertical lines stand where a larger size begins.
 
@@ -28,7 +28,7 @@ def draw_curve(history: Sequence[Evaluation]) -> Image.Image:
     """
     image = Image.new("RGB", _SIZE, "white")
     draw = ImageDraw.Draw(image)
-    values = [v for e in history for v in (e.total, e.content, e.style) if v > 0]
+    values = [v for e in history for v in (e.total, e.content, e.style, e.palette) if v > 0]
     low = math.floor(math.log10(min(values))) if values else -1
     high = max(low + 1, math.ceil(math.log10(max(values)))) if values else 0
     width, height = _SIZE[0] - _LEFT - _RIGHT, _SIZE[1] - _TOP - _BOTTOM

@@ -38,7 +38,7 @@ class Descent:
         self.height, self.width = start.shape[2], start.shape[3]
         self.best, self.best_total = start.detach().clone(), math.inf
         self.num_evaluations = 0
-        self._new: list[tuple[int, float, float, float]] = []
+        self._new: list[tuple[int, float, float, float, float]] = []
         self._last: tuple[Tensor, Tensor, Tensor] | None = None
         # L-BFGS starts with a step whose absolute values sum to 1: in units of this, that is a step of
         # _FIRST_STEP on average. A power of two, so that nothing is rounded.
@@ -61,8 +61,8 @@ class Descent:
         else:
             self.optimizer = torch.optim.Adam([self.variable], lr=config.learning_rate, betas=(0.9, 0.99))
 
-    def step(self) -> list[tuple[int, float, float, float]]:
-        """Go one step; return number, content, style and total of each evaluation that it took.
+    def step(self) -> list[tuple[int, float, float, float, float]]:
+        """Go one step; return number, content, style, palette and total of each evaluation that it took.
 
         There is none where it goes down no further.
 
@@ -101,13 +101,17 @@ class Descent:
             return self._last[1]
         x = (self.variable * self.unit).expand(-1, 3, -1, -1)
         terms, config = self.objective(x), self.config
-        total = config.content_weight * terms.content + config.style_weight * terms.style
+        total = (
+            config.content_weight * terms.content
+            + config.style_weight * terms.style
+            + config.palette_weight * terms.palette
+        ).sum()
         if config.tv_weight:
             total = total + config.tv_weight * total_variation(x).sum()
         (gradient,) = torch.autograd.grad(total, self.variable)
         self.variable.grad, total = gradient, total.detach()
         self.num_evaluations += 1
-        losses = (terms.content.item(), terms.style.item(), total.item())
+        losses = (terms.content.item(), terms.style.item(), terms.palette.item(), total.item())
         if not math.isfinite(losses[-1]):
             raise TrainingError(
                 f"evaluation {self.num_evaluations} at {self.width} x {self.height}: the loss is no longer "

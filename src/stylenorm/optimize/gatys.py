@@ -6,8 +6,8 @@ to fine procedure, guided Gram matrices and colour control of Gatys, Ecker, Beth
 
 Differs from the papers:
 
-- The losses are relative and may be taken over several small networks at several scales
-  (`stylenorm.perceptual`); so the weights mean the same for every painting.
+- The loss is `stylenorm.perceptual.PaintingLoss`: moments of VGG-16's features at two sizes, content without
+  its statistics, and the palette; relative, so the weights mean the same for every painting.
 - A coarser result is brought to the next size as its *difference* to the photo of its size, which is scaled
   up and added to the larger photo: the photo's detail is there from the first step on.
 - L-BFGS searches along its direction until the strong Wolfe conditions hold, so it cannot run away; it starts
@@ -30,7 +30,7 @@ from stylenorm.optimize.coloring import colored, prepared
 from stylenorm.optimize.config import OptimizeConfig
 from stylenorm.optimize.descent import Descent
 from stylenorm.optimize.objective import Objective, StyleSource, check_sources, resized
-from stylenorm.perceptual import PerceptualLoss
+from stylenorm.perceptual import PaintingLoss
 
 __all__ = ["Evaluation", "Optimization", "optimize"]
 
@@ -44,7 +44,7 @@ class Evaluation:
     Attributes:
         height, width: of the picture then.
         step: number of the evaluation at this size, from 1.
-        content, style: losses before their weights.
+        content, style, palette: losses before their weights.
         total: with weights and total variation; what is minimised.
         seconds: since the start, over all sizes.
     """
@@ -54,6 +54,7 @@ class Evaluation:
     step: int
     content: float
     style: float
+    palette: float
     total: float
     seconds: float
 
@@ -61,7 +62,7 @@ class Evaluation:
 def optimize(
     photo: Tensor,
     paintings: Sequence[Tensor | StyleSource],
-    loss: PerceptualLoss,
+    loss: PaintingLoss,
     config: OptimizeConfig | None = None,
     *,
     watch: Callable[[Evaluation, Tensor], None] | None = None,
@@ -71,7 +72,7 @@ def optimize(
     Args:
         photo: (1, 3, H, W), RGB, 0..1.
         paintings: see `Optimization`, also for the errors.
-        loss: feature networks and scales.
+        loss: the losses.
         config: see `OptimizeConfig`.
         watch: called after every evaluation with its losses and the best picture of its size (not to be
             changed).
@@ -94,7 +95,7 @@ class Optimization:
         photo: (1, 3, H, W), RGB, 0..1.
         paintings: tensors of the same kind at the size whose strokes are wanted, or `StyleSource` for weights
             and masks.
-        loss: feature networks and scales, on the photo's device.
+        loss: the losses, on the photo's device.
         config: see `OptimizeConfig`.
 
     Attributes:
@@ -111,7 +112,7 @@ class Optimization:
         self,
         photo: Tensor,
         paintings: Sequence[Tensor | StyleSource],
-        loss: PerceptualLoss,
+        loss: PaintingLoss,
         config: OptimizeConfig | None = None,
     ) -> None:
         self.config, self.loss, self.original = config or OptimizeConfig(), loss, photo
@@ -139,8 +140,8 @@ class Optimization:
         evaluations = self.descent.step()
         seconds = self._seconds_before + time.perf_counter() - self._started
         found = [
-            Evaluation(self.descent.height, self.descent.width, number, content, style, total, seconds)
-            for number, content, style, total in evaluations
+            Evaluation(self.descent.height, self.descent.width, *evaluation, seconds)
+            for evaluation in evaluations
         ]
         self.history += found
         factor = self.factors[self.level]
@@ -188,10 +189,10 @@ class Optimization:
         self.descent = Descent(Objective(self.loss, photo, sources), start, self.config)
 
 
-def _check_picture(what: str, picture: Tensor, loss: PerceptualLoss) -> None:
+def _check_picture(what: str, picture: Tensor, loss: PaintingLoss) -> None:
     if picture.dim() != 4 or picture.shape[0] != 1 or picture.shape[1] != 3:
         raise ShapeError(f"{what}: expected (1, 3, H, W), got {tuple(picture.shape)}")
-    smallest = _smallest_px(loss)
+    smallest = loss.smallest_px
     if min(picture.shape[-2:]) < smallest:
         raise ShapeError(f"{what}: expected at least {smallest} px a side, got {tuple(picture.shape[-2:])}")
     low, high = float(picture.min()), float(picture.max())
@@ -199,21 +200,18 @@ def _check_picture(what: str, picture: Tensor, loss: PerceptualLoss) -> None:
         raise InputError(f"{what}: expected values in 0..1, got {low:g} to {high:g}")
 
 
-def _smallest_px(loss: PerceptualLoss) -> int:
-    return max(network.smallest_px for network in loss.networks) << (loss.num_scales - 1)
-
-
 def _factors(
-    photo: Tensor, sources: Sequence[StyleSource], loss: PerceptualLoss, config: OptimizeConfig
+    photo: Tensor, sources: Sequence[StyleSource], loss: PaintingLoss, config: OptimizeConfig
 ) -> list[int]:
     """Factors by which the pictures are made smaller, coarsest first; the last is 1."""
     factors = [1]
     if config.coarse_steps == 0:
         return factors
     shortest = min(min(p.shape[-2:]) for p in (photo, *(s.painting for s in sources)))
-    while min(photo.shape[-2:]) // (2 * factors[0]) >= config.coarsest_px and shortest // (
-        2 * factors[0]
-    ) >= _smallest_px(loss):
+    while (
+        min(photo.shape[-2:]) // (2 * factors[0]) >= config.coarsest_px
+        and shortest // (2 * factors[0]) >= loss.smallest_px
+    ):
         factors.insert(0, 2 * factors[0])
     return factors
 

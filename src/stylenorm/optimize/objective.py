@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylenorm.errors import InputError, ShapeError
-from stylenorm.perceptual import PerceptualLoss, content_loss, gram_matrix, style_loss
+from stylenorm.perceptual import PaintingLoss, PaintingTerms, Region
 
-__all__ = ["Objective", "StyleSource", "Terms", "check_sources", "resized"]
+__all__ = ["Objective", "StyleSource", "check_sources", "resized"]
 
 _LEAST_COVER = 1e-4  # of a region, in the photo or in its painting: below it, there is nothing to compare
 
@@ -35,32 +35,15 @@ class StyleSource:
     photo_mask: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The losses of a picture, each a number before its weight."""
-
-    content: Tensor
-    style: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class _Target:
-    """What one source asks for at one size: its share of the style loss, Gram matrices, region by tap."""
-
-    share: float
-    grams: dict[tuple[int, int], dict[str, Tensor]]
-    region: Tensor | None
-
-
 class Objective:
-    """Content and style loss of one picture at one size.
+    """Content, style and palette loss of one picture at one size.
 
     Every source's style loss is relative to its own painting and measured inside its own region by guided
-    Gram matrices; sources count by weight, regions by their share of the photo, so that a small region is
-    painted as strongly as a large one. Without masks, and with one painting, this is `PerceptualLoss`.
+    statistics; sources count by weight, regions by their share of the photo, so that a small region is
+    painted as strongly as a large one. Without masks, and with one painting, this is `PaintingLoss`.
 
     Args:
-        loss: feature networks and scales.
+        loss: the losses.
         photo: (1, 3, H, W), RGB, 0..1.
         sources: at least one; paintings and masks at the size that goes with ``photo``.
 
@@ -69,32 +52,18 @@ class Objective:
         ShapeError: a mask does not fit its picture.
     """
 
-    def __init__(self, loss: PerceptualLoss, photo: Tensor, sources: Sequence[StyleSource]) -> None:
+    def __init__(self, loss: PaintingLoss, photo: Tensor, sources: Sequence[StyleSource]) -> None:
         check_sources(photo, sources)
         self.loss = loss
         self.content = loss.content_target(photo)
-        self.targets = [
-            _Target(share, _painting_grams(loss, source), source.photo_mask)
+        self.regions = [
+            Region(share, loss.target(source.painting, source.painting_mask), source.photo_mask)
             for source, share in zip(sources, _shares(sources), strict=True)
         ]
 
-    def __call__(self, x: Tensor) -> Terms:
+    def __call__(self, x: Tensor) -> PaintingTerms:
         """Compare ``x`` (1, 3, H, W) with the photo and the paintings."""
-        content, style = [], []
-        for (number, scale), features in self.loss.features(x).items():
-            network = self.loss.networks[number]
-            if scale == 0:
-                content.append(content_loss(features[network.content_tap], self.content[number]))
-            for tap in network.style_taps:
-                grams: dict[int, Tensor] = {}  # regions are shared by several paintings
-                for target in self.targets:
-                    region = target.region
-                    if id(region) not in grams:
-                        grams[id(region)] = gram_matrix(features[tap], _at(region, features[tap]))
-                    term = style_loss(grams[id(region)], target.grams[number, scale][tap])
-                    style.append(target.share / len(network.style_taps) * term)
-        num_looks = len(self.loss.networks) * self.loss.num_scales
-        return Terms(torch.stack(content).mean(), torch.stack(style).sum() / num_looks)
+        return self.loss.regions(x, self.content, self.regions)
 
 
 def check_sources(photo: Tensor, sources: Sequence[StyleSource]) -> None:
@@ -121,22 +90,6 @@ def resized(picture: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(picture.shape[-2:]) != size:
         picture = F.interpolate(picture, size=size, mode="bicubic", align_corners=False, antialias=True)
     return picture.clamp(0, 1).contiguous(memory_format=torch.contiguous_format)
-
-
-def _at(mask: Tensor | None, features: Tensor) -> Tensor | None:
-    """The mask at a tap's size; what pooling and strides saw of each position is averaged."""
-    return None if mask is None else F.adaptive_avg_pool2d(mask, (features.shape[2], features.shape[3]))
-
-
-@torch.no_grad()
-def _painting_grams(loss: PerceptualLoss, source: StyleSource) -> dict[tuple[int, int], dict[str, Tensor]]:
-    return {
-        key: {
-            tap: gram_matrix(features[tap], _at(source.painting_mask, features[tap]))
-            for tap in loss.networks[key[0]].style_taps
-        }
-        for key, features in loss.features(source.painting).items()
-    }
 
 
 def _shares(sources: Sequence[StyleSource]) -> list[float]:

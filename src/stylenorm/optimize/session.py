@@ -87,7 +87,7 @@ def run_session(run: Optimization, session: Session, about: str = "") -> Tensor:
             for evaluation in run.step():
                 progress.set_postfix_str(
                     f"{evaluation.width} x {evaluation.height}, content {evaluation.content:.3f}, "
-                    f"style {evaluation.style:.4f}",
+                    f"style {evaluation.style:.4f}, palette {evaluation.palette:.4f}",
                     refresh=False,
                 )
                 progress.update()

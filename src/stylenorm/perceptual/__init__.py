@@ -1,6 +1,6 @@
 """Frozen feature extractors and the losses on them."""
 
-from stylenorm.perceptual.choosing import load_features
+from stylenorm.perceptual.choosing import load_feature_network, load_features
 from stylenorm.perceptual.darknet import DARKNETS, SMALLEST_PX, Darknet, DarknetSpec, load_darknet
 from stylenorm.perceptual.distilled import COLUMNS, DISTILLED, DistilledNetwork, load_distilled
 from stylenorm.perceptual.download import CACHE_VARIABLE, cache_folder, fetch
@@ -15,6 +15,15 @@ from stylenorm.perceptual.losses import (
     style_loss,
     total_variation,
 )
+from stylenorm.perceptual.painting_loss import (
+    LOOKS,
+    Look,
+    PaintingLoss,
+    PaintingTarget,
+    PaintingTerms,
+    Region,
+    palette_quantiles,
+)
 from stylenorm.perceptual.vgg import DOWNLOADS_VARIABLE, VGGS, Vgg, VggSpec, load_vgg
 
 __all__ = [
@@ -23,14 +32,20 @@ __all__ = [
     "DARKNETS",
     "DISTILLED",
     "DOWNLOADS_VARIABLE",
+    "LOOKS",
     "SMALLEST_PX",
     "VGGS",
     "Darknet",
     "DarknetSpec",
     "DistilledNetwork",
     "FeatureNetwork",
+    "Look",
+    "PaintingLoss",
+    "PaintingTarget",
+    "PaintingTerms",
     "PerceptualLoss",
     "PerceptualTerms",
+    "Region",
     "StyleTarget",
     "Vgg",
     "VggSpec",
@@ -41,8 +56,10 @@ __all__ = [
     "lattice",
     "load_darknet",
     "load_distilled",
+    "load_feature_network",
     "load_features",
     "load_vgg",
+    "palette_quantiles",
     "style_loss",
     "total_variation",
 ]

@@ -86,6 +86,10 @@ class _Gram(torch.autograd.Function):
         features, share = ctx.saved_tensors
         flat = features.flatten(2)
         both = gradient + gradient.transpose(1, 2)
+        if not features.is_contiguous() and features.is_contiguous(memory_format=torch.channels_last):
+            rows = flat.transpose(1, 2)  # the gradient lies as the features do, so that they add up quickly
+            turned = rows @ (both * share) if share.shape[2] == 1 else rows @ both * share.transpose(1, 2)
+            return turned.transpose(1, 2).view(features.shape), None
         product = (both * share) @ flat if share.shape[2] == 1 else both @ flat * share
         return product.reshape(features.shape), None
 

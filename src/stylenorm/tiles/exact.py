@@ -20,13 +20,14 @@ from stylenorm.engines import Engine
 from stylenorm.graphs import PHOTO, Plan, Stage
 from stylenorm.style import Statistics, Style
 from stylenorm.tiles.boxes import Box, TileGrid, window
-from stylenorm.tiles.pictures import Sink, photo_tile
+from stylenorm.tiles.pictures import Sink, array_checksum, photo_tile
 from stylenorm.tiles.workspace import Workspace
 
 __all__ = ["paint_exact"]
 
 _NOTED_S = 2.0  # between two notes of how far the work has come
 _SETTLED_TILES = 8
+_PAINTING = "the painting"  # among the maps' names
 
 Progress = Callable[[float], None]
 """Called with the pixels of work that were done: all of them together are the picture's."""
@@ -85,10 +86,14 @@ class _Run:
         self.vector = np.zeros_like(style.vector())
         self.vector[-1] = style.vector()[-1]  # the photo gate
         self.known: dict[int, Statistics] = {}  # of each norm, one at a time
+        self.sums: dict[str, dict[str, int]] = {}  # of each map, and of the painting: each tile's checksum
 
     def paint(self, progress: Progress) -> Statistics:
-        """Run all stages, from where a killed process stopped."""
-        state = self.workspace.state() or {"stage": 0, "tiles": 0, "known": {}, "gathered": {}}
+        """Run all stages, from where a killed process stopped; all of them if its files are damaged."""
+        state = self.workspace.state()
+        if state is None or not self._is_whole(state.get("sums", {})):
+            state = {"stage": 0, "tiles": 0, "known": {}, "gathered": {}, "sums": {}}
+        self.sums = state["sums"]
         for number, entry in state["known"].items():
             self._learn(int(number), _statistics_of(entry))
         for number in range(state["stage"]):  # told as done, for the sake of the time left
@@ -124,7 +129,9 @@ class _Run:
                 outputs = program(*inputs, *([self.vector] if number else []))
                 if going:
                     going.result()
-                going = writer.submit(self._write, stage, leaves, boxes[i], outputs[: len(stage.leaves)])
+                going = writer.submit(
+                    self._write, stage, leaves, boxes[i], outputs[: len(stage.leaves)], str(i)
+                )
                 for norm, mean, m2 in zip(
                     stage.measures,
                     outputs[len(stage.leaves) :: 2],
@@ -145,6 +152,8 @@ class _Run:
         for norm in stage.measures:
             self._learn(norm, gathered[norm])
         # noted before the maps go: a kill in between must find what the noted stage reads
+        for name in self.plan.frees[number]:
+            self.sums.pop(name, None)
         self._note(number + 1, 0, {})
         for name in self.plan.frees[number]:
             self.workspace.free(name)
@@ -168,15 +177,37 @@ class _Run:
                 inputs.append(tile)
         return inputs
 
-    def _write(self, stage: Stage, leaves: Sequence[Any], box: Box, outputs: Sequence[NDArray[Any]]) -> None:
+    def _is_whole(self, sums: dict[str, dict[str, int]]) -> bool:
+        """Whether the files hold what was written to them, as far as it will be read."""
+        leaves = {each.name: each for stage in self.plan.stages[:-1] for each in stage.leaves}
+        boxes = list(self.grid.boxes())
+        for name, tiles in sums.items():
+            array = self._map(name, leaves[name]) if name != _PAINTING else None
+            for index, expected in tiles.items():
+                box = boxes[int(index)]
+                if array is None:
+                    found = self.sink.checksum(box)
+                else:
+                    at = box.scaled(leaves[name].scale)
+                    found = array_checksum(array[at.top : at.bottom, at.left : at.right])
+                if found != expected:
+                    return False
+            self.workspace.settle()
+        return True
+
+    def _write(
+        self, stage: Stage, leaves: Sequence[Any], box: Box, outputs: Sequence[NDArray[Any]], index: str
+    ) -> None:
         for i, (about, output) in enumerate(zip(stage.leaves, outputs, strict=True)):
             before, after = about.margin
             core = output[0, before : output.shape[1] - after, before : output.shape[2] - after]
             if not leaves:
                 self.sink.write(box, core)
+                self.sums.setdefault(_PAINTING, {})[index] = self.sink.checksum(box)
                 continue
             at = box.scaled(about.scale)
             leaves[i][at.top : at.bottom, at.left : at.right] = core
+            self.sums.setdefault(about.name, {})[index] = array_checksum(core)
 
     def _learn(self, norm: int, statistics: Statistics) -> None:
         self.known[norm] = statistics
@@ -200,6 +231,7 @@ class _Run:
                 "tiles": num_done,
                 "known": {norm: _entry_of(each) for norm, each in self.known.items()},
                 "gathered": {norm: _entry_of(each) for norm, each in gathered.items()},
+                "sums": self.sums,
             }
         )
 

@@ -19,6 +19,7 @@ from stylenorm.tiles.boxes import Box
 from stylenorm.tiles.exact import paint_exact
 from stylenorm.tiles.fast import paint_frozen, sample_statistics
 from stylenorm.tiles.options import DEFAULT_TILE_PX, Layout, Tiling
+from stylenorm.tiles.pictures import array_checksum
 from stylenorm.tiles.workspace import DiskWorkspace, MemoryWorkspace, Workspace
 
 __all__ = ["ColorMethod", "paint_array"]
@@ -114,6 +115,11 @@ class _ArraySink:
         if self._recolor is not None:
             painting = self._recolor(painting, to_float(self._image[rows, columns, :3]))
         self._out[rows, columns, :3] = from_float(painting, self._out.dtype)
+
+    def checksum(self, box: Box) -> int:
+        """Return the checksum of what was written for a box."""
+        box = box.clipped(*self._out.shape[:2])
+        return array_checksum(self._out[box.top : box.bottom, box.left : box.right, :3])
 
 
 def _recolor(

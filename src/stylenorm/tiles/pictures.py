@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 
 from stylenorm.tiles.boxes import Box, window
 
-__all__ = ["Sink", "photo_tile"]
+__all__ = ["Sink", "array_checksum", "photo_tile"]
 
 FloatArray = NDArray[np.float32]
+_ROWS_AT_ONCE = 256
 
 
 class Sink(Protocol):
@@ -19,6 +21,20 @@ class Sink(Protocol):
 
     def write(self, box: Box, painting: FloatArray) -> None:
         """Take (h, w, 3) float32, 0..1 but for rounding."""
+
+    def checksum(self, box: Box) -> int:
+        """Return the checksum of what was taken for a box."""
+
+
+def array_checksum(array: NDArray[Any]) -> int:
+    """CRC-32 of an array's content: tells a file that was cut off or changed from one that was not.
+
+    It is taken by rows, since the array may be mapped from a file.
+    """
+    value = 0
+    for top in range(0, len(array), _ROWS_AT_ONCE):
+        value = zlib.crc32(np.ascontiguousarray(array[top : top + _ROWS_AT_ONCE]).data, value)
+    return value
 
 
 def photo_tile(photo: NDArray[Any], box: Box) -> FloatArray:

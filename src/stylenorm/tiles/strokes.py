@@ -11,6 +11,7 @@ sharp again, edges that it painted over stay away, and nothing is sharpened the 
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,14 +34,14 @@ _ROWS_AT_ONCE = 256
 _REACH = 4  # of Lanczos: 3 positions of the coarser grid
 
 
-def check_stroke_size(stroke_size: float) -> None:
+def check_stroke_size(stroke_size: Any) -> None:
     """Refuse what is no size of strokes.
 
     Raises:
         InputError: less than 1, more than 64, or no number.
     """
-    if not 1 <= stroke_size <= 64:
-        raise InputError(f"stroke size: expected 1 (the network's own) to 64 times that, got {stroke_size:g}")
+    if not isinstance(stroke_size, numbers.Real) or not 1 <= float(stroke_size) <= 64:
+        raise InputError(f"stroke size: expected 1 (the network's own) to 64 times that, got {stroke_size!r}")
 
 
 def shrunk(photo: NDArray[Any], stroke_size: float) -> FloatArray:

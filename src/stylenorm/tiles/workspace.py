@@ -19,6 +19,7 @@ __all__ = ["DiskWorkspace", "MemoryWorkspace", "Workspace"]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _JOURNAL = "journal.json"
+_LAYOUT = 2  # of the journal; what was left in another one is not used
 
 
 class Workspace(Protocol):
@@ -100,7 +101,7 @@ class DiskWorkspace:
         self._state: dict[str, Any] | None = None
         try:
             left = json.loads((folder / _JOURNAL).read_text())
-            if boot and left["job"] == self._job:
+            if boot and left["job"] == self._job and left["layout"] == _LAYOUT:
                 self._state = left["state"]
         except (OSError, ValueError, LookupError, TypeError):
             pass  # nothing was left, or not whole: from the beginning
@@ -148,7 +149,7 @@ class DiskWorkspace:
     def note(self, state: dict[str, Any]) -> None:
         """Write the journal."""
         with atomic_write(self.folder / _JOURNAL, overwrite=True) as file:
-            file.write(json.dumps({"job": self._job, "state": state}).encode())
+            file.write(json.dumps({"layout": _LAYOUT, "job": self._job, "state": state}).encode())
         self._state = state
 
     def state(self) -> dict[str, Any] | None:

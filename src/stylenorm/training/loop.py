@@ -24,6 +24,7 @@ from stylenorm.errors import InputError, TrainingError
 from stylenorm.interrupts import HeldInterrupt
 from stylenorm.media import atomic_write
 from stylenorm.training import ranks
+from stylenorm.training.allocation import keep_freed_memory
 from stylenorm.training.batch_statistics import share_statistics
 from stylenorm.training.checkpoints import State
 from stylenorm.training.recipe import Recipe
@@ -85,6 +86,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
         raise InputError(f"steps: expected at least 1, got {config.steps}")
     device = _device(config.device)
     config.out.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     torch.manual_seed(config.seed)
     with ranks.joined(device):
         recipe.to(device)

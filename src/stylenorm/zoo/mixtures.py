@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stylenorm.errors import InputError, UnknownNameError
-from stylenorm.media import READABLE_SUFFIXES
+from stylenorm.media import is_picture_name
 from stylenorm.style import Style
 from stylenorm.zoo.network_folder import NetworkFolder
 
@@ -81,7 +81,7 @@ def _is_known(name: str, network: NetworkFolder) -> bool:
 
 
 def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in READABLE_SUFFIXES
+    return is_picture_name(name)
 
 
 def _load(name: str, network: NetworkFolder, predict: Predict | None) -> Style:

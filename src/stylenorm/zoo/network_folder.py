@@ -11,13 +11,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.model_folder import NETWORK
 from stylenorm.style import Style
+from stylenorm.zoo.checking import check_weights
 from stylenorm.zoo.own import own_style, own_style_names
 
 __all__ = ["IDENTITY", "NetworkFolder", "shipped_network"]
@@ -38,6 +41,7 @@ class NetworkFolder:
         norm_sizes: channels of each norm.
         config: family, width and blocks, as `stylenorm.networks.NetworkConfig` has them.
         record: how it was trained.
+        sha256: checksums of files in the folder, by name; empty in folders of older versions.
     """
 
     path: Path
@@ -45,6 +49,7 @@ class NetworkFolder:
     norm_sizes: tuple[int, ...]
     config: Mapping[str, str | int]
     record: Mapping[str, str]
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: str | Path) -> NetworkFolder:
@@ -53,15 +58,29 @@ class NetworkFolder:
         Raises:
             InputError: it is no network folder.
         """
+        if not os.fspath(path):
+            raise InputError("expected the name of a network folder, got an empty one")
         path = Path(path)
         with NETWORK.reading(path) as described:
             return cls(
                 path,
                 str(described["identity"]),
-                tuple(int(size) for size in described["norm_sizes"]),
+                tuple(_channels(size) for size in described["norm_sizes"]),
                 dict(described["config"]),
                 dict(described.get("record", {})),
+                {str(name): str(digest) for name, digest in described.get("sha256", {}).items()},
             )
+
+    def check_weights(self) -> None:
+        """Refuse a folder whose weights are not those that its identity and its checksums name.
+
+        ``network.safetensors`` is held against the identity; ``network.onnx`` against its checksum and,
+        tensor by tensor, against ``network.safetensors``. What is not in a folder is not checked.
+
+        Raises:
+            InputError: a file was changed or damaged, or is of another export.
+        """
+        check_weights(self.path, self.identity, self.config, self.sha256)
 
     @property
     def graph(self) -> Path:
@@ -117,6 +136,12 @@ class NetworkFolder:
     def _fitting(self, style: Style) -> Style:
         style.check_network(self.identity, self.norm_sizes)
         return style
+
+
+def _channels(size: Any) -> int:
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**20:
+        raise ValueError(f"a norm of {size!r} channels")
+    return size
 
 
 def shipped_network() -> NetworkFolder:

@@ -1,4 +1,5 @@
 /* Entry points, the choice of the instruction set, and threads borrowed from torch. */
+#include "conv.h"
 #include "norm.h"
 
 #include <pthread.h>
@@ -106,3 +107,19 @@ EXPORT int sn_is_threaded(void) { return parallel != NULL; }
 EXPORT int sn_forward(const struct arguments *a) { return chosen->forward[a->dtype](a); }
 
 EXPORT int sn_backward(const struct arguments *a) { return chosen->backward[a->dtype](a); }
+
+/* Convolutions of the instruction set in use; null where it has none. */
+static const struct convs *convolutions(void) {
+#if defined(__x86_64__)
+    if (chosen == &sn_avx2) return &sn_convs_avx2;
+#endif
+    return NULL;
+}
+
+EXPORT int sn_has_conv(void) { return convolutions() != NULL; }
+
+EXPORT int sn_conv(const struct conv_arguments *a) { return convolutions()->winograd(a); }
+
+EXPORT int sn_conv_first(const struct conv_arguments *a) { return convolutions()->first(a); }
+
+EXPORT int sn_conv_first_backward(const struct conv_arguments *a) { return convolutions()->first_backward(a); }

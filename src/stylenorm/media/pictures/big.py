@@ -59,6 +59,11 @@ class BigPicture:
     metadata: Metadata
     notes: tuple[str, ...]
 
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height after it was turned upright."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
     def decode(
         self,
         allocate: Callable[[tuple[int, ...], Any], NDArray[Any]],

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from stylenorm.errors import InputError, OutputError
-from stylenorm.media.formats import PictureFormat
+from stylenorm.media.formats import PictureFormat, format_named
 from stylenorm.media.pictures.color import srgb_profile
 from stylenorm.media.pictures.picture import Metadata, Picture, Pixels, to_uint8
 from stylenorm.media.pictures.pillow_warnings import quiet_pillow
@@ -19,6 +19,7 @@ from stylenorm.media.pictures.png import encode_png16
 from stylenorm.media.pictures.tiff import encode_tiff
 
 __all__ = [
+    "check_fits",
     "check_quality",
     "check_side",
     "encode",
@@ -133,6 +134,21 @@ def _png_texts(metadata: Metadata) -> PngImagePlugin.PngInfo:
     if metadata.xmp:
         info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
     return info
+
+
+def check_fits(format: str, width: int, height: int) -> None:  # noqa: A002 (as write_picture has it)
+    """Refuse a picture that a format cannot hold, before an hour of painting.
+
+    Args:
+        format: the name of a picture format.
+        width: W, in pixels.
+        height: H, in pixels.
+
+    Raises:
+        OutputError: a side is too long.
+        UnknownNameError: no such format.
+    """
+    check_side(format_named(format), width, height)
 
 
 def check_side(target: PictureFormat, width: int, height: int) -> None:

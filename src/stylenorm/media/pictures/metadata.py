@@ -72,6 +72,7 @@ def read_metadata(image: Image.Image, *, keep_gps: bool) -> tuple[Metadata, list
         AttributeError,
         ArithmeticError,
         struct.error,
+        RecursionError,
     ):
         exif = b""
         notes.append("the EXIF block is broken and was left out")
@@ -85,7 +86,7 @@ def read_metadata(image: Image.Image, *, keep_gps: bool) -> tuple[Metadata, list
     if packet.strip(b"\0 \r\n\t"):
         try:
             xmp = clean_xmp(packet, keep_gps=keep_gps)
-        except (ExpatError, ValueError, LookupError):
+        except (ExpatError, ValueError, LookupError, RecursionError):  # also one of elements in elements
             notes.append("the XMP packet is broken and was left out")
     comment = image.info.get("comment", b"") if image.format in ("JPEG", "MPO", "GIF") else b""
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from stylenorm.errors import PictureError
-from stylenorm.media.formats import READ_FORMATS
+from stylenorm.errors import PictureError, printable
+from stylenorm.media.kinds import HEAD_BYTES, described
 from stylenorm.media.pictures.pillow_warnings import quiet_pillow
+from stylenorm.media.plugins import formats_read, load_plugin, plugin_for_head
 
 __all__ = ["MAX_MEGAPIXELS", "PictureSource", "Source", "UnreadKindError", "check_size", "decoding", "opened"]
 
@@ -43,16 +45,6 @@ _DECODER_ERRORS = (
 )
 
 _EXPECTED = "expected a picture (JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, ...)"
-_MAGIC = {
-    b"\xff\xd8": "JPEG",
-    b"\x89PNG": "PNG",
-    b"GIF8": "GIF",
-    b"RIFF": "WebP",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"BM": "BMP",
-}
-_HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
 
 
 class UnreadKindError(ValueError):
@@ -81,19 +73,21 @@ class Source:
         if isinstance(source, (bytes, bytearray, memoryview)):
             return cls("<bytes>", bytes(source))
         if isinstance(source, (str, os.PathLike)):
+            if not os.fspath(source):
+                raise PictureError(f"{_EXPECTED}, got an empty name")
             path = Path(source)
             try:
                 regular = path.is_file() or not path.exists() or path.is_dir()
             except (OSError, ValueError):
                 regular = True  # opening it will say what is wrong
-            name = _shown(path)
+            name = printable(path)
             if regular:
                 return cls(name, path)
             with _file_errors(name), path.open("rb") as pipe:
                 return cls(name, _drained(pipe, name, max_megapixels))
         if not hasattr(source, "read"):
             raise PictureError(f"expected a path, bytes or a binary stream, got {type(source).__name__}")
-        name = str(getattr(source, "name", "<stream>"))
+        name = printable(getattr(source, "name", "<stream>"))
         with _file_errors(name):
             return cls(name, _drained(source, name, max_megapixels))
 
@@ -116,16 +110,21 @@ def opened(source: Source, max_megapixels: float) -> Iterator[Image.Image]:
         file = _file(source)
     with file:
         with _file_errors(source.name), decoding(source.name, max_megapixels):
-            head = file.read(64)
+            head = file.read(HEAD_BYTES)
             file.seek(0)
             if not head:
                 raise PictureError(
                     f"{source.name}: {_EXPECTED}, got an empty file; was it copied to its end?"
                 )
+            plugin = plugin_for_head(head)
+            if plugin is not None:
+                load_plugin(plugin)
             try:
-                image = Image.open(file, formats=READ_FORMATS)
+                image = Image.open(file, formats=formats_read())
             except UnidentifiedImageError:
-                raise PictureError(f"{source.name}: {_EXPECTED}, got {_looks_like(head)}") from None
+                raise PictureError(
+                    f"{source.name}: {_EXPECTED}, got {described(head, source.name)}"
+                ) from None
         with image:
             check_size(source.name, image, max_megapixels)
             yield image
@@ -139,8 +138,10 @@ def decoding(name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Iterator[None
             yield
         except PictureError:
             raise
-        except Image.DecompressionBombError:
-            raise PictureError(f"{name}: {_too_large('', max_megapixels)}") from None
+        except Image.DecompressionBombError as error:
+            pixels = re.search(r"\((\d+) pixels\)", str(error))
+            size = f" {int(pixels[1]) / 1e6:.0f} megapixels" if pixels else ""
+            raise PictureError(f"{name}: {_too_large(size, max_megapixels)}") from None
         except MemoryError:
             raise PictureError(f"{name}: does not fit in memory; make it smaller first") from None
         except UnreadKindError as error:
@@ -161,7 +162,8 @@ def check_size(name: str, image: Image.Image, max_megapixels: float) -> None:
     if width < 1 or height < 1:
         raise PictureError(f"{name}: {_EXPECTED}, got one of {width} x {height} pixels")
     if width * height > max_megapixels * 1e6:
-        raise PictureError(f"{name}: {_too_large(f' {width} x {height} pixels', max_megapixels)}")
+        size = f" {width} x {height} pixels ({width * height / 1e6:.3g} megapixels)"
+        raise PictureError(f"{name}: {_too_large(size, max_megapixels)}")
 
 
 def _too_large(size: str, max_megapixels: float) -> str:
@@ -208,11 +210,6 @@ def _file_errors(name: str) -> Iterator[None]:
         raise PictureError(f"{name}: cannot be read ({_one_line(str(reason))})") from error
 
 
-def _shown(path: Path) -> str:
-    """A path for messages of one line: names may hold line breaks, and bytes that are no characters."""
-    return "".join(char if char.isprintable() else "?" for char in str(path))
-
-
 def _broken(error: BaseException) -> str:
     text = _one_line(str(error)) or type(error).__name__
     kind = "a truncated one" if "truncat" in text.lower() or isinstance(error, EOFError) else "a broken one"
@@ -221,24 +218,3 @@ def _broken(error: BaseException) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:160]
-
-
-def _looks_like(head: bytes) -> str:
-    for magic, name in _MAGIC.items():
-        if head.startswith(magic):
-            return f"a {name} that is damaged or of a kind that is not read; save it anew, as RGB in 8 bits"
-    if head[4:8] == b"ftyp":
-        if head[8:12] in _HEIC_BRANDS:
-            return "HEIC, which is not read; save it as JPEG first"
-        return "a film or another MP4-like file"
-    if head[:4] in (b"%PDF", b"PK\x03\x04") or head[:2] == b"\x1f\x8b":
-        return "a PDF or an archive; take the picture out of it first"
-    if head[:4] == b"8BPS":
-        return "a Photoshop file; export it as PNG or TIFF first"
-    if head.lstrip()[:5] in (b"<svg ", b"<?xml") or head.lstrip()[:1] == b"<":
-        return "XML, SVG or HTML; if it is a drawing, export it as PNG first"
-    # the head may end within a character of several bytes
-    text = head.decode("utf-8", "replace").rstrip("\ufffd")
-    if all((char.isprintable() and char != "\ufffd") or char in "\t\r\n\ufeff" for char in text):
-        return "text"
-    return "something else, or a picture whose beginning is damaged"

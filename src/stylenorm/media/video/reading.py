@@ -11,7 +11,7 @@ from typing import Any
 
 from stylenorm.closing import Closing
 from stylenorm.errors import InputError, PictureError
-from stylenorm.media.video.color import FilmColor, color_of, rgb_from_frame
+from stylenorm.media.video.color import ColorConverter, FilmColor, color_of
 from stylenorm.media.video.film import Film, FilmFrame, film_errors, import_av, turn_of
 
 __all__ = ["Damage", "FilmReader"]
@@ -65,7 +65,7 @@ class FilmReader(Closing):
     ) -> None:
         self._av = import_av()
         name = os.fspath(path)
-        self._reformatter = self._av.video.reformatter.VideoReformatter()
+        self._converter = ColorConverter()
         with film_errors(name):
             with self._av.open(name, metadata_errors="replace") as container:
                 self.film = _limited(_described(self._av, name, container), max_side_px)
@@ -117,7 +117,7 @@ class FilmReader(Closing):
         if self.film.turn.swap:
             width, height = height, width
         return self.film.turn(
-            rgb_from_frame(frame, self.film.color, self._reformatter, width=width, height=height)
+            self._converter.rgb_from_frame(frame, self.film.color, width=width, height=height)
         )
 
     def _pts(self, frame: Any) -> int | None:
@@ -206,7 +206,7 @@ def _described(av: Any, name: str, container: Any) -> Film:
         raise PictureError(f"{name}: expected a film, got one without a picture that can be decoded")
     turn, note = turn_of(first)
     notes = [note] if note else []
-    color: FilmColor = color_of(first)
+    color: FilmColor = color_of(first, stream.codec_context.name)
     if color.hdr:
         notes.append(f"{color.hdr} brightness is brought to standard range; highlights clip")
     if first.format.components and first.format.components[0].bits > 8:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.errors import InputError, OutputError
-from stylenorm.media.video.color import frame_from_rgb
+from stylenorm.media.video.color import ColorConverter
 from stylenorm.media.video.film import Film, FilmFrame, import_av
 from stylenorm.media.video.formats import FilmFormat
 from stylenorm.media.video.reading import FilmReader
@@ -76,7 +76,7 @@ class FilmWriter:
         self._container = self._av.open(_Sink(file), "w", format=kind.muxer)
         self._color = self._film.color.written
         self._durations: dict[int, int] = {}
-        self._reformatter = self._av.video.reformatter.VideoReformatter()
+        self._converter = ColorConverter()
         self._stream = self._video_stream(options)
         self._carried = {} if isinstance(reader, Film) else self._carry(reader)
         if not options.strip and not isinstance(reader, Film):
@@ -91,7 +91,7 @@ class FilmWriter:
             pixels: (H, W, 3) uint8, RGB, full range.
         """
         even = np.pad(pixels, ((0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)), mode="edge")
-        encoded = frame_from_rgb(even, self._color, self._reformatter)
+        encoded = self._converter.frame_from_rgb(even, self._color)
         encoded.pts = frame.pts - round(self._offset_s / self._film.time_base)
         encoded.time_base = self._film.time_base
         encoded.pict_type = 0

@@ -10,6 +10,8 @@ A list is a TOML or JSON file; each table is a style, named in kebab-case:
     title = "The Starry Night"
     year = "1889"
     licence = "public domain"
+    crop = [0.25, 0.0, 1.0, 0.75]   # left, top, right, bottom: the part that is learned
+    size_px = 360                   # shorter side of that part when it is measured: the size of the strokes
 
 Without a list every picture in the folder becomes a style, and its name says the rest: ``artist--title.jpg``.
 """
@@ -32,7 +34,8 @@ __all__ = ["check_name", "kebab", "named_painting", "read_paintings"]
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _RESERVED = ("all", "identity")
-_KEYS = ("painting", "artist", "title", "year", "licence")
+_TEXTS = ("artist", "title", "year", "licence")
+_KEYS = ("painting", *_TEXTS, "crop", "size_px")
 
 
 def read_paintings(folder: Path, listed: Path | None) -> list[Painting]:
@@ -85,7 +88,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         content = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected TOML or JSON, got a mistake: {error}") from error
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path}: expected a table for each style, such as [starry-night], got none")
@@ -104,7 +107,25 @@ def _listed(name: str, table: Any, folder: Path, listed: Path) -> Painting:
     path = folder / str(table["painting"])
     if not path.is_file():
         raise InputError(f"{listed}: style {name!r}: expected the painting {path}, found no such file")
-    return Painting(path, name, **{key: str(value) for key, value in table.items() if key != "painting"})
+    crop, size_px = table.get("crop", [0.0, 0.0, 1.0, 1.0]), table.get("size_px", 0)
+    if not _is_crop(crop):
+        raise InputError(
+            f"{listed}: style {name!r}: crop: expected [left, top, right, bottom] from 0 to 1, left below "
+            f"right and top below bottom, got {crop!r}"
+        )
+    if not isinstance(size_px, int) or size_px < 0:
+        raise InputError(
+            f"{listed}: style {name!r}: size_px: expected a whole number of pixels, got {size_px!r}"
+        )
+    texts = {key: str(table[key]) for key in _TEXTS if key in table}
+    return Painting(path, name, **texts, crop=tuple(crop), size_px=size_px)
+
+
+def _is_crop(crop: Any) -> bool:
+    if not isinstance(crop, list) or len(crop) != 4 or not all(isinstance(x, int | float) for x in crop):
+        return False
+    left, top, right, bottom = crop
+    return bool(0 <= left < right <= 1 and 0 <= top < bottom <= 1)
 
 
 def check_name(name: str, where: str) -> None:

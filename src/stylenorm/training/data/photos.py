@@ -174,12 +174,22 @@ class Photos:
         return pixels
 
 
-def read_painting(path: Path, shorter_px: int) -> Tensor:
-    """Return a whole painting, (1, 3, H, W), RGB, 0..1, its shorter side scaled to ``shorter_px``.
+def read_painting(
+    path: Path, shorter_px: int, crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+) -> Tensor:
+    """Return a painting, or a part of it, (1, 3, H, W), RGB, 0..1, its shorter side scaled to ``shorter_px``.
 
     The size sets the size of the strokes: they come out as large, in pixels, as they are here.
+
+    Args:
+        path: picture file.
+        shorter_px: of the part, in pixels.
+        crop: left, top, right and bottom of the part, as shares of the painting's width and height.
     """
-    image = resize_shorter(Image.fromarray(to_uint8(read_picture(path).pixels)), shorter_px)
+    whole = Image.fromarray(to_uint8(read_picture(path).pixels))
+    sides = (whole.width, whole.height) * 2
+    part = whole.crop([round(share * side) for share, side in zip(crop, sides, strict=True)])  # type: ignore[arg-type]
+    image = resize_shorter(part, shorter_px)
     return _to_tensor(np.asarray(image)[None])
 
 

@@ -191,11 +191,17 @@ class GeneratorRecipe(Recipe):
 
 
 def load_judges(features: str, vgg_taps: VggTaps) -> list[FeatureNetwork]:
-    """Load feature networks (`stylenorm.perceptual.load_features`), a VGG with a paper's layers."""
+    """Load feature networks (`stylenorm.perceptual.load_features`), a VGG with a paper's layers.
+
+    Of VGG-16 only what ships is there: layers beyond relu4_1 are compared at relu4_1.
+    """
+    content_tap, style_taps = vgg_taps
     networks = load_features(features)
     for network in networks:
         if isinstance(network, Vgg):
-            network.content_tap, network.style_taps = vgg_taps
+            nearest = network.spec.nearest
+            network.content_tap = nearest(content_tap)
+            network.style_taps = tuple(dict.fromkeys(nearest(tap) for tap in style_taps))
     return networks
 
 

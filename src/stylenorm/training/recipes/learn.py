@@ -26,7 +26,7 @@ from stylenorm.export import export_stylizer, load_network
 from stylenorm.media import atomic_write
 from stylenorm.models.predictor import predict_style
 from stylenorm.networks import StylizerNetwork
-from stylenorm.perceptual import PerceptualLoss, lattice, load_features, total_variation
+from stylenorm.perceptual import PaintingLoss, lattice, load_feature_network, total_variation
 from stylenorm.style import Style
 from stylenorm.training import ranks
 from stylenorm.training.data.dead_leaves import DeadLeaves
@@ -46,15 +46,14 @@ class LearnConfig:
 
     Attributes:
         photos: folder of photos to practise on; without one, pictures are drawn.
-        features: the networks that judge: distilled for the one that ships, or a folder with the Darknets'
-            weights; several separated by commas.
+        features: the network that compares.
         crop_px: side of the crops of photos.
         batch_size: crops a step, of all processes together.
         stroke_px: shorter side of the painting when it is measured; strokes come out as large, in pixels, as
             they are there.
-        num_scales: scales at which style is compared.
         style_weight: style weight to start from.
-        content_target: relative content loss (1 = as large as the photo's features) that is aimed at.
+        content_target: content loss (0 is the photo, about 2 has nothing to do with it) that is aimed at.
+        palette_weight: weight of the distance of colours.
         tv_weight: weight of the total variation.
         lattice_weight: weight of `stylenorm.perceptual.lattice`.
         thorough: learn the network too; takes longer, and makes a network folder with this style alone.
@@ -63,14 +62,14 @@ class LearnConfig:
     """
 
     photos: Path | None = None
-    features: str = "distilled"
+    features: str = "vgg16"
     crop_px: int = 224
     batch_size: int = 2
-    stroke_px: int = 512
-    num_scales: int = 2
-    style_weight: float = 20.0
+    stroke_px: int = 400
+    style_weight: float = 10.0
     content_target: float = 0.7
-    tv_weight: float = 3.0
+    palette_weight: float = 2.0
+    tv_weight: float = 1.0
     lattice_weight: float = 5.0
     thorough: bool = False
     num_held_out: int = 4
@@ -121,9 +120,9 @@ class Learn(Recipe):
         self.destination, self.command, self.on_preview = destination, command, on_preview
         self.folder = network or shipped_network()
         self.device = torch.device("cpu")
-        self.loss = PerceptualLoss(load_features(config.features), config.num_scales)
+        self.loss = PaintingLoss(load_feature_network(config.features))
         picture = read_painting(painting, config.stroke_px)
-        self.target = self.loss.style_target(picture)
+        self.target = self.loss.target(picture)
         self.photos: Photos | DeadLeaves
         if config.photos is None:
             self.photos = DeadLeaves(crop_px=config.crop_px, batch_size=config.batch_size, seed=config.seed)
@@ -146,8 +145,8 @@ class Learn(Recipe):
     def to(self, device: torch.device) -> None:
         """Move network, style, feature networks and what the painting measures."""
         self.device = device
-        for module in (self.model, *self.loss.networks):
-            module.to(device)
+        self.model.to(device)
+        self.loss.to(device)
         self.target = self.target.to(device)
 
     def running(self) -> AbstractContextManager[None]:
@@ -166,10 +165,11 @@ class Learn(Recipe):
         painted = model.network(photo, model.vector())
         painted, photo = shifted(painted, photo, generator)
         first = torch.zeros(len(photo), dtype=torch.long, device=self.device)
-        terms = self.loss(painted, self.loss.content_target(photo), self.target.select(first))
+        terms = self.loss(painted, self.loss.content_target(photo), self.target.select(first), generator)
         losses = {
             "content": terms.content.mean(),
             "style": model.log_weight.exp() * terms.style.mean(),
+            "palette": settings.palette_weight * terms.palette.mean(),
             "variation": settings.tv_weight * total_variation(painted).mean(),
             "lattice": settings.lattice_weight * lattice(painted).mean(),
         }
@@ -202,7 +202,7 @@ class Learn(Recipe):
             "command": self.command,
             "painting": self.painting.name,
             "photos": "drawn" if is_drawn else f"{len(self.photos.paths)} ({self.settings.photos.name})",  # type: ignore[union-attr]
-            "features": ", ".join(network.name for network in self.loss.networks),
+            "features": self.loss.network.name,
         }
         vector = model.vector().detach().cpu().numpy()
         about = {"title": self.painting.stem}

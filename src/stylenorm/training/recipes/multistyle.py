@@ -4,19 +4,25 @@ Dumoulin, Shlens, Kudlur, "A Learned Representation For Artistic Style", ICLR 20
 
 Differs from the paper:
 
-- Style 0 is the identity: for its samples the network is trained to return the photo, so that a mixture with
-  it weakens a style (the photo gate, see `stylenorm.networks.stylizer`, restores what the norms took out).
+- Style 0 is the identity: for its samples the network is trained to return the photo, so that a mixture
+  with it weakens a style (the photo gate, see `stylenorm.networks.stylizer`, restores what the norms took
+  out).
 - Each painting's style weight is found while training: it rises while the photo is more recognisable than
   asked for, and falls while it is less (``content_target``). So a painting whose texture is hard to match
   does not swallow the photo, and none needs tuning by hand.
-- It learns to see before it paints: the first samples are all the identity's, and over ``warmup_steps`` their
-  share falls and the style weight rises. Trained on everything at once, the style losses' larger gradients
-  win, and the network draws streaks in which the photo cannot be recognised.
+- It learns to see before it paints: the first samples are all the identity's, and over ``warmup_steps``
+  their share falls and the style weight rises. Trained on everything at once, the style losses' larger
+  gradients win, and the network draws streaks in which the photo cannot be recognised.
 - Before the losses, photo and painting are cropped by the same random 0 to 7 pixels: the feature networks
   pool by 2 again and again, and a fixed phase lets the generator hide a lattice where they do not look.
 - What depends on the place in a grid of 4 pixels is punished (`stylenorm.perceptual.lattice`): the network
   works on such a grid, and Gram matrices hardly see the grain that it leaves.
-- Losses are relative (`stylenorm.perceptual.losses`), on small Darknets with average pooling.
+- The loss is `stylenorm.perceptual.PaintingLoss`, on VGG-16.
+- A painting may be cropped, so that frames and figures are not learned, and has a size of its own, which
+  sets the size of its strokes.
+- A trained network is widened (``start_from`` with a greater width) without changing what it does: new
+  channels see what they were initialised to see, and nothing listens to them yet (after Chen, Goodfellow,
+  Shlens, "Net2Net", ICLR 2016, arXiv:1511.05641, who copy channels).
 """
 
 from __future__ import annotations
@@ -37,15 +43,8 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError
 from stylenorm.export import export_stylizer, load_network
 from stylenorm.media import write_json
-from stylenorm.networks import NetworkConfig, build_network
-from stylenorm.perceptual import (
-    SMALLEST_PX,
-    PerceptualLoss,
-    StyleTarget,
-    lattice,
-    load_features,
-    total_variation,
-)
+from stylenorm.networks import NetworkConfig, build_network, widen, widened_style
+from stylenorm.perceptual import PaintingLoss, PaintingTarget, lattice, load_feature_network, total_variation
 from stylenorm.training import ranks
 from stylenorm.training.data.photos import LARGEST_SHIFT_PX, Photos, read_painting, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
@@ -67,6 +66,8 @@ class Painting:
         path: picture file.
         name: kebab-case name of the style.
         artist, title, year, licence: for the style file.
+        crop: the part that is learned: left, top, right, bottom, as shares of width and height.
+        size_px: shorter side of that part when it is measured; 0 for the training's own.
     """
 
     path: Path
@@ -75,6 +76,8 @@ class Painting:
     title: str = ""
     year: str = ""
     licence: str = ""
+    crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    size_px: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,15 +86,14 @@ class MultistyleConfig:
 
     Attributes:
         photos: folder of photos.
-        features: the networks that judge: distilled for the one that ships, or a folder with the Darknets'
-            weights; several separated by commas.
+        features: the network that compares.
         network: which stylizer network.
         crop_px: side of the training crops.
         batch_size: crops a step, of all processes together.
         painting_px: shorter side of the paintings when they are measured; sets the size of the strokes.
-        num_scales: scales at which style is compared.
         style_weight: style weight to start from; each painting's own is found from there.
-        content_target: relative content loss (1 = as large as the photo's features) that the balance aims at.
+        content_target: content loss that the balance aims at (0 is the photo, 2 has nothing to do with it).
+        palette_weight: weight of the distance of colours.
         tv_weight: weight of the total variation.
         lattice_weight: weight of `stylenorm.perceptual.lattice`.
         identity_weight: weight of the identity's squared error.
@@ -106,15 +108,15 @@ class MultistyleConfig:
     """
 
     photos: Path
-    features: str = "distilled"
+    features: str = "vgg16"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     crop_px: int = 256
     batch_size: int = 4
-    painting_px: int = 512
-    num_scales: int = 2
-    style_weight: float = 20.0
+    painting_px: int = 400
+    style_weight: float = 10.0
     content_target: float = 0.75
-    tv_weight: float = 3.0
+    palette_weight: float = 2.0
+    tv_weight: float = 1.0
     lattice_weight: float = 5.0
     identity_weight: float = 20.0
     identity_share: float = 0.1
@@ -167,11 +169,10 @@ class Multistyle(Recipe):
     ) -> None:
         if not paintings:
             raise InputError("paintings: expected at least one, got none; name a folder by --paintings")
-        smallest = (SMALLEST_PX << (config.num_scales - 1)) + LARGEST_SHIFT_PX
+        self.loss = PaintingLoss(load_feature_network(config.features))
+        smallest = self.loss.smallest_px + LARGEST_SHIFT_PX
         if config.crop_px < smallest:
-            raise InputError(
-                f"crop_px: expected at least {smallest} for {config.num_scales} scales, got {config.crop_px}"
-            )
+            raise InputError(f"crop_px: expected at least {smallest}, got {config.crop_px}")
         self.settings, self.paintings, self.out, self.command = config, list(paintings), out, command
         self.others = list(others)
         self.device = torch.device("cpu")
@@ -182,10 +183,9 @@ class Multistyle(Recipe):
             seed=config.seed,
             num_held_out=config.num_held_out,
         )
-        self.loss = PerceptualLoss(load_features(config.features), config.num_scales)
-        self.target = StyleTarget.stack(
+        self.target = PaintingTarget.stack(
             [
-                self.loss.style_target(read_painting(p.path, config.painting_px))
+                self.loss.target(read_painting(p.path, p.size_px or config.painting_px, p.crop))
                 for p in (*self.paintings, *self.others)
             ]
         )
@@ -198,8 +198,7 @@ class Multistyle(Recipe):
         """Move network, styles, feature networks and what the paintings measure."""
         self.device = device
         self.model.to(device)
-        for network in self.loss.networks:
-            network.to(device)
+        self.loss.to(device)
         self.target = self.target.to(device)
 
     def running(self) -> AbstractContextManager[None]:
@@ -218,7 +217,14 @@ class Multistyle(Recipe):
 
     def tunable(self) -> Collection[str]:
         """Return the weights of the losses: what one wants to change having seen the samples."""
-        return ("content_target", "tv_weight", "lattice_weight", "identity_weight", "identity_share")
+        return (
+            "content_target",
+            "palette_weight",
+            "tv_weight",
+            "lattice_weight",
+            "identity_weight",
+            "identity_share",
+        )
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the named, weighted losses of a step."""
@@ -238,6 +244,7 @@ class Multistyle(Recipe):
         losses = {
             "content": zero,
             "style": zero,
+            "palette": zero,
             "variation": zero,
             "lattice": zero,
             "identity": settings.identity_weight * (error * is_identity.to(self.device)).sum() / len(index),
@@ -245,11 +252,14 @@ class Multistyle(Recipe):
         if styled.any():
             chosen = styled.nonzero().flatten().to(self.device)
             painted, photo, rows = painted[chosen], photo[chosen], index[styled].to(self.device)
-            terms = self.loss(painted, self.loss.content_target(photo), self.target.select(rows - 1))
+            terms = self.loss(
+                painted, self.loss.content_target(photo), self.target.select(rows - 1), generator
+            )
             ramp = min(1.0, step / max(1, settings.warmup_steps)) ** 2
             weights = ramp * model.log_weights[rows].exp()
             losses["content"] = terms.content.sum() / len(index)
             losses["style"] = (weights * terms.style).sum() / len(index)
+            losses["palette"] = ramp * settings.palette_weight * terms.palette.sum() / len(index)
             losses["variation"] = settings.tv_weight * total_variation(painted).sum() / len(index)
             losses["lattice"] = settings.lattice_weight * lattice(painted).sum() / len(index)
             off_target[chosen] = settings.content_target - terms.content.detach()
@@ -276,7 +286,7 @@ class Multistyle(Recipe):
             "command": self.command,
             "photos": f"{len(self.photos.paths)} ({self.settings.photos.name})",
             "unreadable_photos": str(len(self.photos.unreadable)),
-            "features": ", ".join(network.name for network in self.loss.networks),
+            "features": self.loss.network.name,
             "machine": _machine(self.device),
             "style_weights": json.dumps(self._style_weights()),
         }
@@ -303,19 +313,20 @@ class Multistyle(Recipe):
 
     @torch.no_grad()
     def _start_from(self, folder: NetworkFolder) -> None:
-        network = self.model.network
-        if folder.norm_sizes != network.norm_sizes:
+        ours, theirs = self.model.network, load_network(folder.path)
+        if len(theirs.norm_sizes) != len(ours.norm_sizes) or any(
+            them > us for them, us in zip(theirs.norm_sizes, ours.norm_sizes, strict=True)
+        ):
             raise InputError(
-                f"start_from: expected a network with norms of {network.norm_sizes} channels, "
-                f"got {folder.path} with {folder.norm_sizes}"
+                f"start_from: expected a network with norms of at most {ours.norm_sizes} channels, "
+                f"got {folder.path} with {theirs.norm_sizes}"
             )
-        theirs, ours = load_network(folder.path).state_dict(), network.state_dict()
-        network.load_state_dict(
-            {key: theirs[key] if theirs[key].shape == value.shape else value for key, value in ours.items()}
-        )
-        rows = {name: torch.from_numpy(folder.style(name).vector()[:-1]) for name in folder.style_names()}
+        widen(ours, theirs.state_dict())
+        rows = {name: torch.from_numpy(folder.style(name).vector()) for name in folder.style_names()}
+        rows = {name: widened_style(row, theirs.norm_sizes, ours)[:-1] for name, row in rows.items()}
         mean = torch.stack(list(rows.values())).mean(dim=0)
-        self.model.styles[0] = torch.from_numpy(folder.style(IDENTITY).vector()[:-1])
+        identity = torch.from_numpy(folder.style(IDENTITY).vector())
+        self.model.styles[0] = widened_style(identity, theirs.norm_sizes, ours)[:-1]
         for number, painting in enumerate((*self.paintings, *self.others), start=1):
             self.model.styles[number] = rows.get(painting.name, mean)
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError
 from stylenorm.export import export_predictor, load_network
 from stylenorm.networks import StylePredictor
-from stylenorm.perceptual import PerceptualLoss, lattice, load_distilled, load_features, total_variation
+from stylenorm.perceptual import PaintingLoss, lattice, load_distilled, load_feature_network, total_variation
 from stylenorm.training import ranks
 from stylenorm.training.data.photos import Photos, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
@@ -48,14 +48,13 @@ class PredictConfig:
         network: folder of the network that shall obey; the predictor is written into it.
         photos: folder of photos.
         paintings: folder of paintings.
-        features: the networks that judge: distilled for the one that ships, or a folder with the Darknets'
-            weights; several separated by commas.
+        features: the network that compares.
         crop_px: side of the crops of photos.
         painting_px: side of the crops of paintings; strokes come out as large, in pixels, as they are here.
         num_paintings: paintings a step, of all processes together.
         photos_each: photos a step that are painted in each of them.
-        num_scales: scales at which style is compared.
         style_weight: weight of the style loss; content counts 1.
+        palette_weight: weight of the distance of colours.
         tv_weight: weight of the total variation.
         lattice_weight: weight of `stylenorm.perceptual.lattice`.
         photo_share: share of the steps whose paintings are photos.
@@ -69,14 +68,14 @@ class PredictConfig:
     network: Path
     photos: Path
     paintings: Path
-    features: str = "distilled"
+    features: str = "vgg16"
     crop_px: int = 256
-    painting_px: int = 512
+    painting_px: int = 400
     num_paintings: int = 2
     photos_each: int = 2
-    num_scales: int = 2
-    style_weight: float = 15.0
-    tv_weight: float = 3.0
+    style_weight: float = 10.0
+    palette_weight: float = 2.0
+    tv_weight: float = 1.0
     lattice_weight: float = 5.0
     photo_share: float = 0.1
     recolor_share: float = 0.5
@@ -104,7 +103,7 @@ class Predict(Recipe):
         self.settings, self.command = config, command
         self.folder = NetworkFolder.open(config.network)
         self.network = load_network(config.network).requires_grad_(False)
-        self.loss = PerceptualLoss(load_features(config.features), config.num_scales)
+        self.loss = PaintingLoss(load_feature_network(config.features))
         self.device = torch.device("cpu")
 
         def pictures(folder: Path, crop_px: int, batch_size: int, seed: int) -> Photos:
@@ -132,7 +131,7 @@ class Predict(Recipe):
     def to(self, device: torch.device) -> None:
         """Move predictor, network and feature networks."""
         self.device = device
-        for module in (self.model, self.network, *self.loss.networks):
+        for module in (self.model, self.network, self.loss):
             module.to(device)
 
     @contextmanager
@@ -154,12 +153,13 @@ class Predict(Recipe):
         styles = self.model(F.avg_pool2d(painting, 2)).repeat_interleave(settings.photos_each, dim=0)
         painted = self.network(photo, styles)
         rows = torch.arange(len(painting), device=self.device).repeat_interleave(settings.photos_each)
-        target = self.loss.style_target(painting).select(rows)
+        target = self.loss.target(painting).select(rows)
         painted, photo = shifted(painted, photo, generator)
-        terms = self.loss(painted, self.loss.content_target(photo), target)
+        terms = self.loss(painted, self.loss.content_target(photo), target, generator)
         return {
             "content": terms.content.mean(),
             "style": settings.style_weight * terms.style.mean(),
+            "palette": settings.palette_weight * terms.palette.mean(),
             "variation": settings.tv_weight * total_variation(painted).mean(),
             "lattice": settings.lattice_weight * lattice(painted).mean(),
         }
@@ -187,7 +187,7 @@ class Predict(Recipe):
             "command": self.command,
             "photos": f"{len(self.photos.paths)} ({self.settings.photos.name})",
             "paintings": f"{len(self.paintings.paths)} ({self.settings.paintings.name})",
-            "features": ", ".join(network.name for network in self.loss.networks),
+            "features": self.loss.network.name,
             "machine": f"{platform.machine()}, {self.device.type}",
         }
         export_predictor(model.cpu(), self.settings.network, self.folder.identity, whole_record)
