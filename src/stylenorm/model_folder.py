@@ -27,7 +27,7 @@ __all__ = [
     "ModelKind",
 ]
 
-_MOST_BYTES = 2**26  # of the JSON file
+_MAX_BYTES = 2**26  # of a JSON file
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ModelKind:
         path = folder / f"{self.name}.json"
         expected = f"{folder}: expected {self.expected}"
         try:
-            fields: Any = json.loads(read_small_file(path, _MOST_BYTES))
+            fields: Any = json.loads(read_small_file(path, _MAX_BYTES))
         except FileNotFoundError:
             found = f"no {path.name} in it" if folder.is_dir() else "no such folder"
             raise InputError(f"{expected}, found {found}") from None

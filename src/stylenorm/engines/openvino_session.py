@@ -37,12 +37,12 @@ __all__ = [
 KEPT_GRAPHS = 4
 """How many compiled graphs a session or an engine keeps, each for inputs of other shapes."""
 
-_POLL_MS = 100  # how long Ctrl-C may have to wait
 # A tensor may be so many times as large as the inputs (64 channels of full size are 21), and so much more.
 _LARGEST_SHARE = 1000
 _LARGEST_NUMBERS = 2**28
 _SMALL_PX = 64
 _CHECKED_NUMBERS = 2**26  # smaller tensors fit anywhere
+_POLL_MS = 100  # how long Ctrl-C may have to wait
 
 
 def import_openvino() -> Any:
@@ -108,9 +108,9 @@ class GraphSession(Closing):
         """Run it: inputs in turn, outputs in turn, which are the caller's own.
 
         Raises:
-            EngineError: the inputs do not fit the graph.
-            InputError: the graph makes more of them than any network does.
             MemoryError: there is no memory left for it.
+            InputError: as `check_sizes` does.
+            EngineError: OpenVINO fails, or the inputs do not fit the graph.
         """
         shapes = tuple(array.shape for array in inputs)
         with self._lock, clear_errors(shapes[0]):
@@ -142,23 +142,15 @@ def read_graph(graph: Path | bytes) -> Any:
 
     Raises:
         InputError: it cannot be read, or `stylenorm.graphs.check_graph` refuses it.
+        MemoryError: there is no memory for it.
     """
-    if isinstance(graph, bytes):
-        content, name = graph, "graph"
-    else:
-        try:
-            content, name = graph.read_bytes(), str(graph)
-        except OSError as error:
-            raise InputError(
-                f"{graph}: expected an exported network (ONNX), cannot read it ({error.strerror})"
-            ) from error
-    check_graph(content, name)
+    _check_content(graph)
     try:
-        # By its path where it has one: weights may lie in a file beside it.
         return openvino_core().read_model(io.BytesIO(graph) if isinstance(graph, bytes) else graph)
     except RuntimeError as error:
         if is_out_of_memory(error):
-            raise MemoryError(f"OpenVINO has no memory left to read {name}") from error
+            raise MemoryError("OpenVINO has no memory left to read a graph") from error
+        name = "graph" if isinstance(graph, bytes) else graph
         raise InputError(f"{name}: expected an exported network (ONNX), cannot read it") from error
 
 
@@ -191,10 +183,11 @@ def check_small_picture(graph: Path) -> None:
     """Refuse a graph by its bytes, and by how large its tensors become for a small picture.
 
     Raises:
-        InputError: as `read_graph` and `check_sizes` do.
+        InputError: as `stylenorm.graphs.check_graph` and `check_sizes` do.
     """
-    model = read_graph(graph)
+    _check_content(graph)
     with clear_errors():
+        model = openvino_core().read_model(graph)
         sizes = {
             i: [
                 side.get_length() if side.is_static else (1 if axis == 0 else _SMALL_PX)
@@ -204,11 +197,6 @@ def check_small_picture(graph: Path) -> None:
         }
         model.reshape(sizes)
         check_sizes(model)
-
-
-def _numbers(output: Any) -> int:
-    shape = output.get_partial_shape()
-    return math.prod(side.get_length() for side in shape) if shape.is_static else 0
 
 
 def infer(request: Any, inputs: Sequence[NDArray[Any]]) -> None:
@@ -232,9 +220,27 @@ def infer(request: Any, inputs: Sequence[NDArray[Any]]) -> None:
         raise
 
 
+def _check_content(graph: Path | bytes) -> None:
+    if isinstance(graph, bytes):
+        check_graph(graph)
+        return
+    try:
+        content = graph.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{graph}: expected an exported network (ONNX), cannot read it ({error.strerror})"
+        ) from error
+    check_graph(content, str(graph))
+
+
+def _numbers(output: Any) -> int:
+    shape = output.get_partial_shape()
+    return math.prod(side.get_length() for side in shape) if shape.is_static else 0
+
+
 @contextmanager
 def clear_errors(shape: tuple[int, ...] | None = None) -> Iterator[None]:
-    """Make OpenVINO's ways of saying that memory is out a `MemoryError`, and all others an `EngineError`."""
+    """Make what OpenVINO raises an error of ours: a MemoryError where that is the reason."""
     what = "" if shape is None else f" for a picture of shape {shape}"
     try:
         yield
