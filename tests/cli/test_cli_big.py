@@ -167,8 +167,19 @@ def test_too_large_says_how_to_allow_it(tmp_path: Path, capsys: pytest.CaptureFi
     assert "(--max-megapixels)" in capsys.readouterr().err
 
 
+def damage(folder: Path, how: str) -> None:
+    """Cut every map off, change a byte in every map, or in the photo."""
+    for file in (folder / ("pictures" if how == "photo" else "maps")).glob("*.map"):
+        content = bytearray(file.read_bytes())
+        if how == "cut":
+            content = content[: len(content) // 3]
+        else:
+            content[len(content) // 50 :: 1000] = b"\x5a" * len(content[len(content) // 50 :: 1000])
+        file.write_bytes(bytes(content))
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
-@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT"])
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT", "SIGTERM", "SIGHUP", "cut", "changed", "photo"])
 def test_kill_and_resume(tmp_path: Path, how: str) -> None:
     need("pyvips")
     photo = photo_file(tmp_path / "photo.png", size=(480, 640))
@@ -184,17 +195,41 @@ def test_kill_and_resume(tmp_path: Path, how: str) -> None:
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(getattr(signal, how))
+    process.send_signal(getattr(signal, how if how.startswith("SIG") else "SIGKILL"))
     _, said = process.communicate(timeout=60)
     assert process.returncode != 0
     assert not target.exists()
     state = json.loads(journal.read_text())["state"]
     assert state["stage"] >= 1 or state["tiles"] > 0
-    if how == "SIGINT":
+    if how in ("SIGINT", "SIGTERM", "SIGHUP"):
         assert b"will go on" in said
+    if not how.startswith("SIG"):
+        damage(journal.parent.parent, how)
     again = subprocess.run(command, capture_output=True, timeout=200, check=True)
-    assert b"going on" in again.stderr
+    assert (b"going on" in again.stderr) == (how != "photo")
     assert not journal.parent.parent.exists()
     assert painted(photo, "-o", tmp_path / "whole.png") == 0
     assert np.abs(pixels(target) - pixels(tmp_path / "whole.png")).max() <= 1
     assert io.BytesIO(target.read_bytes()).read(4) == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("a.jpg", (65501, 2)), ("a.webp", (3, 16384)), ("a.gif", (65536, 1))]
+)
+@pytest.mark.parametrize("extra", [(), LITTLE], ids=["whole", "in parts"])
+def test_a_size_that_the_format_does_not_hold_is_said_before_painting(
+    tmp_path: Path,
+    name: str,
+    size: tuple[int, int],
+    extra: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Image.new("RGB", size).save(tmp_path / "photo.png")
+    monkeypatch.setattr(
+        "stylenorm.models.stylizer.Stylizer.__call__", lambda *_, **__: pytest.fail("painted")
+    )
+    monkeypatch.setattr("stylenorm.media.BigPicture.decode", lambda *_, **__: pytest.fail("decoded"))
+    assert painted(tmp_path / "photo.png", "-o", tmp_path / name, *extra) == 1
+    said = capsys.readouterr().err
+    assert "holds at most" in said or "write PNG, JPEG or TIFF" in said

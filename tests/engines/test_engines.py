@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stylenorm.engines import ENGINES, Engine, FakeEngine, memory, open_engine, registry
-from stylenorm.errors import InputError, MissingExtraError, ShapeError, UnknownNameError
+from stylenorm.errors import EngineError, InputError, MissingExtraError, ShapeError, UnknownNameError
 from stylenorm.zoo import NetworkFolder
 from tests.engines.tiny_network import needs, random_photo, tiny_network
 
@@ -344,3 +344,79 @@ def test_openvino_is_imported_without_telemetry(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert not list(tmp_path.iterdir()), "files appeared in the home folder"
+
+
+GROUP = "work/inner"
+
+
+@pytest.mark.parametrize(
+    ("lines", "root", "names"),
+    [
+        ("0::/work/inner\n", "", ("memory.max", "memory.current", "inactive_file")),
+        (
+            "9:cpu:/elsewhere\n4:freezer,memory:/work/inner\n0::/elsewhere\n",
+            "memory",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+    ids=["version 2", "version 1"],
+)
+@pytest.mark.parametrize("limited", ["", "work", GROUP])
+def test_limits_of_control_groups(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: str,
+    root: str,
+    names: tuple[str, str, str],
+    limited: str,
+) -> None:
+    limit, usage, reclaimable = names
+    (tmp_path / "meminfo").write_text("MemAvailable: 9000000 kB\n")
+    (tmp_path / "cgroup").write_text(lines)
+    groups = tmp_path / "groups"
+    (groups / root / GROUP).mkdir(parents=True)
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "_CGROUP", groups)
+    free = memory.available_bytes()
+    assert free is not None
+    assert free > 5e9
+    for each in ("", "work", GROUP):
+        place = groups / root / each
+        (place / limit).write_text("1500000000\n" if each == limited else "max\n")
+        (place / usage).write_text("700000000\n")
+        (place / "memory.stat").write_text(f"anon 1\n{reclaimable} 200000000\nslab 3\n")
+    assert memory.available_bytes() == 1_000_000_000
+
+
+def test_a_group_that_this_container_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meminfo").write_text("MemAvailable: 9000000 kB\n")
+    (tmp_path / "cgroup").write_text("0::/docker/0123\n")
+    (tmp_path / "memory.max").write_text("600\n")  # its own, seen as the root
+    (tmp_path / "memory.current").write_text("100\n")
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    assert memory.available_bytes() == 500
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("Exception from plugin.cpp:54:\nResource temporarily unavailable", MemoryError),
+        ("Cannot allocate memory", MemoryError),
+        ("Exception from core.cpp:117:\nsomething else", EngineError),
+    ],
+)
+def test_errors_while_compiling(
+    network: NetworkFolder, vector: np.ndarray, monkeypatch: pytest.MonkeyPatch, said: str, error: type
+) -> None:
+    with opened("openvino", network) as engine:
+
+        def fail(key: object) -> None:
+            raise RuntimeError(said)
+
+        monkeypatch.setattr(engine, "_compile", fail)
+        with pytest.raises(error) as caught:
+            engine.paint_image(random_photo(4, 4), vector)
+        assert "\n" not in str(caught.value)

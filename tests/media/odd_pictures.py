@@ -356,7 +356,8 @@ def _cases() -> list[OddPicture]:
 
     for disposal in (0, 1, 2, 3):
         build = functools.partial(lambda d: animation("GIF", "P", disposal=d, loop=0), disposal)
-        picture(f"gif animated disposal {disposal}", ".gif", build, (20, 14), frames=4)
+        # after the first frame is taken away, what the second one leaves out is clear
+        picture(f"gif animated disposal {disposal}", ".gif", build, (20, 14), frames=4, alpha=disposal == 3)
     picture(
         "gif animated transparent",
         ".gif",
@@ -439,7 +440,14 @@ def _cases() -> list[OddPicture]:
     )
     wrong("png of rubbish inside", ".png", lambda: _rubbish_png(), "broken")
     wrong("tiff lzw of rubbish inside", ".tif", lambda: _rubbish_tiff(), "broken")
-    wrong("tiff 16 bit planes", ".tif", lambda: raw_tiff(deep, planes=True), "separate planes")
+    picture("tiff 16 bit planes", ".tif", lambda: raw_tiff(deep, planes=True), bits=16)
+    inks = photo(23, 17, 4, deep=True)
+    wrong(
+        "tiff 16 bit planes of inks",
+        ".tif",
+        lambda: raw_tiff(inks, photometric=5, planes=True),
+        "expected a picture",
+    )
     wrong("png without width", ".png", lambda: _png_claiming(0, 9), "expected a picture")
     for name, suffix, build in [
         ("png bomb", ".png", lambda: _png_claiming(60000, 60000)),

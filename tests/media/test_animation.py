@@ -24,7 +24,8 @@ from stylenorm.media import (
 )
 from tests.media.odd_pictures import ODD_PICTURES, OddPicture, animation, image, photo, saved
 
-ANIMATED = [odd for odd in ODD_PICTURES if odd.frames > 1]
+# In what a first frame of disposal 3 leaves, Pillow is not as browsers are (test_what_files_say.py).
+ANIMATED = [odd for odd in ODD_PICTURES if odd.frames > 1 and "disposal 3" not in odd.name]
 
 
 def composed(data: bytes) -> list[np.ndarray]:

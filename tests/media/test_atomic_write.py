@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pytest
 
+import stylenorm
 from stylenorm.errors import OutputError
 from stylenorm.media import Picture, atomic_write, check_output, write_picture
 from tests.media.odd_pictures import photo
@@ -210,3 +212,54 @@ def test_the_file_can_be_sought_and_read(tmp_path: Path) -> None:
         assert file.read(6) == b"\x93NUMPY"
         file.seek(0, os.SEEK_END)
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.arange(5))
+
+
+def left_over(folder: Path, name: str, age_s: float = 60.0) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_bytes(b"half")
+    os.utime(path, (time.time() - age_s,) * 2)
+    return path
+
+
+def test_what_a_killed_process_left_is_deleted(tmp_path: Path) -> None:
+    dead = left_over(tmp_path / "a", f".stylenorm-{'0' * 16}.part")
+    fresh = left_over(tmp_path / "a", f".stylenorm-{'1' * 16}.part", age_s=0)
+    others = [left_over(tmp_path / "a", name) for name in (".stylenorm-x.part", "b.part", ".out.part")]
+    with atomic_write(tmp_path / "a" / "out.bin") as file:
+        file.write(b"whole")
+    assert not dead.exists()
+    assert fresh.exists()  # perhaps one that another process has just begun
+    assert all(other.exists() for other in others)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there an open file is not deleted anyway")
+def test_what_another_process_writes_is_left_alone(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from stylenorm.media import atomic_write\n"
+        "with atomic_write(pathlib.Path(sys.argv[1]) / 'theirs.bin') as file:\n"
+        "    file.write(b'theirs'); file.flush(); print('ready', flush=True); sys.stdin.read()\n"
+    )
+    sources = str(Path(stylenorm.__file__).parent.parent)
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": sources},
+    )
+    assert other.stdin is not None
+    assert other.stdout is not None
+    try:
+        assert other.stdout.readline() == b"ready\n"
+        (part,) = tmp_path.glob(".stylenorm-*.part")
+        os.utime(part, (time.time() - 60,) * 2)
+        with atomic_write(tmp_path / "ours.bin") as file:
+            file.write(b"ours")
+        assert part.exists()
+        other.stdin.close()
+        assert other.wait(timeout=30) == 0
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()
+    assert (tmp_path / "theirs.bin").read_bytes() == b"theirs"

@@ -205,7 +205,7 @@ def test_names_with_line_breaks_stay_on_one_line(tmp_path: Path) -> None:
     for name in (b"a\nb.png", b"caf\xe9.png"):
         path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
         path.write_bytes(b"")
-        with pytest.raises(PictureError, match=r"\?\S*\.png: expected") as caught:
+        with pytest.raises(PictureError, match=r"\\(nb|xe9)\.png: expected") as caught:
             read_picture(path)
         assert "\n" not in str(caught.value)
         str(caught.value).encode()

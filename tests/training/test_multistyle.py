@@ -130,7 +130,7 @@ def test_a_second_run_does_not_overwrite_and_a_changed_one_does_not_resume(
         fit(*make_training(steps=1, resume=True, style_weight=5.0))
     recipe, loop = make_training(steps=1, resume=True)
     (loop.out / "checkpoint.pt").write_bytes(b"nothing")
-    with pytest.raises(TrainingError, match="expected a checkpoint"):
+    with pytest.raises(TrainingError, match="expected a checkpoint, got a damaged file"):
         fit(recipe, loop)
 
 
@@ -148,7 +148,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(
     with pytest.raises(TrainingError, match=r"step 3: the loss is no longer finite .*style nan"):
         fit(recipe, loop)
     kept = torch.load(loop.out / "checkpoint.pt", weights_only=True)
-    assert kept["step"] == 3
+    assert kept["step"] == 2  # that of step 3 would fail again, at any rate
     assert all(torch.isfinite(v).all() for v in kept["model"].values())
 
 

@@ -29,7 +29,7 @@ from stylenorm.cli.usage import (
     positive_number,
     share,
 )
-from stylenorm.errors import OutputError, StylenormError, printable
+from stylenorm.errors import OutputError, PictureError, StylenormError, printable
 
 if TYPE_CHECKING:
     from stylenorm.media import Animation, Job, Picture
@@ -65,6 +65,7 @@ class StylizeOptions:
     keep_gps: bool
     overwrite: bool
     max_megapixels: float | None
+    allow_truncated: bool
     tile: str
     memory: int | None
     fast: bool
@@ -142,6 +143,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_number,
         metavar="N",
         help="refuse larger pictures; guards against bombs",
+    )
+    files.add_argument(
+        "--allow-truncated", action="store_true", help="paint what there is of files that were cut off"
     )
     add_tile_arguments(parser)
     add_film_arguments(parser)
@@ -279,6 +283,8 @@ class _Run:
             reason += " (--overwrite)"
         if "raise the limit if you trust" in reason:
             reason += " (--max-megapixels)"
+        if isinstance(error, PictureError) and "got a truncated one" in reason:
+            reason += " (--allow-truncated paints what there is)"
         if isinstance(error, MemoryError):
             reason += "; or let it be painted in smaller parts (--memory 1GB, or --tile 256)"
         says_where = isinstance(error, OutputError) or name in reason
@@ -333,6 +339,7 @@ class _Run:
                 sys.stdin.buffer if source is None else source,
                 max_megapixels=self.options.max_megapixels or MAX_MEGAPIXELS,
                 keep_gps=self.options.keep_gps,
+                allow_truncated=self.options.allow_truncated,
             )
             for note in media.notes:
                 self.note(f"{name}: {note}")

@@ -64,7 +64,7 @@ def available_bytes() -> int | None:
         available = (kib["MemAvailable"] + kib.get("SwapFree", 0)) * 1024
     except (OSError, LookupError, ValueError):
         return None
-    return max(0, min(available, *_left_in_groups(), *_left_to_process()))
+    return max(0, min([available, *_left_in_groups(), *_left_to_process()]))
 
 
 def _left_in_groups() -> Iterator[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -32,6 +33,7 @@ from stylenorm.training.recipe import Recipe
 __all__ = ["LoopConfig", "Recipe", "fit"]
 
 _TUNABLE = ("steps", "learning_rate", "clip")
+_REPORT_EVERY_S = 60.0  # between two lines of a log
 _AVERAGED_STEPS = 50  # the progress line shows losses averaged over about so many steps
 
 
@@ -99,6 +101,11 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
             tunable={key: value for key, value in asdict(config).items() if key in _TUNABLE},
         )
         step = state.start(resume=config.resume)
+        if ranks.is_first():
+            from tqdm import tqdm
+
+            for note in state.notes:
+                tqdm.write(f"stylenorm: note: {note}", file=sys.stderr)
         try:
             step = _train(recipe, config, state, step)
         except ranks.LostProcessError as error:
@@ -115,6 +122,8 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
             "seed": str(config.seed),
             "torch": torch.__version__,
         }
+        if state.changes:
+            record["photos_changed"] = json.dumps(state.changes)
         with ranks.alone():
             recipe.finish(state.averaged.module, record)
 
@@ -131,8 +140,10 @@ def _train(recipe: Recipe, config: LoopConfig, state: State, step: int) -> int:
         desc=recipe.name,
         unit="step",
         dynamic_ncols=True,
-        disable=not ranks.is_first(),
+        disable=None if ranks.is_first() else True,  # None: shown in a terminal alone
     )
+    reported = time.monotonic()
+    told = ranks.is_first() and progress.disable  # lines for a log instead of a bar
     with progress, recipe.running(), HeldInterrupt() as interrupt:
         while step < config.steps:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
@@ -160,25 +171,46 @@ def _train(recipe: Recipe, config: LoopConfig, state: State, step: int) -> int:
 
             progress.set_postfix({name: f"{value:.3f}" for name, value in shown.items()}, refresh=False)
             progress.update()
+            if told and time.monotonic() - reported > _REPORT_EVERY_S:
+                reported = time.monotonic()
+                losses_now = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
+                tqdm.write(f"{recipe.name}: step {step} of {config.steps}, {losses_now}", file=sys.stderr)
             if time.monotonic() - last_save > config.checkpoint_every_s:
-                state.save(step)
+                _save(state, step)
                 last_save = time.monotonic()
             if config.sample_every and step % config.sample_every == 0 and ranks.is_first():
                 _write_sample(recipe, state.averaged.module, config.out, step)
             if interrupted:
-                state.save(step)
+                _save(state, step)
                 raise KeyboardInterrupt
-    state.save(step)
+    _save(state, step)
     return step
+
+
+def _save(state: State, step: int) -> None:
+    """Write a checkpoint, but none that nobody could go on from."""
+    if not state.is_finite():
+        raise TrainingError(
+            f"step {step}: the weights are no longer finite; {_kept(state)}: lower --learning-rate and resume"
+        )
+    state.save(step)
 
 
 def _not_finite(step: int, losses: Mapping[str, float], norm: float, state: State) -> str:
     terms = ", ".join(f"{name} {value:g}" for name, value in losses.items())
     what = "loss" if math.isfinite(norm) or not math.isfinite(sum(losses.values())) else "gradient"
+    if state.saved_step == step:  # its weights were exploding already: whatever the rate, it fails here again
+        state.step_back()
     return (
-        f"step {step}: the {what} is no longer finite ({terms}); the checkpoint before it is "
-        f"kept in {state.path}: lower --learning-rate and resume"
+        f"step {step}: the {what} is no longer finite ({terms}); {_kept(state)}: lower --learning-rate and "
+        f"{'start anew' if state.saved_step is None else 'resume'}"
     )
+
+
+def _kept(state: State) -> str:
+    if state.saved_step is None:
+        return "there is no checkpoint to go on from"
+    return f"the checkpoint of step {state.saved_step} is kept in {state.path}"
 
 
 def _device(name: str) -> torch.device:

@@ -6,14 +6,25 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["Recipe", "to_pixels"]
+__all__ = ["PhotoSource", "Recipe", "to_pixels"]
+
+
+@runtime_checkable
+class PhotoSource(Protocol):
+    """A folder of photos, as a checkpoint remembers it."""
+
+    def memory(self) -> dict[str, Any]:
+        """Return what is known of the folder: of plain values, as `torch.save` keeps them."""
+
+    def recall(self, memory: Mapping[str, Any]) -> str:
+        """Take up what was known; return what has changed in the folder since, empty if nothing has."""
 
 
 class Recipe(ABC):
@@ -28,6 +39,10 @@ class Recipe(ABC):
     name: str
     model: nn.Module
     betas: tuple[float, float] = (0.9, 0.999)
+
+    def photo_sources(self) -> dict[str, PhotoSource]:
+        """Return the folders of photos that are learned from, by name, for the checkpoint to remember."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, PhotoSource)}
 
     @abstractmethod
     def to(self, device: torch.device) -> None:

@@ -10,9 +10,19 @@ import numpy as np
 from PIL import Image
 
 from stylenorm.errors import PictureError
-from stylenorm.media.pictures.decoding import decode8
+from stylenorm.media.coded_colors import HEAD_FORMATS
+from stylenorm.media.gif_reading import GifFile
+from stylenorm.media.pictures.decoding import Profile, decode8, profile_of
 from stylenorm.media.pictures.metadata import read_metadata
-from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource, Source, decoding, opened
+from stylenorm.media.pictures.opening import (
+    MAX_MEGAPIXELS,
+    PictureSource,
+    Source,
+    check_pixels,
+    decoding,
+    head_of,
+    opened,
+)
 from stylenorm.media.pictures.picture import Frame, Metadata, Picture, to_uint8
 from stylenorm.media.pictures.pillow_warnings import quiet_decoder
 from stylenorm.media.pictures.reading import ANIMATED_FORMATS, read_source
@@ -69,7 +79,11 @@ class Animation:
 
 
 def read_media(
-    source: PictureSource, *, max_megapixels: float = MAX_MEGAPIXELS, keep_gps: bool = False
+    source: PictureSource,
+    *,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    keep_gps: bool = False,
+    allow_truncated: bool = False,
 ) -> Picture | Animation:
     """Read whatever it is: an ``Animation`` if it has more than one frame, else a ``Picture``.
 
@@ -77,6 +91,7 @@ def read_media(
         source: a path, bytes, or a binary stream (which need not be seekable).
         max_megapixels: the largest picture or frame that is read, in millions of pixels.
         keep_gps: whether the metadata may say where the photo was taken.
+        allow_truncated: as in ``read_picture``; for still pictures.
 
     Raises:
         PictureError: as ``read_picture`` and ``read_animation`` do.
@@ -84,7 +99,7 @@ def read_media(
     origin = Source.of(source, max_megapixels)
     if _moves(origin, max_megapixels):
         return _animation(origin, max_megapixels, MAX_ANIMATION_MEGAPIXELS, keep_gps)
-    return read_source(origin, max_megapixels, keep_gps)
+    return read_source(origin, max_megapixels, keep_gps, allow_truncated)
 
 
 def read_animation(
@@ -136,6 +151,10 @@ def _animation(origin: Source, max_megapixels: float, max_total: float, keep_gps
         skip = 1 if getattr(image, "default_image", False) else 0
         num_frames = getattr(image, "n_frames", 1) - skip
         width, height = image.size
+        if image.format == "GIF":
+            gif = GifFile(origin.content())
+            num_frames, (width, height) = gif.num_frames, gif.size
+            check_pixels(origin.name, width, height, max_megapixels)  # frames may be larger than the screen
         if num_frames > _MAX_FRAMES or num_frames * width * height > max_total * 1e6:
             raise PictureError(
                 f"{origin.name}: expected at most {max_total:g} megapixels in at most {_MAX_FRAMES} frames, "
@@ -145,20 +164,36 @@ def _animation(origin: Source, max_megapixels: float, max_total: float, keep_gps
         with quiet_decoder(image.format):
             image.load()
         metadata, notes = read_metadata(image, keep_gps=keep_gps)
-        decode8(image, image.info.get("icc_profile"), notes)
+        profile = profile_of(image, head_of(origin, HEAD_FORMATS, image), notes)
+        decode8(image, profile, notes)
+
+    def gif_frames() -> Iterator[Frame]:
+        with decoding(origin.name, max_megapixels):
+            coming = GifFile(origin.content()).frames()
+        while True:
+            with decoding(origin.name, max_megapixels):  # not while the caller has the frame
+                following = next(coming, None)
+                if following is None:
+                    return
+                channels, duration_ms = following
+                pixels, alpha = decode8(Image.fromarray(channels), profile, [])
+                if alpha is not None:
+                    pixels = fill_transparent(pixels, alpha).astype(np.uint8, copy=False)
+                frame = Frame(pixels, alpha, duration_ms)
+            yield frame
 
     def frames() -> Iterator[Frame]:
         with opened(origin, max_megapixels) as image:
-            profile = image.info.get("icc_profile")
             for index in range(skip, skip + num_frames):
                 with decoding(origin.name, max_megapixels):  # not while the caller has the frame
                     frame = _frame(image, index, origin.name, (width, height), profile)
                 yield frame
 
-    return Animation(frames, width, height, num_frames, plays, metadata, image.format, tuple(notes))
+    open_frames = gif_frames if image.format == "GIF" else frames
+    return Animation(open_frames, width, height, num_frames, plays, metadata, image.format, tuple(notes))
 
 
-def _frame(image: Image.Image, index: int, name: str, size: tuple[int, int], profile: bytes | None) -> Frame:
+def _frame(image: Image.Image, index: int, name: str, size: tuple[int, int], profile: Profile) -> Frame:
     image.seek(index)
     if image.size != size:
         raise PictureError(f"{name}: frame {index} changes the size; export the animation again")

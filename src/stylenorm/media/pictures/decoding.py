@@ -9,30 +9,37 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from stylenorm.media.coded_colors import coded_color
 from stylenorm.media.pictures.color import cms_to_srgb, curves_to_srgb, table_to_srgb
 from stylenorm.media.pictures.opening import UnreadKindError
 from stylenorm.media.pictures.picture import Pixels, to_uint8
+from stylenorm.media.pictures.profiles import CurveProfile
+from stylenorm.media.planar_tiff import planes_of
 
-__all__ = ["Reopen", "decode", "decode8", "rawmode", "upright"]
+__all__ = ["Profile", "Reopen", "decode", "decode8", "profile_of", "rawmode", "upright"]
 
 Reopen = Callable[[], Image.Image]
+Profile = bytes | CurveProfile | None
 
 _GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 
 
-def decode(image: Image.Image, reopen: Reopen) -> tuple[Pixels, Pixels | None, bool, list[str]]:
+def decode(
+    image: Image.Image, reopen: Reopen, head: bytes = b""
+) -> tuple[Pixels, Pixels | None, bool, list[str]]:
     """Decode an opened image; orientation is left to the caller.
 
     Args:
         image: opened, not decoded.
         reopen: opens the same picture anew: Pillow gives the two bytes of a 16-bit colour one at a time.
+        head: the beginning of the file, for the formats that name colours there.
 
     Returns:
         pixels (H, W, 3) uint8 or uint16 in sRGB; alpha (H, W) of the same type or None; whether the source
         is grey; and one line for each thing that was assumed.
     """
     notes: list[str] = []
-    profile = image.info.get("icc_profile") or None
+    profile = profile_of(image, head, notes)
     deep = _deep_channels(image, reopen)
     grey = image.mode in _GREY_MODES if deep is None else deep.shape[2] < 3
     if deep is None and image.mode in ("I", "F"):
@@ -44,7 +51,7 @@ def decode(image: Image.Image, reopen: Reopen) -> tuple[Pixels, Pixels | None, b
     else:
         image.load()
         if image.mode in ("CMYK", "LAB"):
-            return _inks(image, profile, notes), None, False, notes
+            return _inks(image, profile if isinstance(profile, bytes) else None, notes), None, False, notes
         pixels, alpha = _split8(image)
         converted = _by_profile(pixels, profile, notes)
     if alpha is not None and bool((alpha == np.iinfo(alpha.dtype).max).all()):
@@ -52,14 +59,19 @@ def decode(image: Image.Image, reopen: Reopen) -> tuple[Pixels, Pixels | None, b
     return converted, alpha, grey, notes
 
 
+def profile_of(image: Image.Image, head: bytes, notes: list[str]) -> Profile:
+    """What the numbers of an opened image mean: its ICC profile, or what it names besides; None for sRGB."""
+    return image.info.get("icc_profile") or coded_color(image, head, notes)
+
+
 def decode8(
-    image: Image.Image, profile: bytes | None, notes: list[str]
+    image: Image.Image, profile: Profile, notes: list[str]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """Convert a decoded image or frame, at 8 bits.
 
     Args:
         image: decoded, of any mode but those of inks and of more than 8 bits.
-        profile: its ICC profile.
+        profile: what `profile_of` said.
         notes: takes one line if the profile is ignored.
 
     Returns:
@@ -98,9 +110,7 @@ def _deep_channels(image: Image.Image, reopen: Reopen) -> NDArray[np.uint16] | N
         image.load()
         return _as_tiff_means(np.asarray(image).astype(np.uint16), image)[..., None]
     if _tag(image, 284) == 2 and _tag(image, 258) == 16:
-        raise UnreadKindError(
-            "a 16-bit TIFF of separate planes, which is not read; save it with interleaved channels"
-        )
+        return _planar(image, reopen)
     if not isinstance(image, ImageFile.ImageFile) or not image.tile or image.format not in ("PNG", "TIFF"):
         return None
     mode = rawmode(image.tile[0].args)
@@ -120,6 +130,28 @@ def _deep_channels(image: Image.Image, reopen: Reopen) -> NDArray[np.uint16] | N
     if kind == "RGBX":
         return channels[..., :3]
     return _unpremultiplied(channels) if kind == "RGBa" else channels
+
+
+def _planar(image: Image.Image, reopen: Reopen) -> NDArray[np.uint16]:
+    """The channels of a TIFF of separate planes."""
+    tags: Any = getattr(image, "tag_v2", {})
+    colors = {0: 1, 1: 1, 2: 3}.get(_tag(image, 262))
+    count = int(tags.get(277, 1))
+    again = reopen()
+    if colors is None or not colors <= count <= 16 or not isinstance(again, ImageFile.ImageFile):
+        raise UnreadKindError(
+            "a 16-bit TIFF of separate planes that are not grey or RGB; save it with interleaved channels"
+        )
+    assert again.fp is not None  # noqa: S101 (opened, and not decoded)
+    again.fp.seek(0)
+    channels = planes_of(again.fp.read(), tags, count)
+    if _tag(image, 262) == 0:
+        channels[..., 0] = 65535 - channels[..., 0]
+    extra = np.atleast_1d(tags.get(338, 0))
+    if count == colors or int(extra[0]) not in (1, 2):
+        return np.ascontiguousarray(channels[..., :colors])
+    channels = np.ascontiguousarray(channels[..., : colors + 1])
+    return _unpremultiplied(channels) if int(extra[0]) == 1 and colors == 3 else channels
 
 
 def _as_tiff_means(values: NDArray[np.uint16], image: Image.Image) -> NDArray[np.uint16]:
@@ -197,9 +229,11 @@ def _split8(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | 
     return np.array(image.convert("RGB")), None
 
 
-def _by_profile(pixels: Pixels, profile: bytes | None, notes: list[str]) -> Pixels:
+def _by_profile(pixels: Pixels, profile: Profile, notes: list[str]) -> Pixels:
     if profile is None:
         return pixels
+    if isinstance(profile, CurveProfile):
+        return profile.to_srgb(pixels)
     try:
         converted = curves_to_srgb(pixels, profile)
         if converted is None:

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 
 from stylenorm.media.pictures.picture import Metadata
 
-__all__ = ["clean_exif", "clean_xmp", "read_metadata"]
+__all__ = ["clean_exif", "clean_xmp", "left_behind", "read_metadata"]
 
 # What is kept of the main block: who, what, when and with what. The rest describes the old file (strips,
 # embedded pictures, Photoshop's block with its thumbnail) or is written apart (XMP, profile, resolution).
@@ -47,6 +47,22 @@ _XMP_DROPPED_SPACES = (
     "http://ns.adobe.com/xap/1.0/g/img/",
     "http://ns.adobe.com/camera-raw-settings/",  # would be applied a second time
 )
+# What says where: the words of IPTC, Photoshop, XMP's media, and programs that follow none of them.
+_PLACES = {
+    *("city", "state", "provincestate", "province", "country", "countryname", "countrycode", "location"),
+    *(
+        "sublocation",
+        "worldregion",
+        "region",
+        "locationshown",
+        "locationcreated",
+        "locationid",
+        "locationname",
+    ),
+    *("shotlocation", "place", "placename", "street", "address", "village", "county"),
+}
+_PLACE_PARTS = ("gps", "latitude", "longitude", "altitude")
+_CREATOR_SPACES = ("http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",)
 _EXIF_SPACES = ("http://ns.adobe.com/exif/1.0/", "http://cipa.jp/exif/1.0/")
 
 
@@ -88,17 +104,55 @@ def read_metadata(image: Image.Image, *, keep_gps: bool) -> tuple[Metadata, list
             xmp = clean_xmp(packet, keep_gps=keep_gps)
         except (ExpatError, ValueError, LookupError, RecursionError):  # also one of elements in elements
             notes.append("the XMP packet is broken and was left out")
+    notes += left_behind(image, packet)
     comment = image.info.get("comment", b"") if image.format in ("JPEG", "MPO", "GIF") else b""
     return (
         Metadata(
             exif=exif,
             xmp=xmp,
-            dpi=_dpi(image.info.get("dpi")),
+            dpi=_dpi(image),
             comment=comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment),
             text=_text(image, keep_gps),
         ),
         notes,
     )
+
+
+def left_behind(image: Image.Image, xmp: bytes) -> list[str]:
+    """What a photo's file holds beside the photo and its metadata, and a painting's does not: one line each.
+
+    Args:
+        image: an opened image.
+        xmp: its XMP packet as it came.
+    """
+    found = []
+    if b"hdr-gain-map" in xmp or b"HDRGainMap" in xmp or _has_gain_map(image):
+        found.append("a gain map (HDR) was left out: the painting is of the picture that SDR screens show")
+    if b"GCamera:MotionPhoto" in xmp or b"GCamera:MicroVideo" in xmp:
+        found.append("a motion photo: the film in it was left out")
+    if image.format == "MPO" and getattr(image, "n_frames", 1) > 1:
+        others = getattr(image, "n_frames", 1) - 1
+        found.append(
+            f"the file holds {others} more {'picture' if others == 1 else 'pictures'} beside the first (for "
+            "3D, a preview or HDR), left out"
+        )
+    if _has_iptc(image):
+        found.append("IPTC captions and keywords were left out; what XMP and EXIF say is kept")
+    return found
+
+
+def _has_gain_map(image: Image.Image) -> bool:
+    segments = getattr(image, "applist", ())
+    return any(name == "APP2" and data.startswith(b"urn:iso:std:iso:ts:21496") for name, data in segments)
+
+
+def _has_iptc(image: Image.Image) -> bool:
+    if image.format == "TIFF":
+        return 33723 in getattr(image, "tag_v2", {})
+    if image.format == "PNG":
+        return any(key.lower() == "raw profile type iptc" for key in getattr(image, "text", {}))
+    resources = image.info.get("photoshop")
+    return isinstance(resources, dict) and bool(resources.get(0x0404))
 
 
 def clean_exif(exif: Image.Exif, *, keep_gps: bool) -> bytes:
@@ -131,7 +185,7 @@ def clean_xmp(packet: bytes, *, keep_gps: bool) -> bytes:
 
     Args:
         packet: the photo's packet.
-        keep_gps: whether the ``exif:GPS...`` properties are kept.
+        keep_gps: whether what says where the photo was taken is kept: coordinates, city, street.
 
     Returns:
         The packet, UTF-8.
@@ -160,13 +214,21 @@ def _detail_kept(tag: int) -> bool:
 
 def _dropped(node: Any, keep_gps: bool) -> bool:
     space, name = node.namespaceURI or "", node.localName or ""
+    if not keep_gps and _is_place(space, name):
+        return True
     if space.startswith(_XMP_DROPPED_SPACES) or name in ("Thumbnails", "HasExtendedXMP"):
         return True
     if space == "http://ns.adobe.com/tiff/1.0/":
         return name in _XMP_TIFF_DROPPED
-    if space in _EXIF_SPACES:
-        return name in _XMP_EXIF_DROPPED or (name.startswith("GPS") and not keep_gps)
-    return False
+    return space in _EXIF_SPACES and name in _XMP_EXIF_DROPPED
+
+
+def _is_place(space: str, name: str) -> bool:
+    """Whether a property, or a text of a PNG, says where a photo was taken, in whichever program's words."""
+    lowered = name.lower()
+    if space in _CREATOR_SPACES and lowered.startswith("ciadr"):
+        return False  # where to reach the photographer
+    return lowered in _PLACES or any(part in lowered for part in _PLACE_PARTS) or lowered.startswith("geo")
 
 
 def _text(image: Image.Image, keep_gps: bool) -> tuple[tuple[str, str], ...]:
@@ -178,15 +240,27 @@ def _text(image: Image.Image, keep_gps: bool) -> tuple[tuple[str, str], ...]:
             continue
         if lowered.startswith(("exif:orientation", "exif:thumbnail")):
             continue
-        if lowered.startswith("exif:gps") and not keep_gps:
+        if not keep_gps and _is_place("", lowered.rpartition(":")[2]):
             continue
         kept.append((key, str(value)))
     return tuple(kept)
 
 
-def _dpi(value: Any) -> tuple[float, float] | None:
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    """The resolution that the file states; Pillow makes one up where it states none."""
+    if image.format == "TIFF":
+        tags = getattr(image, "tag_v2", {})
+        if 282 not in tags or 283 not in tags or tags.get(296) == 1:  # 1: of no unit
+            return None
+    if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
+        try:
+            stated = 0x011A in image.getexif()
+        except (ValueError, TypeError, LookupError, SyntaxError, OSError, AttributeError, struct.error):
+            return None
+        if not stated:
+            return None
     try:
-        x, y = (float(each) for each in value)
+        x, y = (float(each) for each in image.info.get("dpi") or ())
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (round(x, 2), round(y, 2)) if 0 < x < 1e6 and 0 < y < 1e6 else None

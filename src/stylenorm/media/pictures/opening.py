@@ -7,7 +7,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,17 @@ from stylenorm.media.kinds import HEAD_BYTES, described
 from stylenorm.media.pictures.pillow_warnings import quiet_pillow
 from stylenorm.media.plugins import formats_read, load_plugin, plugin_for_head
 
-__all__ = ["MAX_MEGAPIXELS", "PictureSource", "Source", "UnreadKindError", "check_size", "decoding", "opened"]
+__all__ = [
+    "MAX_MEGAPIXELS",
+    "PictureSource",
+    "Source",
+    "UnreadKindError",
+    "check_pixels",
+    "check_size",
+    "decoding",
+    "head_of",
+    "opened",
+]
 
 PictureSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
@@ -44,6 +54,7 @@ _DECODER_ERRORS = (
     Image.DecompressionBombError,
 )
 
+_HEAD_BYTES = 2**20
 _EXPECTED = "expected a picture (JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, ...)"
 
 
@@ -62,6 +73,11 @@ class Source:
 
     name: str
     place: Path | bytes
+
+    def content(self) -> bytes:
+        """All of the file's bytes."""
+        with _file_errors(self.name), _file(self) as file:
+            return file.read()
 
     @classmethod
     def of(cls, source: PictureSource, max_megapixels: float) -> Source:
@@ -90,6 +106,14 @@ class Source:
         name = printable(getattr(source, "name", "<stream>"))
         with _file_errors(name):
             return cls(name, _drained(source, name, max_megapixels))
+
+
+def head_of(source: Source, formats: Container[str], image: Image.Image) -> bytes:
+    """The beginning of a file of certain formats: those whose beginning says more than Pillow tells."""
+    if image.format not in formats:
+        return b""
+    with _file_errors(source.name), _file(source) as file:
+        return file.read(_HEAD_BYTES)
 
 
 @contextmanager
@@ -158,7 +182,15 @@ def check_size(name: str, image: Image.Image, max_megapixels: float) -> None:
     Raises:
         PictureError: it has more, or none.
     """
-    width, height = image.size
+    check_pixels(name, *image.size, max_megapixels)
+
+
+def check_pixels(name: str, width: int, height: int, max_megapixels: float) -> None:
+    """Refuse a picture of more pixels than allowed.
+
+    Raises:
+        PictureError: it has more, or none.
+    """
     if width < 1 or height < 1:
         raise PictureError(f"{name}: {_EXPECTED}, got one of {width} x {height} pixels")
     if width * height > max_megapixels * 1e6:

@@ -40,10 +40,16 @@ class CurveProfile:
     Args:
         curves: three for RGB, one for grey; each takes device values 0..1 to linear light 0..1.
         matrix: (3, 3) from linear device RGB to XYZ under D50; None for grey.
+        system_gamma: power of the luminance that the light is multiplied by to the power of one less (HLG).
+        gain: what the light is multiplied by after it.
+        luminance: shares of red, green and blue in the luminance, for ``system_gamma``.
     """
 
     curves: tuple[Curve, ...]
     matrix: Floats | None
+    system_gamma: float = 1.0
+    gain: float = 1.0
+    luminance: tuple[float, ...] = ()
 
     def is_srgb(self) -> bool:
         """Whether converting to sRGB would change no 8-bit value by more than about one level."""
@@ -75,6 +81,9 @@ class CurveProfile:
         for first in range(0, pixels.shape[0], 256):  # bands of rows: floats take four times the memory
             band = pixels[first : first + 256]
             linear = np.stack([table[band[..., channel]] for channel, table in enumerate(tables)], axis=-1)
+            if self.system_gamma != 1.0:
+                shares = np.array(self.luminance, dtype=np.float32)
+                linear *= self.gain * np.maximum(linear @ shares, 1e-9)[..., None] ** (self.system_gamma - 1)
             linear = np.clip(linear @ matrix.T, 0.0, 1.0)
             if top == 255:  # 2**16 linear steps tell all 8-bit levels apart, also the dark ones
                 converted[first : first + 256] = encode[np.round(linear * 65535).astype(np.int32)]

@@ -8,12 +8,15 @@ from dataclasses import replace
 
 from PIL import Image
 
+from stylenorm.errors import PictureError
+from stylenorm.media.coded_colors import HEAD_FORMATS
 from stylenorm.media.pictures.decoding import Reopen, decode, upright
 from stylenorm.media.pictures.metadata import read_metadata
-from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource, Source, decoding, opened
+from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource, Source, decoding, head_of, opened
 from stylenorm.media.pictures.picture import Picture
 from stylenorm.media.pictures.pillow_warnings import quiet_decoder
 from stylenorm.media.pictures.transparency import fill_transparent
+from stylenorm.media.truncation import completed_jpeg, is_truncation, reading_truncated
 
 __all__ = ["ANIMATED_FORMATS", "picture_from_image", "read_picture", "read_source"]
 
@@ -22,7 +25,11 @@ ANIMATED_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
 
 
 def read_picture(
-    source: PictureSource, *, max_megapixels: float = MAX_MEGAPIXELS, keep_gps: bool = False
+    source: PictureSource,
+    *,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    keep_gps: bool = False,
+    allow_truncated: bool = False,
 ) -> Picture:
     """Read one still picture.
 
@@ -36,6 +43,8 @@ def read_picture(
         source: a path, bytes, or a binary stream (which need not be seekable).
         max_megapixels: the largest picture that is read, in millions of pixels; checked before decoding.
         keep_gps: whether the metadata may say where the photo was taken.
+        allow_truncated: read what there is of a file that was cut off, with a note; a JPEG that lacks only
+            its end mark is read anyway.
 
     Returns:
         Pixels, alpha, metadata, and notes: one line for each thing that was changed, ignored or assumed.
@@ -43,11 +52,30 @@ def read_picture(
     Raises:
         PictureError: no picture, a broken, truncated or too large one, or a file that cannot be read.
     """
-    return read_source(Source.of(source, max_megapixels), max_megapixels, keep_gps)
+    return read_source(Source.of(source, max_megapixels), max_megapixels, keep_gps, allow_truncated)
 
 
-def read_source(origin: Source, max_megapixels: float, keep_gps: bool) -> Picture:
+def read_source(
+    origin: Source, max_megapixels: float, keep_gps: bool, allow_truncated: bool = False
+) -> Picture:
     """What ``read_picture`` does, from a source that is at hand already."""
+    try:
+        return _read(origin, max_megapixels, keep_gps)
+    except PictureError as error:
+        completed = completed_jpeg(origin.content()) if is_truncation(error) else None
+        if completed is not None:
+            picture = _read(Source(origin.name, completed), max_megapixels, keep_gps)
+            return replace(
+                picture, notes=(*picture.notes, "the file lacks its end, and nothing of the picture")
+            )
+        if not (allow_truncated and is_truncation(error)):
+            raise
+    with reading_truncated():
+        picture = _read(origin, max_megapixels, keep_gps)
+    return replace(picture, notes=(*picture.notes, "the file was cut off: what is missing is blank"))
+
+
+def _read(origin: Source, max_megapixels: float, keep_gps: bool) -> Picture:
     with ExitStack() as stack:
         image = stack.enter_context(opened(origin, max_megapixels))
         stack.enter_context(decoding(origin.name, max_megapixels))
@@ -55,7 +83,8 @@ def read_source(origin: Source, max_megapixels: float, keep_gps: bool) -> Pictur
         def reopen() -> Image.Image:
             return stack.enter_context(opened(origin, max_megapixels))
 
-        picture = _picture(image, reopen, keep_gps)
+        head = head_of(origin, HEAD_FORMATS, image)
+        picture = _picture(image, reopen, keep_gps, head)
         count = getattr(image, "n_frames", 1)
         if count > 1 and image.format != "MPO":  # the others of an MPO are the same photo, for 3D or preview
             what = "an animation" if image.format in ANIMATED_FORMATS else "a file"
@@ -82,9 +111,9 @@ def picture_from_image(image: Image.Image, *, keep_gps: bool = False) -> Picture
         return _picture(image, image.copy, keep_gps)
 
 
-def _picture(image: Image.Image, reopen: Reopen, keep_gps: bool) -> Picture:
+def _picture(image: Image.Image, reopen: Reopen, keep_gps: bool, head: bytes = b"") -> Picture:
     with quiet_decoder(image.format):
-        pixels, alpha, grey, notes = decode(image, reopen)
+        pixels, alpha, grey, notes = decode(image, reopen, head)
     metadata, more = read_metadata(image, keep_gps=keep_gps)
     # after decoding: Pillow turns TIFFs by itself, and then forgets the orientation
     orientation = _orientation(image)

@@ -8,10 +8,11 @@ by threads, in any order. Of several processes (`stylenorm.training.ranks`) each
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,12 +60,43 @@ class Photos:
                 "name a folder with photos by --photos"
             )
         self.crop_px, self.batch_size, self.seed, self.num_held_out = crop_px, batch_size, seed, num_held_out
+        self.folder = folder
         self.unreadable: dict[Path, str] = {}
         self._decoded: dict[Path, NDArray[np.uint8]] = {}
         self._decoded_bytes = 0
         self._readable: set[Path] = set()
         self._ahead: dict[tuple[int, range], Future[Tensor]] = {}
         self._pool: ThreadPoolExecutor | None = None
+
+    def memory(self) -> dict[str, Any]:
+        """Return which photos there are, with their sizes, and which could not be read."""
+        return {
+            "photos": {self._name(path): path.stat().st_size if path.exists() else -1 for path in self.paths},
+            "unreadable": {self._name(path): reason for path, reason in self.unreadable.items()},
+        }
+
+    def recall(self, memory: Mapping[str, Any]) -> str:
+        """Take up which photos could not be read; return what has changed since, empty if nothing has."""
+        before, now = memory["photos"], self.memory()["photos"]
+        by_name = {self._name(path): path for path in self.paths}
+        for name, reason in memory["unreadable"].items():
+            if name in by_name and before.get(name) == now.get(name):
+                self.unreadable[by_name[name]] = reason
+        gone, came = before.keys() - now.keys(), now.keys() - before.keys()
+        other = [name for name in before.keys() & now.keys() if before[name] != now[name]]
+        changes = [
+            f"{len(names)} {what} ({', '.join(sorted(names)[:3])}{', ...' if len(names) > 3 else ''})"
+            for what, names in (("gone", gone), ("new", came), ("changed", other))
+            if names
+        ]
+        return (
+            f"{self.folder}: the photos are not those of the checkpoint: {', '.join(changes)}"
+            if changes
+            else ""
+        )
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
 
     @contextmanager
     def ahead(self) -> Iterator[None]:
