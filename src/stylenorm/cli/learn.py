@@ -22,6 +22,8 @@ EPILOG = """example:
   stylenorm learn painting.jpg --name mine
   stylenorm stylize photo.jpg --style mine"""
 
+MORE = ("what is learned",)
+USAGE = "stylenorm learn PICTURE [--name NAME] [-o PATH] [options]"
 _CONFIG = ("stylenorm.training.learn", "LearnConfig")
 _STEPS, _THOROUGH_STEPS = 120, 2000
 _RATE, _THOROUGH_RATE = 0.03, 0.001

@@ -7,6 +7,7 @@ from stylenorm.media.big import BIG_FORMATS, BigPicture, look_at, write_big
 from stylenorm.media.encoding import check_fits
 from stylenorm.media.finding import LeftOut, find_pictures
 from stylenorm.media.formats import READABLE_SUFFIXES, format_named
+from stylenorm.media.kinds import looks_like_picture
 from stylenorm.media.labels import UNLABELLED, check_labels, read_labels
 from stylenorm.media.opening import MAX_MEGAPIXELS, PictureSource
 from stylenorm.media.picture import (
@@ -63,6 +64,7 @@ __all__ = [
     "is_film",
     "is_picture_name",
     "look_at",
+    "looks_like_picture",
     "picture_from_image",
     "plan_outputs",
     "read_animation",
