@@ -4,7 +4,7 @@ Seeds are fixed: 0, 1, 2, ... for each kind of file. The suite tries a few of ea
 
     STYLENORM_FUZZ=2000 pytest tests/test_fuzz.py
 
-A failure names its kind and seed; ``STYLENORM_FUZZ_FROM`` starts at another seed, to go on or to try one again.
+A failure names its kind and seed; ``STYLENORM_FUZZ_FROM`` starts at another seed.
 """
 
 from __future__ import annotations

@@ -210,6 +210,8 @@ class _Plain(argparse.ArgumentParser):
 def tell_unreadable(*sources: Photos) -> None:
     """Say which pictures a training skipped, and why."""
     for source in sources:
+        if source.left_out.skipped():
+            print(f"stylenorm: note: {source.folder}: {source.left_out.skipped()}", file=sys.stderr)
         for path, reason in source.unreadable.items():
             print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
 

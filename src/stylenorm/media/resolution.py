@@ -10,6 +10,7 @@ __all__ = ["forget_resolution"]
 
 _RESOLUTION_UNIT = 296
 _NO_UNIT = 1
+_SCAN = 0xDA
 
 
 def forget_resolution(file: BinaryIO, format: str) -> None:  # noqa: A002 (Pillow's word for it)
@@ -29,11 +30,18 @@ def forget_resolution(file: BinaryIO, format: str) -> None:  # noqa: A002 (Pillo
 
 
 def _forget_in_jpeg(file: BinaryIO) -> None:
-    file.seek(0)
-    head = file.read(18)
-    if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":
-        file.seek(13)
-        file.write(struct.pack(">BHH", 0, 1, 1))
+    at = 2
+    while True:
+        file.seek(at)
+        head = file.read(10)
+        if len(head) < 10 or head[0] != 0xFF or head[1] == _SCAN:
+            return
+        if head[4:9] == b"JFIF\0":
+            file.seek(at + 11)
+            file.write(struct.pack(">BHH", 0, 1, 1))
+        elif head[4:10] == b"Exif\0\0":
+            _forget_in_tiff(file, at + 10)
+        at += 2 + struct.unpack_from(">H", head, 2)[0]
 
 
 def _forget_in_png(file: BinaryIO) -> None:
@@ -52,13 +60,14 @@ def _forget_in_png(file: BinaryIO) -> None:
         at += 12 + size
 
 
-def _forget_in_tiff(file: BinaryIO) -> None:
-    file.seek(0)
+def _forget_in_tiff(file: BinaryIO, base: int = 0) -> None:
+    """In a TIFF, or in the EXIF block of another file, which begins at ``base``."""
+    file.seek(base)
     head = file.read(16)
     order = "<" if head[:2] == b"II" else ">"
     is_big = struct.unpack_from(f"{order}H", head, 2)[0] == 43
     (at,) = struct.unpack_from(f"{order}Q", head, 8) if is_big else struct.unpack_from(f"{order}I", head, 4)
-    file.seek(at)
+    file.seek(base + at)
     if is_big:
         (count,), entry_bytes, value_at = struct.unpack(f"{order}Q", file.read(8)), 20, 12
     else:
