@@ -164,7 +164,7 @@ def test_bad_options(tmp_path: Path, option: str, value: str, capsys: pytest.Cap
 def test_too_large_says_how_to_allow_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = photo_file(tmp_path / "photo.png")
     assert painted(photo, "--max-megapixels", "0.001") == 1
-    assert "(--max-megapixels)" in capsys.readouterr().err
+    assert "(--max-megapixels N)" in capsys.readouterr().err
 
 
 def damage(folder: Path, how: str) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from stylenorm.cli import stylize as command
 from stylenorm.engines import FakeEngine
+from stylenorm.media import Picture, read_media, write_picture
 from stylenorm.zoo import NetworkFolder
 from tests.cli.conftest import Run, hidden_files, write_photo
 from tests.engines.tiny_network import STYLES, needs, random_photo
@@ -364,3 +365,46 @@ def test_the_options_are_the_fields_of_the_dataclass() -> None:
     assert {action.dest for action in parser._actions} == {
         field.name for field in fields(command.StylizeOptions)
     }
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("16", (16, 12)), ("31", (31, 23)), ("5000", (32, 24))])
+@pytest.mark.parametrize("name", ["photo.jpg", "deep.png", "moving.gif"])
+def test_size(stylize: Run, tmp_path: Path, name: str, asked: str, expected: tuple[int, int]) -> None:
+    image = random_photo(24, 32, "uint16" if name == "deep.png" else "uint8")
+    if name == "moving.gif":
+        frames = [Image.fromarray(np.roll(image, 5 * i, axis=1)) for i in range(3)]
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=40)
+    else:
+        write_picture(Picture(image), tmp_path / name)
+    done = stylize(tmp_path / name, "--style", "scream", "--size", asked, "-o", f"{tmp_path}/out/")
+    assert (done.code, done.err) == (0, "")
+    painted = read_media(tmp_path / "out" / name)
+    assert (painted.width, painted.height) == expected
+    if name == "deep.png":
+        assert isinstance(painted, Picture)
+        negative = 65535 - painted.pixels.astype(int)
+        # a picture of half the size is near the means of 2 x 2
+        if asked == "16":
+            means = image.reshape(12, 2, 16, 2, 3).mean(axis=(1, 3))
+            assert np.corrcoef(negative.ravel(), means.ravel())[0, 1] > 0.85
+    else:
+        assert isinstance(painted, Picture) == (name == "photo.jpg")
+
+
+def test_help_is_short_and_help_all_is_not(run: Run) -> None:
+    short, whole = run("stylize", "--help"), run("stylize", "--help-all")
+    assert (short.code, whole.code) == (0, 0)
+    for word in (b"--stroke-size", b"--steady", b"--precision"):
+        assert word not in short.out
+        assert word in whole.out
+    assert b"--help-all" in short.out
+    assert b"fake" not in whole.out
+    assert run("learn", "--help").out.count(b"lattice") == 0
+    assert b"--lattice-weight" in run("learn", "--help-all").out
+    assert run("styles", "--help-all").out == run("styles", "--help").out
+
+
+def test_a_style_heavier_than_itself(stylize: Run, photo: Path) -> None:
+    done = stylize(photo, "--style", "scream:2")
+    assert done.code == 2
+    assert "painted at strength 1 at most" in done.lines[-1]

@@ -14,9 +14,19 @@ from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from stylenorm.errors import PictureError
-from stylenorm.media import Picture, encode_picture, picture_from_image, read_animation, read_picture
+from stylenorm.media import (
+    Metadata,
+    Picture,
+    encode_picture,
+    look_at,
+    picture_from_image,
+    read_animation,
+    read_picture,
+    write_big,
+)
 from tests.media.odd_pictures import chunk, image, photo, png_file, saved
 from tests.media.odd_profiles import gamma_curve, rgb_profile
+from tests.requirements_met import need
 
 # --- colours
 
@@ -143,6 +153,34 @@ def test_uncalibrated_colors_are_noted() -> None:
         "the file says that its colours are not sRGB, and not which they are: taken as sRGB",
     )
     assert read_picture(saved(image("RGB"), "JPEG", exif=exif_space(1, ""))).notes == ()
+
+
+def test_an_avif_that_names_its_colors() -> None:
+    plain = saved(Image.fromarray(photo(64, 48)), "AVIF", quality=100, subsampling="4:4:4")
+    at = plain.index(b"colrnclx") + 8
+    named = plain[:at] + struct.pack(">HH", 12, 13) + plain[at + 4 :]
+    with Image.open(io.BytesIO(plain)) as opened:
+        decoded = np.asarray(opened.convert("RGB"))
+    expected = by_littlecms(decoded, rgb_profile(P3_MATRIX, SRGB_CURVE))
+    assert np.abs(read_picture(named).pixels.astype(int) - expected).max() <= 3
+    assert np.array_equal(read_picture(plain).pixels, decoded)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("dpi", [None, (300.0, 300.0)])
+def test_big_pictures_say_the_same(tmp_path: Path, kind: str, dpi: tuple[float, float] | None) -> None:
+    need("pyvips")
+    source = tmp_path / "a.png"
+    source.write_bytes(png_file(photo(64, 48), extra=cicp(12, 13)))
+    big = look_at(source, max_megapixels=1, keep_gps=False)
+    pixels = big.decode(lambda shape, dtype: np.empty(shape, dtype))
+    assert np.array_equal(pixels, read_picture(source).pixels)
+    target = tmp_path / f"out.{kind.lower()}"
+    write_big(pixels, target, format=kind, metadata=Metadata(dpi=dpi))
+    again = read_picture(target)
+    assert again.metadata.dpi == (None if dpi is None else pytest.approx(dpi, abs=0.1))
+    if kind != "JPEG":
+        assert np.array_equal(again.pixels, pixels)
 
 
 # --- places

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stylenorm.errors import InputError, StyleMismatchError, UnknownNameError
+from stylenorm.style import Style
 from stylenorm.zoo import NetworkFolder, parse_style, shipped_network
 from stylenorm.zoo import network_folder as folder_module
 from tests.engines.tiny_network import STYLES, tiny_network
@@ -156,4 +159,63 @@ def test_a_file_whose_name_looks_like_a_mixture(network: NetworkFolder, tmp_path
 )
 def test_what_is_no_style(network: NetworkFolder, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
+        parse_style(text, network)
+
+
+@pytest.mark.parametrize(
+    ("named", "name"),
+    [
+        ("SCREAM", "scream"),
+        ("Great Wave", "great-wave"),
+        ("starry_night", "starry-night"),
+        ("Artist of Scream", "scream"),
+        ("artist-of-great-wave", "great-wave"),
+    ],
+)
+def test_styles_are_found_as_people_write_them(network: NetworkFolder, named: str, name: str) -> None:
+    assert network.style(named).name == name
+    assert parse_style(named, network).name == name
+
+
+def test_artists_and_titles_are_names_too(copied: Path) -> None:
+    for name, artist, title in (
+        ("scream", "Edvard Munch", "The Scream of Nature"),
+        ("starry-night", "Vincent van Gogh", "Nuit étoilée"),
+        ("great-wave", "Vincent van Gogh", "Not his"),
+    ):
+        path = copied / "styles" / f"{name}.safetensors"
+        style = Style.load(path)
+        path.write_bytes(dataclasses.replace(style, artist=artist, title=title).to_bytes())
+    network = NetworkFolder.open(copied)
+    assert network.style("munch").name == "scream"
+    assert network.style("the scream of nature").name == "scream"
+    assert network.style("NUIT ETOILEE").name == "starry-night"
+    with pytest.raises(InputError, match="an artist of several: great-wave, starry-night; name one"):
+        network.style("van-gogh")
+    with pytest.raises(UnknownNameError):
+        network.style("monet")
+
+
+def test_a_folder_or_a_file_without_a_suffix_as_a_style(network: NetworkFolder, tmp_path: Path) -> None:
+    (tmp_path / "folder.d").mkdir()
+    for place in (tmp_path, tmp_path / "folder.d"):
+        with pytest.raises(InputError, match="is a folder; name a style file or a picture in it"):
+            parse_style(str(place), network)
+    Image.new("RGB", (30, 30)).save(tmp_path / "art", "PNG")
+    seen: list[Path] = []
+
+    def predict(path: Path, network: NetworkFolder) -> Style:
+        seen.append(path)
+        return network.style("scream")
+
+    parse_style(str(tmp_path / "art"), network, predict)
+    assert seen == [tmp_path / "art"]
+    (tmp_path / "text").write_text("no style")
+    with pytest.raises(InputError, match="expected a style file"):
+        parse_style(str(tmp_path / "text"), network, predict)
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_style(network: NetworkFolder, text: str) -> None:
+    with pytest.raises(InputError, match="got an empty one"):
         parse_style(text, network)

@@ -90,6 +90,7 @@ class _CommandParser(argparse.ArgumentParser):
     """The parser of one command, which gets its arguments once it turns out to be the one that is run."""
 
     module: Any = None
+    more: tuple[str, ...] = ()  # titles of groups that --help leaves to --help-all
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self.module is not None:
@@ -97,10 +98,21 @@ class _CommandParser(argparse.ArgumentParser):
             module.add_arguments(self)
             text = "show where in the program an error came from"
             self.add_argument("--debug", action="store_true", help=text)
+            self.more, self.usage = getattr(module, "MORE", ()), getattr(module, "USAGE", None)
+            text = f"show all options, also of {', '.join(self.more)}" if self.more else argparse.SUPPRESS
+            self.add_argument("--help-all", action=_HelpAll, nargs=0, help=text)
             self.set_defaults(command=module.run)
         args = [self._spelt(word) for word in (sys.argv[1:] if args is None else args)]
         self._check_words(args)
         return super().parse_known_args(args, namespace)
+
+    def format_help(self) -> str:
+        groups = self._action_groups
+        self._action_groups = [group for group in groups if group.title not in self.more]
+        try:
+            return super().format_help()
+        finally:
+            self._action_groups = groups
 
     def _check_words(self, args: Sequence[str]) -> None:
         """Refuse empty words: a variable that is not set would mean the current folder, or the default."""
@@ -117,6 +129,16 @@ class _CommandParser(argparse.ArgumentParser):
         option, equals, value = word.partition("=")
         american = option.replace("colour", "color")
         return f"{american}{equals}{value}" if american in self._option_string_actions else word
+
+
+class _HelpAll(argparse.Action):
+    """Shows the help with every group of options."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        if isinstance(parser, _CommandParser):
+            parser.more = ()
+        parser.print_help()
+        parser.exit()
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from stylenorm.cli.progress import Progress
 from stylenorm.cli.usage import UsageError, as_usage, number_from, one_line
-from stylenorm.errors import StylenormError
+from stylenorm.errors import StylenormError, printable
 
 __all__ = ["HELP", "IBN", "add_arguments", "add_classifier", "run", "train_ibn"]
 
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
                     print(json.dumps({"path": str(path), "classes": rounded}, ensure_ascii=False))
                 else:
                     words = ", ".join(f"{name} ({100 * share:.1f} %)" for name, share in likeliest.items())
-                    print(f"{path}: {words}")
+                    print(printable(f"{path}: {words}"))
             progress.step()
     if num_failed:
         print(f"stylenorm: {num_failed} of {len(paths)} pictures failed", file=sys.stderr)

@@ -22,7 +22,13 @@ EPILOG = """example:
   stylenorm learn painting.jpg --name mine
   stylenorm stylize photo.jpg --style mine"""
 
+<<<<<<< HEAD
 _CONFIG = ("stylenorm.training.recipes.learn", "LearnConfig")
+=======
+MORE = ("what is learned",)
+USAGE = "stylenorm learn PICTURE [--name NAME] [-o PATH] [options]"
+_CONFIG = ("stylenorm.training.recipes.learn", "LearnConfig")
+>>>>>>> pictures
 _STEPS, _THOROUGH_STEPS = 120, 2000
 _RATE, _THOROUGH_RATE = 0.03, 0.001
 _PREVIEW_EVERY = 10
@@ -112,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _name(options: argparse.Namespace, network: Any) -> str:
-    from stylenorm.training.data.paintings import check_name, kebab
+    from stylenorm.training.data.photos.paintings import check_name, kebab
 
     name = options.name if options.name is not None else kebab(options.painting.stem)
     check_name(name, "--name")

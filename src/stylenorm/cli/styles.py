@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylenorm.cli.usage import as_usage
+from stylenorm.cli.usage import as_usage, one_line
+from stylenorm.errors import printable
 
 if TYPE_CHECKING:
     from stylenorm.style import Style
@@ -73,7 +74,7 @@ def _own(network: NetworkFolder) -> list[Style]:
         try:
             style = Style.load(own_style(name))
         except InputError as error:
-            print(f"stylenorm: note: {error}", file=sys.stderr)
+            print(f"stylenorm: note: {one_line(error)}", file=sys.stderr)
             continue
         if style.network == network.identity:
             found.append(replace(style, name=name))
@@ -81,7 +82,7 @@ def _own(network: NetworkFolder) -> list[Style]:
 
 
 def _table(listed: Sequence[Style]) -> str:
-    rows = [_COLUMNS, *(tuple(str(getattr(style, column)) for column in _COLUMNS) for style in listed)]
+    rows = [_COLUMNS, *(tuple(printable(getattr(style, column)) for column in _COLUMNS) for style in listed)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)

@@ -29,7 +29,7 @@ from stylenorm.cli.usage import (
     positive_number,
     share,
 )
-from stylenorm.errors import OutputError, PictureError, StylenormError, printable
+from stylenorm.errors import InputError, OutputError, PictureError, StylenormError, printable
 
 if TYPE_CHECKING:
     from stylenorm.media import Animation, Job, Picture
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "StylizeOptions", "add_arguments", "run"]
 
 _SHOWN_NAMES = 5
+MORE = ("big pictures", "films and animations", "engine")
+USAGE = "stylenorm stylize PHOTO [PHOTO ...] --style STYLE [-o PATH] [options]"
 
 HELP = "paint photos, folders of photos, animations, films"
 EPILOG = """examples:
@@ -59,6 +61,7 @@ class StylizeOptions:
     output: str | None
     strength: float
     keep_colors: bool | str
+    size: int | None
     format: str | None
     quality: int
     strip: bool
@@ -119,6 +122,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=False,
         help="keep colours this way: luminance is --keep-colors; covariance and histogram give the painting "
         "the photo's palette, and leave it free where to use which colour",
+    )
+    parser.add_argument(
+        "--size",
+        type=number_from(1),
+        metavar="PX",
+        help="make pictures smaller first, so that the longer side has PX pixels at most",
     )
     files = parser.add_argument_group("files")
     files.add_argument(
@@ -185,7 +194,9 @@ def stylize(options: StylizeOptions) -> int:
 
             network = preset_named(options.preset).open_network()
         names = [
-            name for text in options.style for name in (network.style_names() if text == ALL else (text,))
+            name
+            for text in options.style
+            for name in (network.style_names() if text.casefold() == ALL else (text,))
         ]
         names = list(dict.fromkeys(names))  # once each
         if not names:
@@ -282,7 +293,7 @@ class _Run:
                 return
             reason += " (--overwrite)"
         if "raise the limit if you trust" in reason:
-            reason += " (--max-megapixels)"
+            reason += " (--max-megapixels N)"
         if isinstance(error, PictureError) and "got a truncated one" in reason:
             reason += " (--allow-truncated paints what there is)"
         if isinstance(error, MemoryError):
@@ -297,10 +308,13 @@ class _Run:
         if job.target is not None:
             check_output(job.target, overwrite=options.overwrite)
         if job.format in FILM_FORMATS:
+            if options.size is not None:
+                raise InputError("--size: expected pictures, got a film, which keeps its size")
             for note in paint_film_job(job, FilmArguments.of(options), stylizer, self.progress):
                 self.note(f"{job.target}: {note}")
             return
-        big = None if self._last and self._last[0] == job.source else big_picture(job, options, stylizer)
+        is_read = self._last is not None and self._last[0] == job.source
+        big = None if is_read or options.size is not None else big_picture(job, options, stylizer)
         if big is not None:
             self._last = None
             for note in paint_big_job(job, big, options, stylizer, self.progress):
@@ -343,6 +357,8 @@ class _Run:
             )
             for note in media.notes:
                 self.note(f"{name}: {note}")
+            if self.options.size is not None:
+                media = media.fitted(self.options.size)
             self._last = (source, media)
         return self._last[1]
 

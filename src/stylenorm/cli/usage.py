@@ -102,7 +102,8 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default="openvino",
         choices=("openvino", "onnxruntime", "torch", "fake"),
-        help="what computes; fake paints the negative, for tests (default: %(default)s)",
+        metavar="{openvino,onnxruntime,torch}",
+        help="what computes (default: %(default)s)",
     )
     group.add_argument(
         "--precision",

@@ -10,6 +10,10 @@ from stylenorm.media.pictures.encoding import check_fits
 from stylenorm.media.pictures.labels import UNLABELLED, check_labels, read_labels
 from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource
 from stylenorm.media.pictures.picture import (
+from stylenorm.media.kinds import looks_like_picture
+from stylenorm.media.pictures.labels import UNLABELLED, check_labels, read_labels
+from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource
+from stylenorm.media.pictures.picture import (
     Frame,
     Metadata,
     Picture,
@@ -63,6 +67,7 @@ __all__ = [
     "is_film",
     "is_picture_name",
     "look_at",
+    "looks_like_picture",
     "picture_from_image",
     "plan_outputs",
     "read_animation",

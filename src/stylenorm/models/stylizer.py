@@ -27,6 +27,7 @@ from stylenorm.media import (
     fill_transparent,
     from_float,
     is_picture_name,
+    looks_like_picture,
     picture_from_image,
     to_float,
 )
@@ -346,7 +347,7 @@ class Stylizer(Closing):
         if isinstance(style, str):
             return parse_style(style, self.network, predict_style)
         if isinstance(style, Path):
-            if is_picture_name(style):
+            if is_picture_name(style) or (style.suffix != ".safetensors" and looks_like_picture(style)):
                 return predict_style(style, self.network)
             return self.network.style_file(style)
         if not isinstance(style, Style):

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stylenorm.errors import InputError, UnknownNameError
-from stylenorm.media import is_picture_name
+from stylenorm.media import is_picture_name, looks_like_picture
 from stylenorm.style import Style
 from stylenorm.zoo.network_folder import NetworkFolder
+from stylenorm.zoo.own import own_style_names
 
 __all__ = ["ALL", "parse_style"]
 
@@ -38,6 +39,10 @@ def parse_style(text: str, network: NetworkFolder, predict: Predict | None = Non
         InputError: the text is empty, a weight is no positive number, or a file is broken.
         StyleMismatchError: a file belongs to another network.
     """
+    if not text.strip():
+        raise InputError(
+            "style: expected a name, a file or a mixture, got an empty one; is a variable not set?"
+        )
     if Path(text).suffix and Path(text).is_file():  # whatever commas are in the path
         return _load(text, network, predict)
     parts = [part.strip() for part in text.split(",")]
@@ -51,7 +56,11 @@ def parse_style(text: str, network: NetworkFolder, predict: Predict | None = Non
         if weight != 1:
             raise InputError(
                 f"style {text!r}: a weight needs other styles to weigh against; "
-                f"for a weaker painting use strength {weight:g} (--strength {weight:g})"
+                + (
+                    f"for a weaker painting use strength {weight:g} (--strength {weight:g})"
+                    if weight < 1
+                    else "a single style is painted at strength 1 at most"
+                )
             )
         return style
     total = sum(weight for _, weight in weighted)
@@ -91,7 +100,21 @@ def _load(name: str, network: NetworkFolder, predict: Predict | None) -> Style:
             raise InputError(f"style {name!r}: expected a style's name or file, got a picture")
         return predict(Path(name), network)
     if is_path and not _is_known(name, network):
-        return network.style_file(name)
+        if Path(name).is_dir():
+            raise InputError(
+                f"style {name!r}: is a folder; name a style file or a picture in it"
+                + (" (--network takes a network folder)" if (Path(name) / "network.json").exists() else "")
+            )
+        return _file(name, network, predict)
     if name == ALL:
         raise UnknownNameError("style", name, network.style_names())
+    if not _is_known(name, network) and name not in own_style_names() and Path(name).is_file():
+        return _file(name, network, predict)
     return network.style(name)
+
+
+def _file(name: str, network: NetworkFolder, predict: Predict | None) -> Style:
+    """A style from a file whose name does not say what it is: a picture if it begins like one."""
+    if not name.endswith(".safetensors") and predict is not None and looks_like_picture(Path(name)):
+        return predict(Path(name), network)
+    return network.style_file(name)

@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,18 +108,50 @@ class NetworkFolder:
     def style(self, name: str) -> Style:
         """Load a style by its name: of the network (``"identity"`` is one), or else the user's own.
 
+        A name that is neither is looked for in any spelling (``"SCREAM"``, ``"the great wave"``), then among
+        the network's titles and artists (``"munch"``).
+
         Raises:
             UnknownNameError: neither the network nor the user has such a style.
+            InputError: several styles are by the artist that was named.
             InputError: its file is broken.
             StyleMismatchError: it was made for another network.
         """
         file = self.path / "styles" / f"{name}.safetensors"
-        if name not in (*self.style_names(), IDENTITY) or not file.is_file():
-            own = own_style_names()
-            if name not in own:
-                raise UnknownNameError("style", name, (*self.style_names(), *own))
-            file = own_style(name)
-        return self._fitting(Style.load(file))
+        if name in (*self.style_names(), IDENTITY) and file.is_file():
+            return self._fitting(Style.load(file))
+        own = own_style_names()
+        if name in own:
+            return self._fitting(Style.load(own_style(name)))
+        meant = self._meant(name)
+        if not meant:
+            raise UnknownNameError("style", name, (*self.style_names(), *own))
+        if len(meant) > 1:
+            raise InputError(
+                f"style {name!r}: expected one style, got an artist of several: {', '.join(meant)}; name one"
+            )
+        return self.style(meant[0])
+
+    def _meant(self, name: str) -> list[str]:
+        """The styles that a person may mean: by name in another spelling, by title, or by artist."""
+        wanted = _words(name)
+        styles = {known: _words(known) for known in (*self.style_names(), *own_style_names())}
+        found = [known for known, words in styles.items() if words == wanted]
+        if found or not wanted:
+            return found
+        about = {known: self.style(known) for known in self.style_names()}
+        for told in ("title", "artist"):
+            words_of = {known: _words(getattr(style, told)) for known, style in about.items()}
+            found = [known for known, words in words_of.items() if words == wanted]
+            # a part, as the last name of an artist, or a title without its article
+            found = found or [
+                known
+                for known, words in words_of.items()
+                if any(words[i : i + len(wanted)] == wanted for i in range(len(words)))
+            ]
+            if found:
+                return found
+        return []
 
     def style_file(self, path: str | Path) -> Style:
         """Load a style from a file of one's own.
@@ -136,6 +170,12 @@ class NetworkFolder:
     def _fitting(self, style: Style) -> Style:
         style.check_network(self.identity, self.norm_sizes)
         return style
+
+
+def _words(text: str) -> list[str]:
+    """A text's words without case and accents: ``"Van-Gogh"`` and ``"van gogh"`` are the same."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return re.findall(r"[^\W_]+", "".join(char for char in plain if not unicodedata.combining(char)))
 
 
 def _channels(size: Any) -> int:

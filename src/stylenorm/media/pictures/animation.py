@@ -23,7 +23,7 @@ from stylenorm.media.pictures.opening import (
     head_of,
     opened,
 )
-from stylenorm.media.pictures.picture import Frame, Metadata, Picture, to_uint8
+from stylenorm.media.pictures.picture import Frame, Metadata, Picture, fitted_size, to_uint8
 from stylenorm.media.pictures.pillow_warnings import quiet_decoder
 from stylenorm.media.pictures.reading import ANIMATED_FORMATS, read_source
 from stylenorm.media.pictures.transparency import fill_transparent
@@ -67,6 +67,19 @@ class Animation:
 
     def __len__(self) -> int:
         return self.num_frames
+
+    def fitted(self, longest_px: int) -> Animation:
+        """The animation, made smaller so that its longer side has so many pixels at most."""
+        size = fitted_size(self.width, self.height, longest_px)
+        if size == (self.width, self.height):
+            return self
+        frames = self.open_frames
+        return replace(
+            self,
+            open_frames=lambda: (frame.resized(size) for frame in frames()),
+            width=size[0],
+            height=size[1],
+        )
 
     def painted_with(self, paint: Callable[[Any], Any]) -> Animation:
         """The animation whose frames go through ``paint`` when they are asked for.

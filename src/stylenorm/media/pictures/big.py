@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 
 from stylenorm.errors import MissingExtraError, OutputError, PictureError
 from stylenorm.media.atomic import atomic_write
+from stylenorm.media.coded_colors import HEAD_FORMATS, coded_color
 from stylenorm.media.formats import format_named
 from stylenorm.media.pictures.color import srgb_profile
 from stylenorm.media.pictures.encoding import check_quality, check_side
 from stylenorm.media.pictures.metadata import read_metadata
-from stylenorm.media.pictures.opening import Source, decoding, opened
+from stylenorm.media.pictures.opening import Source, decoding, head_of, opened
 from stylenorm.media.pictures.picture import Metadata
+from stylenorm.media.pictures.profiles import CurveProfile
+from stylenorm.media.resolution import forget_resolution
 
 __all__ = ["BIG_FORMATS", "BigPicture", "look_at", "write_big"]
 
@@ -49,6 +52,7 @@ class BigPicture:
         bytes_in_memory: what reading and writing it whole would take at most.
         metadata: fit for the painting.
         notes: one line for each thing that reading the metadata had to change.
+        colors: what the numbers mean, where the file says so without an ICC profile; None for sRGB.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class BigPicture:
     bytes_in_memory: int
     metadata: Metadata
     notes: tuple[str, ...]
+    colors: CurveProfile | None = None
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -92,6 +97,9 @@ class BigPicture:
                 rows = min(_ROWS_AT_ONCE, image.height - top)
                 strip = np.frombuffer(region.fetch(0, top, image.width, rows), array.dtype)
                 array[top : top + rows] = strip.reshape(rows, *shape[1:])
+                if self.colors is not None and shape[2] >= 3:
+                    colors = array[top : top + rows, :, :3]
+                    colors[...] = self.colors.to_srgb(np.ascontiguousarray(colors))
                 progress((top + rows) / image.height)
         except vips.Error as error:
             reason = " ".join(str(error).split())[:160]
@@ -110,6 +118,9 @@ def look_at(path: Path, *, max_megapixels: float, keep_gps: bool) -> BigPicture:
     with ExitStack() as stack:
         image = stack.enter_context(opened(source, max_megapixels))
         stack.enter_context(decoding(source.name, max_megapixels))
+        noted: list[str] = []
+        has_profile = bool(image.info.get("icc_profile"))
+        colors = None if has_profile else coded_color(image, head_of(source, HEAD_FORMATS, image), noted)
         if image.format == "PNG":
             image.info.setdefault("exif", b"")  # or Pillow decodes all of it, to look behind the pixels
         metadata, notes = read_metadata(image, keep_gps=keep_gps)
@@ -122,7 +133,8 @@ def look_at(path: Path, *, max_megapixels: float, keep_gps: bool) -> BigPicture:
             orientation if orientation in range(1, 9) else 1,
             image.width * image.height * _WHOLE_BYTES_PER_PIXEL * deep,
             metadata,
-            tuple(notes),
+            (*noted, *notes),
+            colors,
         )
 
 
@@ -196,6 +208,8 @@ def write_big(
         with atomic_write(target, overwrite=overwrite) as file:
             to = vips.Target.new_to_descriptor(file.fileno())
             getattr(image, f"{kind.name.lower()}save_target")(to, **options[kind.name])
+            if metadata.dpi is None:  # libvips writes one anyway
+                forget_resolution(file, kind.name)
     except vips.Error as error:
         raise OutputError(f"{target}: cannot be written ({' '.join(str(error).split())[:160]})") from error
     return tuple(notes)

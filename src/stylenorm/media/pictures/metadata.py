@@ -254,7 +254,8 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
             return None
     if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
         try:
-            stated = 0x011A in image.getexif()
+            exif = image.getexif()
+            stated = 0x011A in exif and exif.get(0x0128) != 1
         except (ValueError, TypeError, LookupError, SyntaxError, OSError, AttributeError, struct.error):
             return None
         if not stated:

@@ -37,7 +37,7 @@ class Metadata:
     text: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Picture:
     """A still picture.
 
@@ -70,6 +70,10 @@ class Picture:
     def __post_init__(self) -> None:
         _check(self.pixels, self.alpha)
 
+    def __repr__(self) -> str:
+        alpha = "" if self.alpha is None else " with alpha"
+        return f"<Picture {self.width} x {self.height}, {self.pixels.dtype}{alpha}, {self.source_format}>"
+
     @property
     def height(self) -> int:
         """H, in pixels."""
@@ -100,6 +104,14 @@ class Picture:
             )
         return replace(self, pixels=pixels, alpha=_as_type(self.alpha, pixels.dtype), grey=False)
 
+    def fitted(self, longest_px: int) -> Picture:
+        """The picture, made smaller so that its longer side has so many pixels at most."""
+        size = fitted_size(self.width, self.height, longest_px)
+        if size == (self.width, self.height):
+            return self
+        alpha = None if self.alpha is None else resized(self.alpha, size)
+        return replace(self, pixels=resized(self.pixels, size), alpha=alpha)
+
     def painted_with(self, paint: Callable[[Pixels], Pixels]) -> Picture:
         """The picture after ``paint``, which takes and returns (H, W, 3); see ``repainted``."""
         return self.repainted(paint(self.pixels))
@@ -109,7 +121,7 @@ class Picture:
         return image_of(to_uint8(self.pixels), None if self.alpha is None else to_uint8(self.alpha))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Frame:
     """One frame of an animation, composed to full size.
 
@@ -130,6 +142,16 @@ class Frame:
         _check(self.pixels, self.alpha)
         if self.pixels.dtype != np.uint8:
             raise ShapeError(f"expected a frame in uint8, got {self.pixels.dtype}")
+
+    def __repr__(self) -> str:
+        height, width = self.pixels.shape[:2]
+        return f"<Frame {width} x {height}, {self.duration_ms:g} ms>"
+
+    def resized(self, size: tuple[int, int]) -> Frame:
+        """The same frame in another size, (width, height)."""
+        pixels = resized(self.pixels, size).astype(np.uint8, copy=False)
+        alpha = None if self.alpha is None else resized(self.alpha, size).astype(np.uint8, copy=False)
+        return replace(self, pixels=pixels, alpha=alpha)
 
     def repainted(self, pixels: NDArray[np.uint8]) -> Frame:
         """The same frame with other pixels, (H, W, 3) uint8 of the same size."""
@@ -168,6 +190,24 @@ def resize_shorter(image: Image.Image, shorter_px: int) -> Image.Image:
     scale = shorter_px / min(image.size)
     size = (max(shorter_px, round(image.width * scale)), max(shorter_px, round(image.height * scale)))
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def fitted_size(width: int, height: int, longest_px: int) -> tuple[int, int]:
+    """Width and height of a picture whose longer side has so many pixels at most; as they are if it has."""
+    scale = min(1.0, longest_px / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def resized(values: Pixels, size: tuple[int, int]) -> Pixels:
+    """Channels (H, W) or (H, W, C) in another size, (width, height), by Lanczos' filter, of their type."""
+    planes = values if values.ndim == 3 else values[..., None]
+    top = float(np.iinfo(values.dtype).max)
+    scaled = [
+        np.asarray(Image.fromarray(planes[..., i].astype(np.float32)).resize(size, Image.Resampling.LANCZOS))
+        for i in range(planes.shape[2])
+    ]
+    made: Pixels = np.rint(np.stack(scaled, axis=2)).clip(0, top).astype(values.dtype)
+    return made if values.ndim == 3 else made[..., 0]
 
 
 def image_of(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> Image.Image:

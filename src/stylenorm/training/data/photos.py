@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylenorm.errors import PictureError, TrainingError
-from stylenorm.media import find_pictures, read_picture, resize_shorter, to_uint8
+from stylenorm.media import LeftOut, find_pictures, read_picture, resize_shorter, to_uint8
 from stylenorm.training import ranks
 
 __all__ = ["LARGEST_SHIFT_PX", "Photos", "read_painting", "shifted"]
@@ -47,13 +47,17 @@ class Photos:
 
     Attributes:
         unreadable: photos that could not be read, with the reason; they are skipped.
+        left_out: what the folder holds beside photos that are read.
 
     Raises:
         TrainingError: the folder has too few pictures.
     """
 
     def __init__(self, folder: Path, *, crop_px: int, batch_size: int, seed: int, num_held_out: int) -> None:
-        self.paths = find_pictures(folder)
+        self.left_out = LeftOut()
+        self.paths = find_pictures(folder, left_out=self.left_out)
+        if self.left_out.unreadable:
+            raise TrainingError(f"{self.left_out.problems()[0]}; make it readable, or move it elsewhere")
         if len(self.paths) <= num_held_out:
             raise TrainingError(
                 f"{folder}: expected more than {num_held_out} photos, got {len(self.paths)}; "
