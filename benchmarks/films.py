@@ -136,11 +136,13 @@ def moves(photo: np.ndarray, count: int, seed: int) -> Iterator[tuple[str, Frame
     """Films with known motion: name, frames, affine maps from frames to the photo, masks of the object."""
     height, width = photo.shape[:2]
     rng = np.random.default_rng(seed)
-    for name in ("pan", "zoom", "turn", "object", "light"):
+    for name in ("slow pan", "pan", "zoom", "turn", "object", "light"):
         frames, maps, objects = [], [], []
         for t in range(count):
             scale, angle, x, y, gain = 1.0, 0.0, width / 2, height / 2, 1.0
-            if name == "pan":
+            if name == "slow pan":
+                x, y = x + 0.25 * (t - count / 2), y + 0.08 * t
+            elif name == "pan":
                 x, y = x + 1.37 * t - 0.7 * count, y + 0.41 * t
             elif name == "zoom":
                 scale = 0.993**t
