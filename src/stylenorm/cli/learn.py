@@ -22,13 +22,9 @@ EPILOG = """example:
   stylenorm learn painting.jpg --name mine
   stylenorm stylize photo.jpg --style mine"""
 
-<<<<<<< HEAD
-_CONFIG = ("stylenorm.training.recipes.learn", "LearnConfig")
-=======
 MORE = ("what is learned",)
 USAGE = "stylenorm learn PICTURE [--name NAME] [-o PATH] [options]"
 _CONFIG = ("stylenorm.training.recipes.learn", "LearnConfig")
->>>>>>> pictures
 _STEPS, _THOROUGH_STEPS = 120, 2000
 _RATE, _THOROUGH_RATE = 0.03, 0.001
 _PREVIEW_EVERY = 10

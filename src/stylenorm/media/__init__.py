@@ -3,14 +3,11 @@
 from stylenorm.media.atomic import atomic_write, check_output, write_json
 from stylenorm.media.finding import LeftOut, find_pictures
 from stylenorm.media.formats import READABLE_SUFFIXES, format_named
+from stylenorm.media.kinds import looks_like_picture
 from stylenorm.media.pictures.animating import write_animation, write_media
 from stylenorm.media.pictures.animation import Animation, read_animation, read_media
 from stylenorm.media.pictures.big import BIG_FORMATS, BigPicture, look_at, write_big
 from stylenorm.media.pictures.encoding import check_fits
-from stylenorm.media.pictures.labels import UNLABELLED, check_labels, read_labels
-from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource
-from stylenorm.media.pictures.picture import (
-from stylenorm.media.kinds import looks_like_picture
 from stylenorm.media.pictures.labels import UNLABELLED, check_labels, read_labels
 from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource
 from stylenorm.media.pictures.picture import (
