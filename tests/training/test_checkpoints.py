@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from stylenorm.training.data.photos.photos import Photos
+from stylenorm.training.data.photos import Photos
 from torch import Tensor, nn
 
 from stylenorm.errors import TrainingError

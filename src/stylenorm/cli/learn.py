@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _name(options: argparse.Namespace, network: Any) -> str:
-    from stylenorm.training.data.photos.paintings import check_name, kebab
+    from stylenorm.training.data.paintings import check_name, kebab
 
     name = options.name if options.name is not None else kebab(options.painting.stem)
     check_name(name, "--name")

@@ -20,7 +20,7 @@ from stylenorm.cli.volumes import add_volumes
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from stylenorm.training.data.photos.photos import Photos
+    from stylenorm.training.data.photos import Photos
     from stylenorm.training.loop import Recipe
 
 __all__ = ["HELP", "add_arguments", "fit_recipe", "recorded_command", "run", "values_of"]
@@ -136,7 +136,7 @@ def train_multistyle(options: argparse.Namespace) -> int:
         TrainingError: the training cannot go on.
     """
     from stylenorm.networks import NetworkConfig
-    from stylenorm.training.data.photos.paintings import read_paintings
+    from stylenorm.training.data.paintings import read_paintings
     from stylenorm.training.recipes.multistyle import Multistyle, MultistyleConfig
 
     network = NetworkConfig(**values_of(_NETWORK, options))
