@@ -20,6 +20,7 @@ from stylenorm.cli.volumes import add_volumes
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from stylenorm.training.data.class_folders import ClassFolders
     from stylenorm.training.data.photos import Photos
     from stylenorm.training.loop import Recipe
 
@@ -207,10 +208,12 @@ class _Plain(argparse.ArgumentParser):
     """A recipe's parser; named, since sub-parsers otherwise take the class of their command's parser."""
 
 
-def tell_unreadable(*sources: Photos) -> None:
+def tell_unreadable(*sources: Photos | ClassFolders) -> None:
     """Say which pictures a training skipped, and why."""
+    from stylenorm.training.data.photos import Photos
+
     for source in sources:
-        if source.left_out.skipped():
+        if isinstance(source, Photos) and source.left_out.skipped():
             print(f"stylenorm: note: {source.folder}: {source.left_out.skipped()}", file=sys.stderr)
         for path, reason in source.unreadable.items():
             print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)

@@ -41,7 +41,7 @@ def parse_style(text: str, network: NetworkFolder, predict: Predict | None = Non
     """
     if not text.strip():
         raise InputError(
-            "style: expected a name, a file or a mixture, got an empty one; is a variable not set?"
+            "style: expected a name, a file, or a mixture, got an empty one; is a variable not set?"
         )
     if Path(text).suffix and Path(text).is_file():  # whatever commas are in the path
         return _load(text, network, predict)
