@@ -136,12 +136,19 @@ def left_behind(image: Image.Image, xmp: bytes) -> list[str]:
             f"the file holds {others} more {'picture' if others == 1 else 'pictures'} beside the first (for "
             "3D, a preview or HDR), left out"
         )
+    if image.info.get("depth_images"):
+        found.append("a map of depths was left out")
+    bits = image.info.get("bit_depth")
+    if image.format == "HEIF" and isinstance(bits, int) and bits > 8:
+        found.append(f"{bits} bits a channel were read as 8")
     if _has_iptc(image):
         found.append("IPTC captions and keywords were left out; what XMP and EXIF say is kept")
     return found
 
 
 def _has_gain_map(image: Image.Image) -> bool:
+    if any("gainmap" in str(name).lower() for name in image.info.get("aux") or ()):  # of a HEIC
+        return True
     segments = getattr(image, "applist", ())
     return any(name == "APP2" and data.startswith(b"urn:iso:std:iso:ts:21496") for name, data in segments)
 
