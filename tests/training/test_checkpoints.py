@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from stylenorm.training.data.photos import Photos
 from torch import Tensor, nn
 
 from stylenorm.errors import TrainingError
+from stylenorm.training.data.photos import Photos
 from stylenorm.training.loop import LoopConfig, fit
 from stylenorm.training.recipe import Recipe
 
