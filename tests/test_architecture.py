@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,41 +17,23 @@ from stylenorm._moved import MOVED
 
 SRC = Path(stylenorm.__file__).parent
 INVENTORY = Path(__file__).parent / "public_names.json"
+CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
-# The house: an area may import only areas with a lower number, and its own.
-FLOORS = {
-    "__init__": 0,
-    "_moved": 0,
-    "errors": 0,
-    "allocation": 0,
-    "closing": 0,
-    "interrupts": 0,
-    "style": 0,
-    "colors": 1,
-    "media": 1,
-    "functional": 1,
-    "graphs": 1,
-    "kernels": 1,
-    "model_folder": 2,
-    "nn": 2,
-    "engines": 2,
-    "zoo": 3,
-    "tiles": 3,
-    "networks": 3,
-    "perceptual": 3,
-    "optimize": 4,
-    "models": 4,
-    "export": 5,
-    "films": 5,
-    "training": 6,  # a recipe ends with its exported network
-    "lab": 7,
-    "cli": 8,
-    "__main__": 9,
-}
+
+def floors() -> dict[str, int]:
+    """The house as CONTRIBUTING.md tells it: an area imports only areas with lower numbers, and its own."""
+    table = re.findall(r"^\| (\d+) \| ([^|]+) \|", CONTRIBUTING.read_text(), re.MULTILINE)
+    rows = [(area, int(floor)) for floor, areas in table for area in re.findall(r"`(\w+)`", areas)]
+    assert len(dict(rows)) == len(rows), "an area is on one floor"
+    return dict(rows)
+
+
+FLOORS = floors()
 # Two areas of one floor that may import each other's public names, in this direction only.
 SAME_FLOOR = {("style", "errors"), ("functional", "kernels")}
 LAZY = {
     "colors",
+    "configurations",
     "media",
     "models",
     "model_folder",
@@ -151,10 +134,13 @@ def test_inventory_of_public_names(name: str) -> None:
         assert hasattr(module, public)
 
 
-def test_every_package_is_in_the_inventory() -> None:
-    packages = {f"stylenorm.{p.parent.name}" for p in SRC.glob("*/__init__.py")} - {"stylenorm.cli"}
-    modules = {"stylenorm", "stylenorm.colors", "stylenorm.errors", "stylenorm.style"}
-    assert set(PUBLIC_MODULES) == packages | modules
+def test_every_area_is_in_the_inventory() -> None:
+    areas = set(FLOORS) - {"__init__", "__main__", "_moved", "cli"}
+    assert set(PUBLIC_MODULES) == {"stylenorm"} | {f"stylenorm.{area}" for area in areas}
+
+
+def test_every_area_has_a_floor_and_every_floor_an_area() -> None:
+    assert set(FLOORS) == {area(path) for path in FILES}
 
 
 @pytest.mark.parametrize("old", sorted(MOVED))

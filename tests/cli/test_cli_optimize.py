@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylenorm.cli import optimize
-from stylenorm.cli.configurations import read_fields
+from stylenorm.configurations import OptimizeConfig, config_fields
 from tests.cli.conftest import Done, Run, hidden_files, write_photo
 from tests.requirements_met import need
 
@@ -108,10 +107,7 @@ def test_without_torch(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_its_options_are_the_configurations() -> None:
-    need("torch")
-    from stylenorm.optimize import OptimizeConfig
-
-    read = read_fields(*optimize._CONFIG)
+    read = config_fields(OptimizeConfig)
     assert {f.name: f.default for f in read} == {
         f.name: f.default for f in dataclasses.fields(OptimizeConfig)
     }

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import importlib
 import importlib.util
 import json
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from stylenorm.cli import classify, learn, recipes, stylegan, train, translations, volumes
-from stylenorm.cli.configurations import REQUIRED, read_fields
+from stylenorm.cli import train
+from stylenorm.configurations import (
+    RECIPES,
+    REQUIRED,
+    ConfigField,
+    LoopDefaults,
+    RecipeEntry,
+    config_fields,
+)
 from stylenorm.errors import InputError, PictureError, UnknownNameError
 from stylenorm.training.data.paintings import read_paintings
 from tests.cli.conftest import Run, write_photo
@@ -25,34 +33,66 @@ def _torch() -> None:
     needs("torch")
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        *(train._MULTISTYLE, train._PREDICT, train._DISTILL, train._NETWORK, train._LOOP, learn._CONFIG),
-        *recipes.CONFIGS.values(),
-        *translations.TRANSLATIONS.values(),
-        classify.IBN,
-        volumes.VOLUMES,
-        *stylegan.STYLEGANS.values(),
-    ],
-    ids=lambda config: config[1],
-)
-def test_what_is_read_from_the_source_is_the_class(config: tuple[str, str]) -> None:
-    kind = getattr(importlib.import_module(config[0]), config[1])
-    read = read_fields(*config)
-    nested = {"network"} if config is train._MULTISTYLE else set()  # has options of its own
-    real = [field for field in dataclasses.fields(kind) if field.name not in nested]
-    assert {field.name: field.default for field in read} == {
-        field.name: REQUIRED if field.default is dataclasses.MISSING else field.default for field in real
-    }
-    for field in read:
-        assert field.help, f"{config[1]}.{field.name} is not documented"
-        assert field.default in (REQUIRED, None) or isinstance(field.default, field.kind)
+@pytest.mark.parametrize("entry", RECIPES, ids=lambda entry: entry.name)
+def test_every_recipe_is_known_without_torch_and_trains_alike_from_python(entry: RecipeEntry) -> None:
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    (commands,) = parser._subparsers._group_actions  # type: ignore[union-attr]
+    options = {action.dest: action for action in commands.choices[entry.name]._actions}  # type: ignore[index, call-overload, union-attr]
+    for field in dataclasses.fields(entry.config):
+        if field.name == "network" and entry.name == "multistyle":  # has options of its own
+            continue
+        option = options[field.name]
+        assert option.help, f"{entry.name}: {field.name} is not documented"
+        assert option.required == (field.default is dataclasses.MISSING)
+        assert option.required or option.default == field.default
+    recipe = entry.load()
+    if entry.name != "distill":
+        for name, value in vars(recipe.loop_defaults).items():
+            assert options[name].default == value
 
 
-def test_no_such_configuration() -> None:
-    with pytest.raises(LookupError, match="has no class Nothing"):
-        read_fields("stylenorm.training.loop", "Nothing")
+def test_the_papers_rates() -> None:
+    rates = {entry.name: getattr(entry.config, "loop", LoopDefaults()) for entry in RECIPES}
+    assert (rates["johnson"].steps, rates["johnson"].learning_rate) == (40_000, 1e-3)
+    assert (rates["cyclegan"].learning_rate, rates["cyclegan"].clip) == (2e-4, 0)
+    assert (rates["volumes"].learning_rate, rates["volumes"].clip) == (3e-4, 12)
+    assert (rates["spade"].learning_rate, rates["stylegan2"].learning_rate) == (1e-4, 2e-3)
+    assert rates["adain"].learning_rate == 1e-4
+
+
+def test_fields_of_a_configuration() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Base:
+        """First.
+
+        Attributes:
+            folder: where
+                it is.
+        """
+
+        folder: Path
+
+    @dataclasses.dataclass(frozen=True)
+    class Config(Base):
+        """Second.
+
+        Attributes:
+            kind: one or two.
+            start: from where; ``x``.
+        """
+
+        kind: Literal["one", "two"] = "one"
+        start: Path | None = None
+        nested: Base | None = None
+
+    globals()["Base"] = Base  # names in annotations are looked up in the module
+    read = config_fields(Config, {"kind": "two"})
+    assert read == (
+        ConfigField("folder", Path, REQUIRED, "where it is"),
+        ConfigField("kind", str, "two", "one or two", ("one", "two")),
+        ConfigField("start", Path, None, "from where; x"),
+    )
 
 
 @pytest.fixture

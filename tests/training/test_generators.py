@@ -64,7 +64,9 @@ def make(material: Path, tmp_path: Path) -> Maker:
 
 
 def loop(recipe: Any, **changes: Any) -> LoopConfig:
-    return LoopConfig(out=recipe.out, **{"steps": 6, "sample_every": 0, "average": 0.5, **changes})
+    return LoopConfig(
+        out=recipe.out, **{"steps": 6, "sample_every": 0, "average": 0.5, "learning_rate": 3e-3, **changes}
+    )
 
 
 def loss_of(recipe: Recipe) -> float:

@@ -254,6 +254,8 @@ def train(name: str, material: Path, out: Path, *, resume: bool = False, kill_at
             sample_every=2,
             checkpoint_every_s=0.0,
             learning_rate=LEARNING_RATE,
+            clip=1.0,
+            average=0.998,
             resume=resume,
             device="cpu",
         ),

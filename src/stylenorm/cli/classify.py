@@ -1,29 +1,22 @@
-"""``stylenorm classify``: what pictures show; and ``stylenorm train ibn``, which learns it."""
+"""``stylenorm classify``: what pictures show."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from stylenorm.cli.progress import Progress
 from stylenorm.cli.usage import UsageError, as_usage, number_from, one_line
 from stylenorm.errors import StylenormError, printable
 
-__all__ = ["HELP", "IBN", "add_arguments", "add_classifier", "run", "train_ibn"]
+__all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "say what pictures show, by a network that train ibn made"
 EPILOG = """examples:
   stylenorm classify photo.jpg --model run/
   stylenorm classify photos/ --model run/ --top 3 --json"""
-
-IBN = ("stylenorm.training.recipes.ibn", "IbnConfig")
-"""Module and class of the recipe's configuration."""
-
-_LOOP = {"steps": 1000, "average": 0.99}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,37 +71,3 @@ def run(options: argparse.Namespace) -> int:
     if num_failed:
         print(f"stylenorm: {num_failed} of {len(paths)} pictures failed", file=sys.stderr)
     return 1 if num_failed else 0
-
-
-def add_classifier(add_recipe: Callable[..., Any], add_config: Callable[..., None], loop: Any) -> None:
-    """Add the recipe's parser; see `stylenorm.cli.recipes.add_recipes`."""
-    from stylenorm.cli.configurations import add_fields
-
-    recipe: argparse.ArgumentParser = add_recipe(
-        "ibn",
-        "a classifier for domains that it never saw (Pan 2018)",
-        "Learn to classify pictures in one domain, and count how many are recognised in another.",
-        train_ibn,
-    )
-    add_config(recipe.add_argument_group("what is learned"), IBN)
-    add_fields(recipe.add_argument_group("training"), loop, _LOOP)
-
-
-def train_ibn(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.recipes.ibn`.
-
-    Raises:
-        UsageError: settings are not as expected.
-        TrainingError: the training cannot go on.
-    """
-    from stylenorm.cli.train import fit_recipe, recorded_command, tell_unreadable, values_of
-    from stylenorm.training.recipes.ibn import Ibn, IbnConfig
-
-    with as_usage():
-        recipe = Ibn(IbnConfig(**values_of(IBN, options)), options.out, recorded_command())
-    code = fit_recipe(recipe, options)
-    if code == 0:
-        tell_unreadable(*(domain for domain in (recipe.source, recipe.unseen) if domain))
-        found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in recipe.accuracy.items())
-        print(f"{options.out}: recognised: {found}; stylenorm classify picture.png --model {options.out}")
-    return code

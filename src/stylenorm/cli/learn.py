@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylenorm.cli.usage import UsageError, as_usage, number_from
+from stylenorm.cli.usage import UsageError, add_fields, as_usage, number_from, values_of
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,15 +24,12 @@ EPILOG = """example:
 
 MORE = ("what is learned",)
 USAGE = "stylenorm learn PICTURE [--name NAME] [-o PATH] [options]"
-_CONFIG = ("stylenorm.training.recipes.learn", "LearnConfig")
-_STEPS, _THOROUGH_STEPS = 120, 2000
-_RATE, _THOROUGH_RATE = 0.03, 0.001
 _PREVIEW_EVERY = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    from stylenorm.cli.configurations import add_fields, read_fields
+    from stylenorm.configurations import LearnConfig, config_fields
 
     parser.add_argument("painting", type=Path, metavar="PICTURE", help="the picture whose style is wanted")
     parser.add_argument("--name", help="name of the style, in kebab-case; default: the picture's")
@@ -46,14 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--steps", type=number_from(1), metavar="N",
-        help=f"how long to learn (default: {_STEPS}; {_THOROUGH_STEPS} with --thorough)",
+        help=f"how long to learn (default: {LearnConfig.loop.steps}; {LearnConfig.thorough_loop.steps} with "
+        "--thorough)",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace a style of that name")
     parser.add_argument(
         "--resume", type=Path, metavar="DIR", help="keep a checkpoint there, and go on from it"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, ...; auto takes a GPU if there is one")
-    add_fields(parser.add_argument_group("what is learned"), read_fields(*_CONFIG))
+    add_fields(parser.add_argument_group("what is learned"), config_fields(LearnConfig))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,13 +65,13 @@ def run(options: argparse.Namespace) -> int:
 
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("torch", "torch", "learning a style")
-    from stylenorm.cli.configurations import read_fields
     from stylenorm.cli.train import recorded_command
-    from stylenorm.training.loop import LoopConfig, fit
-    from stylenorm.training.recipes.learn import Learn, LearnConfig
+    from stylenorm.configurations import LearnConfig, LoopConfig
+    from stylenorm.training.loop import fit
+    from stylenorm.training.recipes.learn import Learn
     from stylenorm.zoo import NetworkFolder, shipped_network
 
-    config = LearnConfig(**{field.name: getattr(options, field.name) for field in read_fields(*_CONFIG)})
+    config = LearnConfig(**values_of(LearnConfig, options))
     with as_usage():
         network = NetworkFolder.open(options.network) if options.network else shipped_network()
         name = _name(options, network)
@@ -87,13 +85,10 @@ def run(options: argparse.Namespace) -> int:
             command=recorded_command(),
             on_preview=_preview(options.preview),
         )
-    steps = options.steps or (_THOROUGH_STEPS if config.thorough else _STEPS)
     with tempfile.TemporaryDirectory(prefix="stylenorm-learn-") as scratch:
         loop = LoopConfig(
             out=options.resume or Path(scratch),
-            steps=steps,
-            learning_rate=_THOROUGH_RATE if config.thorough else _RATE,
-            average=0.9,
+            steps=options.steps,
             sample_every=_PREVIEW_EVERY if options.preview else 0,
             seed=config.seed,
             resume=options.resume is not None,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylenorm.cli.usage import UsageError, as_usage, number_from, positive_number
+from stylenorm.cli.usage import UsageError, add_fields, as_usage, number_from, positive_number, values_of
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -26,13 +26,12 @@ EPILOG = """examples:
   stylenorm optimize photo.jpg sky.jpg land.jpg --photo-masks up.png down.png -o out.png
   stylenorm optimize photo.jpg painting.jpg --colors luminance --record steps/ -o out.png"""
 
-_CONFIG = ("stylenorm.optimize.config", "OptimizeConfig")
 _NO_MASK = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    from stylenorm.cli.configurations import add_fields, read_fields
+    from stylenorm.configurations import OptimizeConfig, config_fields
 
     parser.add_argument("photo", type=Path, help="the photo")
     parser.add_argument("paintings", nargs="+", type=Path, metavar="PAINTING", help="one or more")
@@ -86,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quality", type=number_from(1, 100), default=95, metavar="1..100", help="of JPEG, WebP and AVIF"
     )
-    add_fields(parser.add_argument_group("optimisation"), read_fields(*_CONFIG))
+    add_fields(parser.add_argument_group("optimisation"), config_fields(OptimizeConfig))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -101,14 +100,14 @@ def run(options: argparse.Namespace) -> int:
 
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("torch", "torch", "optimising a picture")
-    from stylenorm.cli.configurations import read_fields
+    from stylenorm.configurations import OptimizeConfig
     from stylenorm.media import check_output, read_picture, write_picture
-    from stylenorm.optimize import Optimization, OptimizeConfig, Session, run_session
+    from stylenorm.optimize import Optimization, Session, run_session
     from stylenorm.perceptual import PaintingLoss, load_feature_network
 
     with as_usage():
         check_output(options.output, overwrite=options.overwrite)
-        config = OptimizeConfig(**{f.name: getattr(options, f.name) for f in read_fields(*_CONFIG)})
+        config = OptimizeConfig(**values_of(OptimizeConfig, options))
         device = _device(options.device)
         picture = read_picture(options.photo)
         photo = _scaled(picture, options.size)

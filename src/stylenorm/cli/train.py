@@ -6,112 +6,83 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylenorm.cli.classify import add_classifier
-from stylenorm.cli.recipes import add_recipes
-from stylenorm.cli.stylegan import add_stylegans
-from stylenorm.cli.translations import add_translations
-from stylenorm.cli.usage import as_usage
-from stylenorm.cli.volumes import add_volumes
+from stylenorm.cli.usage import add_fields, as_usage, values_of
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from stylenorm.training.data.class_folders import ClassFolders
-    from stylenorm.training.data.photos import Photos
+    from stylenorm.configurations import RecipeEntry
     from stylenorm.training.loop import Recipe
 
-__all__ = ["HELP", "add_arguments", "fit_recipe", "recorded_command", "run", "values_of"]
+__all__ = ["HELP", "add_arguments", "fit_recipe", "recorded_command", "run"]
 
 HELP = "learn styles from paintings (needs torch)"
 EPILOG = """example:
   stylenorm train multistyle --photos photos/ --paintings paintings/ --styles styles.toml --out trained/"""
 
-_Config = tuple[str, str]  # module and class of a recipe's configuration
-_MULTISTYLE: _Config = ("stylenorm.training.recipes.multistyle", "MultistyleConfig")
-_DISTILL: _Config = ("stylenorm.training.recipes.distill", "DistillConfig")
-_PREDICT: _Config = ("stylenorm.training.recipes.predict", "PredictConfig")
-_NETWORK: _Config = ("stylenorm.networks.stylizer", "NetworkConfig")
-_LOOP: _Config = ("stylenorm.training.loop", "LoopConfig")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the recipes, each with its options."""
-    from stylenorm.cli.configurations import add_fields, read_fields
+    from stylenorm.configurations import RECIPES
 
-    recipes = parser.add_subparsers(title="recipes", metavar="RECIPE", required=True, parser_class=_Plain)
-
-    def add_recipe(
-        name: str, summary: str, description: str, run: Callable[[argparse.Namespace], int]
-    ) -> Any:
-        recipe = recipes.add_parser(
-            name,
-            help=summary,
-            description=description,
+    commands = parser.add_subparsers(title="recipes", metavar="RECIPE", required=True, parser_class=_Plain)
+    for entry in RECIPES:
+        recipe = commands.add_parser(
+            entry.name,
+            help=entry.summary,
+            description=entry.description,
             epilog=EPILOG,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        recipe.set_defaults(recipe=run)
-        return recipe
+        recipe.set_defaults(entry=entry)
+        _add_options(recipe, entry)
 
-    loop = read_fields(*_LOOP)
+
+def _add_options(recipe: argparse.ArgumentParser, entry: RecipeEntry) -> None:
+    from stylenorm.configurations import LoopConfig, LoopDefaults, NetworkConfig, config_fields
+
+    what = recipe.add_argument_group("what is learned")
+    if entry.name == "multistyle":
+        what.add_argument(
+            "--paintings",
+            type=Path,
+            required=True,
+            metavar="DIR",
+            help="folder of paintings, artist--title.jpg",
+        )
+        what.add_argument(
+            "--styles",
+            type=Path,
+            metavar="FILE",
+            help="TOML or JSON: which of the paintings, under which names, with artist, title, year, licence",
+        )
+        what.add_argument(
+            "--others",
+            type=Path,
+            metavar="DIR",
+            help="paintings that are learned beside the styles and not kept: they widen what the network "
+            "can do",
+        )
+    elif entry.name in ("johnson", "ulyanov"):
+        what.add_argument(
+            "--painting", type=Path, required=True, metavar="FILE", help="whose style is wanted"
+        )
+        what.add_argument("--name", help="name of the style, in kebab-case; default: the painting's")
+    if entry.name == "distill":  # no loop
+        add_fields(what, config_fields(entry.config))
+        return
+    loop = config_fields(LoopConfig, vars(getattr(entry.config, "loop", LoopDefaults())))
     shared = {field.name for field in loop}  # the seed: one for all
-
-    def add_config(group: argparse._ArgumentGroup, config: _Config) -> None:
-        add_fields(group, tuple(field for field in read_fields(*config) if field.name not in shared))
-
-    recipe = add_recipe(
-        "multistyle",
-        "many styles in one network",
-        "Learn a network, its identity style and a style for each painting.",
-        train_multistyle,
-    )
-    group = recipe.add_argument_group("what is learned")
-    group.add_argument(
-        "--paintings", type=Path, required=True, metavar="DIR", help="folder of paintings, artist--title.jpg"
-    )
-    group.add_argument(
-        "--styles",
-        type=Path,
-        metavar="FILE",
-        help="TOML or JSON: which of the paintings, under which names, with artist, title, year, licence",
-    )
-    group.add_argument(
-        "--others",
-        type=Path,
-        metavar="DIR",
-        help="paintings that are learned beside the styles and not kept: they widen what the network can do",
-    )
-    add_config(group, _MULTISTYLE)
-    add_config(recipe.add_argument_group("network"), _NETWORK)
+    add_fields(what, [field for field in config_fields(entry.config) if field.name not in shared])
+    if entry.name == "multistyle":
+        add_fields(recipe.add_argument_group("network"), config_fields(NetworkConfig))
     add_fields(recipe.add_argument_group("training"), loop)
-
-    add_recipes(add_recipe, add_config, loop)
-    add_translations(add_recipe, add_config, loop)
-    add_classifier(add_recipe, add_config, loop)
-    add_stylegans(add_recipe, add_config, loop)
-    add_volumes(add_recipe, add_config, loop)
-
-    recipe = add_recipe(
-        "predict",
-        "the predictor that makes any picture a style",
-        "Learn to predict styles from pictures; the predictor is written into the network's folder.",
-        train_predict,
-    )
-    add_config(recipe.add_argument_group("what is learned"), _PREDICT)
-    add_fields(recipe.add_argument_group("training"), loop)
-
-    recipe = add_recipe(
-        "distill",
-        "the feature networks that the losses look through",
-        "Learn small feature networks whose losses move pictures as those of two classifiers do.",
-        train_distill,
-    )
-    add_fields(recipe.add_argument_group("what is learned"), read_fields(*_DISTILL))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -123,75 +94,96 @@ def run(options: argparse.Namespace) -> int:
     from stylenorm.training import ranks
 
     if ranks.is_first():
-        return int(options.recipe(options))
+        return train(options)
     # Of several processes the first speaks; an error is raised past this, and told by whoever has it.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        return int(options.recipe(options))
+        return train(options)
 
 
-def train_multistyle(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.recipes.multistyle`; report photos that could not be read.
+def train(options: argparse.Namespace) -> int:
+    """Train the recipe; report pictures that could not be read, and what to do with the result.
 
     Raises:
-        UsageError: the paintings or their list are not as expected.
+        UsageError: paintings, folders or settings are not as expected.
         TrainingError: the training cannot go on.
     """
-    from stylenorm.networks import NetworkConfig
-    from stylenorm.training.data.paintings import read_paintings
-    from stylenorm.training.recipes.multistyle import Multistyle, MultistyleConfig
+    entry: RecipeEntry = options.entry
+    if entry.name == "distill":
+        told = entry.load()(entry.config(**values_of(entry.config, options)), recorded_command())
+        print(f"{options.out}: {entry.hint.format(errors=told['held_out_error'])}")
+        return 0
+    recipe, filled = _BUILDERS.get(entry.name, _recipe)(entry, options)
+    code = fit_recipe(recipe, options)
+    if code == 0:
+        for source in filter(None, (getattr(recipe, name) for name in entry.sources)):
+            left_out = getattr(source, "left_out", None)  # folders of pictures know what else is in them
+            if left_out is not None and left_out.skipped():
+                print(f"stylenorm: note: {source.folder}: {left_out.skipped()}", file=sys.stderr)
+            for path, reason in source.unreadable.items():
+                print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
+        accuracy = ", ".join(f"{k} {100 * v:.1f} %" for k, v in getattr(recipe, "accuracy", {}).items())
+        hint = entry.hint.format(out=options.out, accuracy=accuracy, **filled)
+        print(f"{filled.get('network', options.out)}: {hint}")
+    return code
 
-    network = NetworkConfig(**values_of(_NETWORK, options))
-    config = MultistyleConfig(network=network, **values_of(_MULTISTYLE, options))
+
+_Built = tuple[Any, Mapping[str, Any]]  # a recipe, and what its hint says
+
+
+def _recipe(entry: RecipeEntry, options: argparse.Namespace) -> _Built:
+    with as_usage():
+        config = entry.config(**values_of(entry.config, options))
+        return entry.load()(config, options.out, recorded_command()), {}
+
+
+def _one_style(entry: RecipeEntry, options: argparse.Namespace) -> _Built:
+    from stylenorm.training.data.paintings import check_name, named_painting
+
+    with as_usage():
+        painting = named_painting(options.painting)
+        if options.name is not None:
+            painting = replace(painting, name=options.name)
+        check_name(painting.name, "--name")
+        config = entry.config(**values_of(entry.config, options))
+        recipe = entry.load()(config, painting, options.out, recorded_command())
+        return recipe, {"style": painting.name}
+
+
+def _multistyle(entry: RecipeEntry, options: argparse.Namespace) -> _Built:
+    from stylenorm.configurations import NetworkConfig
+    from stylenorm.training.data.paintings import read_paintings
+
+    network = NetworkConfig(**values_of(NetworkConfig, options))
+    config = entry.config(network=network, **values_of(entry.config, options))
     with as_usage():
         paintings = read_paintings(options.paintings, options.styles)
         others = read_paintings(options.others, None) if options.others else []
     known = {painting.path.name for painting in paintings}
     others = [painting for painting in others if painting.path.name not in known]
-    recipe = Multistyle(config, paintings, options.out, recorded_command(), others)
-    code = fit_recipe(recipe, options)
-    if code == 0:
-        tell_unreadable(recipe.photos)
-        print(
-            f"{options.out}: {len(paintings)} styles; "
-            f"paint with: stylenorm stylize --network {options.out} ..."
-        )
-    return code
+    recipe = entry.load()(config, paintings, options.out, recorded_command(), others)
+    return recipe, {"num_styles": len(paintings)}
 
 
-def train_predict(options: argparse.Namespace) -> int:
-    """Train `stylenorm.training.recipes.predict`.
-
-    Raises:
-        TrainingError: the training cannot go on.
-    """
-    from stylenorm.training.recipes.predict import Predict, PredictConfig
-
-    recipe = Predict(PredictConfig(**values_of(_PREDICT, options)), recorded_command())
-    code = fit_recipe(recipe, options)
-    if code == 0:
-        print(f"{options.network}: paint with: stylenorm stylize --network {options.network} --style PICTURE")
-    return code
+def _predict(entry: RecipeEntry, options: argparse.Namespace) -> _Built:
+    config = entry.config(**values_of(entry.config, options))
+    return entry.load()(config, recorded_command()), {"network": options.network}
 
 
-def train_distill(options: argparse.Namespace) -> int:
-    """Carry `stylenorm.training.recipes.distill` out; it takes minutes, and is not resumed.
-
-    Raises:
-        TrainingError: a folder has too few pictures.
-    """
-    from stylenorm.training.recipes.distill import DistillConfig, distill
-
-    record = distill(DistillConfig(**values_of(_DISTILL, options)), recorded_command())
-    print(f"{options.out}: distilled.safetensors; errors on held-out pictures: {record['held_out_error']}")
-    return 0
+_BUILDERS: dict[str, Callable[[Any, argparse.Namespace], _Built]] = {
+    "johnson": _one_style,
+    "multistyle": _multistyle,
+    "predict": _predict,
+    "ulyanov": _one_style,
+}
 
 
 def fit_recipe(recipe: Recipe, options: argparse.Namespace) -> int:
     """Run the loop as the options say; return the exit code."""
-    from stylenorm.training.loop import LoopConfig, fit
+    from stylenorm.configurations import LoopConfig
+    from stylenorm.training.loop import fit
 
     try:
-        fit(recipe, LoopConfig(**values_of(_LOOP, options)))
+        fit(recipe, LoopConfig(**values_of(LoopConfig, options)))
     except KeyboardInterrupt:
         print("stylenorm: interrupted; the same command with --resume goes on from here", file=sys.stderr)
         return 130
@@ -208,25 +200,7 @@ class _Plain(argparse.ArgumentParser):
     """A recipe's parser; named, since sub-parsers otherwise take the class of their command's parser."""
 
 
-def tell_unreadable(*sources: Photos | ClassFolders) -> None:
-    """Say which pictures a training skipped, and why."""
-    from stylenorm.training.data.photos import Photos
-
-    for source in sources:
-        if isinstance(source, Photos) and source.left_out.skipped():
-            print(f"stylenorm: note: {source.folder}: {source.left_out.skipped()}", file=sys.stderr)
-        for path, reason in source.unreadable.items():
-            print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
-
-
 def recorded_command() -> str:
     """The command as it goes into the record: of paths only the last part, which says enough."""
     words = [Path(word).name if "/" in word or "\\" in word else word for word in sys.argv[1:]]
     return shlex.join(["stylenorm", *words])
-
-
-def values_of(config: _Config, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the values that the options have for a configuration's fields."""
-    from stylenorm.cli.configurations import read_fields
-
-    return {field.name: getattr(options, field.name) for field in read_fields(*config)}

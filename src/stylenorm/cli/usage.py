@@ -5,19 +5,26 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from stylenorm.errors import InputError, MissingExtraError, OutputError, printable
+
+if TYPE_CHECKING:
+    from stylenorm.configurations import ConfigField
 
 __all__ = [
     "UsageError",
     "add_engine_arguments",
+    "add_fields",
     "as_usage",
     "number_from",
     "one_line",
     "positive_number",
     "share",
+    "values_of",
 ]
 
 
@@ -112,3 +119,30 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         help="auto: bfloat16 where the CPU has it and the picture has 8 bits, else float32 (default: auto)",
     )
     group.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
+
+
+def add_fields(group: argparse._ArgumentGroup, fields: Iterable[ConfigField]) -> None:
+    """Add an option for each field of a configuration; its own checks refuse what is no choice."""
+    from stylenorm.configurations import REQUIRED
+
+    for field in fields:
+        flag = "--" + field.name.replace("_", "-")
+        text = field.help.replace("%", "%%")
+        if field.kind is bool:
+            group.add_argument(flag, action="store_true", help=text)
+            continue
+        metavar = "DIR" if field.kind is Path else field.name.rpartition("_")[2].upper()
+        if field.default is REQUIRED:
+            group.add_argument(flag, type=field.kind, required=True, metavar=metavar, help=text)
+        else:
+            shown = f"{field.default:g}" if field.kind is float else field.default
+            if field.default is not None:
+                text = f"{text} (default: {shown})"
+            group.add_argument(flag, type=field.kind, default=field.default, metavar=metavar, help=text)
+
+
+def values_of(config: type, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the values that the options have for a configuration's fields."""
+    from stylenorm.configurations import config_fields
+
+    return {field.name: getattr(options, field.name) for field in config_fields(config)}

@@ -14,40 +14,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylenorm.configurations import NetworkConfig
 from stylenorm.errors import ShapeError
 from stylenorm.functional import instance_norm
 
 __all__ = ["NetworkConfig", "StylizerNetwork"]
 
 _BLOCK_GAMMA = 0.2
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Which stylizer network: enough to build it again.
-
-    Attributes:
-        family: ``"quarter"``, ``"quarter-nearest"`` or ``"johnson"``.
-        width: channels of the trunk (quarter) or of the first convolution (Johnson).
-        num_blocks: residual blocks.
-        head: channels on the half grid (quarter); 0 for a third of the width.
-    """
-
-    family: str = "quarter"
-    width: int = 48
-    num_blocks: int = 5
-    head: int = 0
-
-    def to_dict(self) -> dict[str, str | int]:
-        """Return the fields, for a file's metadata; a head of the usual size is not mentioned."""
-        return {key: value for key, value in asdict(self).items() if (key, value) != ("head", 0)}
 
 
 class Described(Protocol):

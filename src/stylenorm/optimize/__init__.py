@@ -1,6 +1,6 @@
 """Painting by optimisation: slow, and the measure of what is possible."""
 
-from stylenorm.optimize.config import FREE_COLORS, OPTIMIZERS, STARTS, OptimizeConfig
+from stylenorm.configurations.optimizing import FREE_COLORS, OPTIMIZERS, STARTS, OptimizeConfig
 from stylenorm.optimize.gatys import Evaluation, Optimization, optimize
 from stylenorm.optimize.objective import Objective, StyleSource
 from stylenorm.optimize.session import Session, run_session

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stylenorm.colors import COLOR_METHODS
-from stylenorm.optimize.config import FREE_COLORS
+from stylenorm.configurations.optimizing import FREE_COLORS
 from stylenorm.optimize.objective import StyleSource
 
 __all__ = ["colored", "prepared"]

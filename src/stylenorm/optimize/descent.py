@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylenorm.configurations.optimizing import OptimizeConfig
 from stylenorm.errors import TrainingError
-from stylenorm.optimize.config import OptimizeConfig
 from stylenorm.optimize.objective import Objective
 from stylenorm.perceptual import total_variation
 

@@ -25,9 +25,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylenorm.configurations.optimizing import OptimizeConfig
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.optimize.coloring import colored, prepared
-from stylenorm.optimize.config import OptimizeConfig
 from stylenorm.optimize.descent import Descent
 from stylenorm.optimize.objective import Objective, StyleSource, check_sources, resized
 from stylenorm.perceptual import PaintingLoss

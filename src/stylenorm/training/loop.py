@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from PIL import Image
 from torch import nn
 
 from stylenorm.allocation import keep_freed_memory
+from stylenorm.configurations import LoopConfig, LoopDefaults
 from stylenorm.errors import InputError, TrainingError
 from stylenorm.interrupts import HeldInterrupt
 from stylenorm.media import atomic_write
@@ -37,42 +38,8 @@ _REPORT_EVERY_S = 60.0  # between two lines of a log
 _AVERAGED_STEPS = 50  # the progress line shows losses averaged over about so many steps
 
 
-@dataclass(frozen=True)
-class LoopConfig:
-    """How long and how fast to train, and what to keep.
-
-    Attributes:
-        out: folder for checkpoint, samples and results.
-        steps: optimiser steps. These, the rate, the clip and a recipe's `Recipe.tunable` settings may be
-            changed when a run is resumed: the rate goes on along the cosine of the new length, and the record
-            says from which step on what held.
-        learning_rate: peak rate of Adam; it warms up over the first 5 % and falls to 0 by a cosine, or goes
-            as the recipe says.
-        clip: largest norm of the gradient; 0 for any.
-        average: factor of the running average of the weights, from which results are made; 0 for none.
-        checkpoint_every_s: seconds between checkpoints.
-        sample_every: steps between pictures of samples; 0 for none.
-        seed: what all randomness is drawn from.
-        resume: go on from the checkpoint in ``out``; without one, start anew.
-        device: where to compute: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one, and under torchrun
-            one for each process. A run may be resumed on another device, and with another number of
-            processes; only on the CPU, and with the same number, is it the same to the bit.
-    """
-
-    out: Path
-    steps: int = 6500
-    learning_rate: float = 3e-3
-    clip: float = 1.0
-    average: float = 0.998
-    checkpoint_every_s: float = 60.0
-    sample_every: int = 500
-    seed: int = 0
-    resume: bool = False
-    device: str = "auto"
-
-
 def fit(recipe: Recipe, config: LoopConfig) -> None:
-    """Train until ``config.steps`` and write the results.
+    """Train for as many steps as are asked for, and write the results.
 
     Ctrl-C finishes the step, writes a checkpoint and raises KeyboardInterrupt; run again with ``resume`` to
     go on. A second Ctrl-C does not wait for the step, and leaves the checkpoint before it.
@@ -84,8 +51,9 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
         TrainingError: the loss is no longer finite, the checkpoint belongs to another training, or another
             process is lost.
     """
-    if config.steps < 1:
-        raise InputError(f"steps: expected at least 1, got {config.steps}")
+    schedule = recipe.loop_defaults.asked(config)
+    if schedule.steps < 1:
+        raise InputError(f"steps: expected at least 1, got {schedule.steps}")
     device = _device(config.device)
     config.out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
@@ -96,9 +64,9 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
         state = State(
             recipe,
             config.out / "checkpoint.pt",
-            average=config.average,
+            average=schedule.average,
             seed=config.seed,
-            tunable={key: value for key, value in asdict(config).items() if key in _TUNABLE},
+            tunable={key: value for key, value in asdict(schedule).items() if key in _TUNABLE},
         )
         step = state.start(resume=config.resume)
         if ranks.is_first():
@@ -107,7 +75,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
             for note in state.notes:
                 tqdm.write(f"stylenorm: note: {note}", file=sys.stderr)
         try:
-            step = _train(recipe, config, state, step)
+            step = _train(recipe, config, schedule, state, step)
         except ranks.LostProcessError as error:
             kept = (
                 "the last checkpoint is kept in" if state.path.exists() else "there was no checkpoint yet in"
@@ -128,14 +96,14 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
             recipe.finish(state.averaged.module, record)
 
 
-def _train(recipe: Recipe, config: LoopConfig, state: State, step: int) -> int:
+def _train(recipe: Recipe, config: LoopConfig, schedule: LoopDefaults, state: State, step: int) -> int:
     """Go on from ``step``; return the step that was come to."""
     from tqdm import tqdm
 
     shown: dict[str, float] = {}
     last_save = time.monotonic()
     progress = tqdm(
-        total=config.steps,
+        total=schedule.steps,
         initial=step,
         desc=recipe.name,
         unit="step",
@@ -145,10 +113,10 @@ def _train(recipe: Recipe, config: LoopConfig, state: State, step: int) -> int:
     reported = time.monotonic()
     told = ranks.is_first() and progress.disable  # lines for a log instead of a bar
     with progress, recipe.running(), HeldInterrupt() as interrupt:
-        while step < config.steps:
+        while step < schedule.steps:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             for group in state.optimizer.param_groups:
-                group["lr"] = config.learning_rate * group["rate"] * recipe.rate(step, config.steps)
+                group["lr"] = schedule.learning_rate * group["rate"] * recipe.rate(step, schedule.steps)
             interrupted = False
             for parameters, losses in recipe.turns(step, generator):
                 terms = torch.stack(list(losses.values()))
@@ -158,7 +126,7 @@ def _train(recipe: Recipe, config: LoopConfig, state: State, step: int) -> int:
                 came = terms.new_tensor([interrupt.came])
                 *values, any_came = ranks.averaged(parameters, torch.cat([terms.detach(), came])).tolist()
                 interrupted |= any_came > 0
-                norm = nn.utils.clip_grad_norm_(parameters, config.clip or math.inf).item()
+                norm = nn.utils.clip_grad_norm_(parameters, schedule.clip or math.inf).item()
                 if not math.isfinite(sum(values)) or not math.isfinite(norm):
                     raise TrainingError(
                         _not_finite(step, dict(zip(losses, values, strict=True)), norm, state)

@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations import LoopDefaults
+
 __all__ = ["PhotoSource", "Recipe", "to_pixels"]
 
 
@@ -34,11 +36,13 @@ class Recipe(ABC):
         name: registry name, kebab-case.
         model: its parameters are trained, its buffers saved.
         betas: Adam's.
+        loop_defaults: how long and how fast it is trained where `LoopConfig` does not say; the paper's.
     """
 
     name: str
     model: nn.Module
     betas: tuple[float, float] = (0.9, 0.999)
+    loop_defaults: LoopDefaults = LoopDefaults()
 
     def photo_sources(self) -> dict[str, PhotoSource]:
         """Return the folders of photos that are learned from, by name, for the checkpoint to remember."""

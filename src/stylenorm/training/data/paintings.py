@@ -22,15 +22,14 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stylenorm.errors import InputError, UnknownNameError
+from stylenorm.media import find_pictures
 
-if TYPE_CHECKING:
-    from stylenorm.training.recipes.multistyle import Painting
-
-__all__ = ["check_name", "kebab", "named_painting", "read_paintings"]
+__all__ = ["Painting", "check_name", "kebab", "named_painting", "read_paintings"]
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _RESERVED = ("all", "identity")
@@ -38,8 +37,30 @@ _TEXTS = ("artist", "title", "year", "licence")
 _KEYS = ("painting", *_TEXTS, "crop", "size_px")
 
 
+@dataclass(frozen=True)
+class Painting:
+    """A painting and what is known of it.
+
+    Attributes:
+        path: picture file.
+        name: kebab-case name of the style.
+        artist, title, year, licence: for the style file.
+        crop: the part that is learned: left, top, right, bottom, as shares of width and height.
+        size_px: shorter side of that part when it is measured; 0 for the training's own.
+    """
+
+    path: Path
+    name: str
+    artist: str = ""
+    title: str = ""
+    year: str = ""
+    licence: str = ""
+    crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    size_px: int = 0
+
+
 def read_paintings(folder: Path, listed: Path | None) -> list[Painting]:
-    """Return the paintings to learn; needs torch, since the class lives with the training.
+    """Return the paintings to learn.
 
     Args:
         folder: where the pictures are.
@@ -51,8 +72,6 @@ def read_paintings(folder: Path, listed: Path | None) -> list[Painting]:
             have one name.
         UnknownNameError: a table has a key that means nothing.
     """
-    from stylenorm.media import find_pictures
-
     pictures = find_pictures(folder)
     if listed is not None:
         return [_listed(name, table, folder, listed) for name, table in _read(listed).items()]
@@ -74,8 +93,6 @@ def read_paintings(folder: Path, listed: Path | None) -> list[Painting]:
 
 def named_painting(path: Path) -> Painting:
     """Return a painting with what its file's name says: ``artist--title.jpg``, or a title alone."""
-    from stylenorm.training.recipes.multistyle import Painting
-
     artist, dashes, title = path.stem.partition("--")
     if dashes:
         return Painting(path, kebab(title), artist=_words(artist), title=_words(title))
@@ -96,8 +113,6 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _listed(name: str, table: Any, folder: Path, listed: Path) -> Painting:
-    from stylenorm.training.recipes.multistyle import Painting
-
     check_name(name, str(listed))
     if not isinstance(table, dict) or "painting" not in table:
         raise InputError(f'{listed}: style {name!r}: expected a table with painting = "FILE", got {table!r}')

@@ -26,7 +26,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations import AdainConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_adain
 from stylenorm.functional import adaptive_instance_norm
@@ -54,41 +54,6 @@ _EPS = 1e-5  # in the deviations, as in adaptive instance norm
 _TINY = 1e-8
 
 
-@dataclass(frozen=True)
-class AdainConfig:
-    """What `Adain` learns from, and how large the decoder is.
-
-    Attributes:
-        photos: folder of photos.
-        paintings: folder of paintings.
-        features: the encoder, and what judges: distilled for the networks that ship, vgg19 as in the paper,
-            vgg16, or a folder with the Darknets' weights; several separated by commas.
-        width: channels of the decoder's last layers; 0 takes 64, the paper's, for VGG and 32 for others.
-        crop_px: side of the crops of photos; a multiple of 8.
-        painting_px: side of the crops of paintings; a multiple of 8. Strokes come out as large, in pixels,
-            as they are here.
-        batch_size: photos, and as many paintings, a step.
-        content_weight: weight of the content loss.
-        style_weight: weight of the style loss.
-        tv_weight: weight of the total variation.
-        num_held_out: photos, and as many paintings (the first by name), that are never trained on.
-        seed: what all choices are drawn from.
-    """
-
-    photos: Path
-    paintings: Path
-    features: str = "distilled"
-    width: int = 0
-    crop_px: int = 256
-    painting_px: int = 256
-    batch_size: int = 8
-    content_weight: float = 1.0
-    style_weight: float = 10.0
-    tv_weight: float = 0.0
-    num_held_out: int = 16
-    seed: int = 0
-
-
 class Adain(Recipe):
     """The recipe; see the module's docstring.
 
@@ -100,6 +65,7 @@ class Adain(Recipe):
     """
 
     name = "adain"
+    loop_defaults = AdainConfig.loop
     model: AdainDecoder
 
     def __init__(self, config: AdainConfig, out: Path, command: str = "") -> None:

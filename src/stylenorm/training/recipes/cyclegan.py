@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations import CycleGanConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_translator
 from stylenorm.networks import CycleGanGenerator, PatchDiscriminator
@@ -33,39 +33,6 @@ from stylenorm.training.recipes.adversarial import AdversarialRecipe, PicturePoo
 __all__ = ["CycleGan", "CycleGanConfig"]
 
 _NUM_SAMPLES = 4
-
-
-@dataclass(frozen=True)
-class CycleGanConfig:
-    """What `CycleGan` learns from, and how.
-
-    Attributes:
-        a: folder of pictures of one domain.
-        b: folder of pictures of the other.
-        num_blocks: residual blocks of the generators; 6 in the paper for 128 pixels, 9 from 256 on.
-        width: channels of the generators' first convolution.
-        judge_width: channels of the discriminators' first convolution.
-        crop_px: side of the training crops.
-        batch_size: crops of each domain a step, of all processes together.
-        cycle_weight: weight of the way there and back.
-        identity_weight: weight of leaving alone what is in the domain already.
-        pool_size: pictures that each discriminator's pool holds.
-        num_held_out: pictures of each domain (the first by name) that are never trained on.
-        seed: what all choices are drawn from.
-    """
-
-    a: Path
-    b: Path
-    num_blocks: int = 9
-    width: int = 64
-    judge_width: int = 64
-    crop_px: int = 256
-    batch_size: int = 1
-    cycle_weight: float = 10.0
-    identity_weight: float = 5.0
-    pool_size: int = 50
-    num_held_out: int = 8
-    seed: int = 0
 
 
 class _Model(nn.Module):
@@ -88,6 +55,7 @@ class CycleGan(AdversarialRecipe):
     """
 
     name = "cyclegan"
+    loop_defaults = CycleGanConfig.loop
     model: _Model
 
     def __init__(self, config: CycleGanConfig, out: Path, command: str = "") -> None:

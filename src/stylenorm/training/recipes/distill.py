@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylenorm.configurations import DistillConfig
 from stylenorm.errors import InputError
 from stylenorm.media import atomic_write, write_json
 from stylenorm.perceptual import DARKNETS, Darknet, DistilledNetwork, load_darknet
@@ -40,33 +40,6 @@ __all__ = ["DistillConfig", "distill"]
 
 _POSITIONS = 4096  # looked at in each batch, at most: neighbours on a fine grid say nearly the same
 _RIDGE = 1e-9  # of the mean square of the inputs
-
-
-@dataclass(frozen=True)
-class DistillConfig:
-    """What the students learn from.
-
-    Attributes:
-        photos: folder of photos.
-        paintings: folder of paintings.
-        features: folder with the teachers' weights.
-        out: folder for the results: ``distilled.safetensors`` and ``record.json``.
-        crop_px: side of the training crops.
-        batch_size: crops in a batch, of photos and of paintings each.
-        num_batches: batches from which each layer is learned.
-        num_held_out: photos, and as many paintings, that are not learned from.
-        seed: what all choices are drawn from.
-    """
-
-    photos: Path
-    paintings: Path
-    features: Path
-    out: Path
-    crop_px: int = 256
-    batch_size: int = 4
-    num_batches: int = 60
-    num_held_out: int = 24
-    seed: int = 0
 
 
 def distill(config: DistillConfig, command: str = "") -> Mapping[str, str]:

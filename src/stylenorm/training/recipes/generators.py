@@ -32,9 +32,9 @@ from stylenorm.networks import (
     fold_batch_norm,
 )
 from stylenorm.perceptual import FeatureNetwork, PerceptualLoss, Vgg, load_features, total_variation
+from stylenorm.training.data.paintings import Painting
 from stylenorm.training.data.photos import LARGEST_SHIFT_PX, Photos, read_painting, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
-from stylenorm.training.recipes.multistyle import Painting
 from stylenorm.zoo import IDENTITY
 
 __all__ = ["GeneratorRecipe", "Judged", "VggTaps", "load_judges", "remeasured"]

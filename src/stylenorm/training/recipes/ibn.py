@@ -16,7 +16,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations import IbnConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_classifier
 from stylenorm.networks import IbnResNet
@@ -42,40 +42,6 @@ _AT_ONCE = 100
 _DRAWN_PX = 32
 
 
-@dataclass(frozen=True)
-class IbnConfig:
-    """What `Ibn` learns from, and how.
-
-    Attributes:
-        source: folder of pictures in a sub-folder for each class; None draws scikit-learn's digits in two
-            domains, in the folder of the results.
-        unseen: the same classes in another domain, which is only looked at to see how many are recognised.
-        norm: batch, instance, ibn-a or ibn-b.
-        depth: of the network: 10, 18, 34, 50, 101 or 152.
-        width: channels of its first convolution; 64 in the paper.
-        stem: small, for pictures of some tens of pixels, or large, as published.
-        crop_px: side of the square that the network sees.
-        batch_size: pictures a step, of all processes together.
-        flip: mirror pictures at random; not for writing.
-        num_held_out: pictures of the source, of all classes, that are never trained on.
-        num_unseen: at most so many pictures of the other domain are looked at.
-        seed: what all choices are drawn from.
-    """
-
-    source: Path | None = None
-    unseen: Path | None = None
-    norm: str = "ibn-a"
-    depth: int = 18
-    width: int = 16
-    stem: str = "small"
-    crop_px: int = 32
-    batch_size: int = 48
-    flip: bool = False
-    num_held_out: int = 200
-    num_unseen: int = 1000
-    seed: int = 0
-
-
 class Ibn(Recipe):
     """The recipe; see the module's docstring.
 
@@ -90,6 +56,7 @@ class Ibn(Recipe):
     """
 
     name = "ibn"
+    loop_defaults = IbnConfig.loop
     model: IbnResNet
 
     def __init__(self, config: IbnConfig, out: Path, command: str = "") -> None:

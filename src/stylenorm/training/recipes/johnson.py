@@ -21,59 +21,17 @@ Differs from the paper:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from stylenorm.configurations import JohnsonConfig
 from stylenorm.networks import SingleStyleConfig, SingleStyleNetwork
+from stylenorm.training.data.paintings import Painting
 from stylenorm.training.recipes.generators import GeneratorRecipe
-from stylenorm.training.recipes.multistyle import Painting
 
 __all__ = ["Johnson", "JohnsonConfig"]
-
-
-@dataclass(frozen=True)
-class JohnsonConfig:
-    """What `Johnson` learns from, and which network.
-
-    Attributes:
-        photos: folder of photos.
-        features: the networks that judge: distilled for those that ship, vgg16 as in the paper, vgg19, or a
-            folder with the Darknets' weights; several separated by commas.
-        norm: instance, batch (the paper's), group or none.
-        width: channels of the first convolution; the paper has 32, its authors' instance-norm models 16.
-        num_blocks: residual blocks.
-        padding: start (the paper's: once, by reflection), reflect, replicate, zeros or circular.
-        enlarge: transposed (the paper's) or nearest, which leaves no checkerboard.
-        crop_px: side of the training crops.
-        batch_size: crops a step.
-        painting_px: shorter side of the painting when it is measured; sets the size of the strokes.
-        num_scales: scales at which style is compared; 1 in the paper.
-        content_weight: weight of the content loss.
-        style_weight: weight of the style loss.
-        tv_weight: weight of the total variation.
-        num_held_out: photos (the first by name) that are never trained on, for samples.
-        seed: what the choice of photos is drawn from.
-    """
-
-    photos: Path
-    features: str = "distilled"
-    norm: str = "instance"
-    width: int = 32
-    num_blocks: int = 5
-    padding: str = "start"
-    enlarge: str = "transposed"
-    crop_px: int = 256
-    batch_size: int = 4
-    painting_px: int = 384
-    num_scales: int = 1
-    content_weight: float = 1.0
-    style_weight: float = 10.0
-    tv_weight: float = 1.0
-    num_held_out: int = 16
-    seed: int = 0
 
 
 class Johnson(GeneratorRecipe):
@@ -87,6 +45,7 @@ class Johnson(GeneratorRecipe):
     """
 
     name = "johnson"
+    loop_defaults = JohnsonConfig.loop
     vgg_taps = ("relu2_2", ("relu1_2", "relu2_2", "relu3_3", "relu4_3"))
 
     def __init__(self, config: JohnsonConfig, painting: Painting, out: Path, command: str = "") -> None:

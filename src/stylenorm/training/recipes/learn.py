@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations import LearnConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_stylizer, load_network
 from stylenorm.media import atomic_write
@@ -38,42 +38,6 @@ __all__ = ["Learn", "LearnConfig"]
 
 _BALANCE_RATE = 0.03
 _STYLE_WEIGHT_RANGE = (0.25, 2.0)  # times the weight asked for
-
-
-@dataclass(frozen=True)
-class LearnConfig:
-    """What a style is learned from.
-
-    Attributes:
-        photos: folder of photos to practise on; without one, pictures are drawn.
-        features: the network that compares.
-        crop_px: side of the crops of photos.
-        batch_size: crops a step, of all processes together.
-        stroke_px: shorter side of the painting when it is measured; strokes come out as large, in pixels, as
-            they are there.
-        style_weight: style weight to start from.
-        content_target: content loss (0 is the photo, about 2 has nothing to do with it) that is aimed at.
-        palette_weight: weight of the distance of colours.
-        tv_weight: weight of the total variation.
-        lattice_weight: weight of `stylenorm.perceptual.lattice`.
-        thorough: learn the network too; takes longer, and makes a network folder with this style alone.
-        num_held_out: photos (the first by name) that are kept out; at most half of those there are.
-        seed: what the choice of photos and shifts is drawn from.
-    """
-
-    photos: Path | None = None
-    features: str = "vgg16"
-    crop_px: int = 224
-    batch_size: int = 2
-    stroke_px: int = 400
-    style_weight: float = 10.0
-    content_target: float = 0.7
-    palette_weight: float = 2.0
-    tv_weight: float = 1.0
-    lattice_weight: float = 5.0
-    thorough: bool = False
-    num_held_out: int = 4
-    seed: int = 0
 
 
 class _Model(nn.Module):
@@ -117,6 +81,7 @@ class Learn(Recipe):
         on_preview: Callable[[NDArray[np.uint8]], None] | None = None,
     ) -> None:
         self.settings, self.painting, self.style_name = config, painting, name
+        self.loop_defaults = config.thorough_loop if config.thorough else config.loop
         self.destination, self.command, self.on_preview = destination, command, on_preview
         self.folder = network or shipped_network()
         self.device = torch.device("cpu")

@@ -31,7 +31,6 @@ import json
 import platform
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,91 +39,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations import MultistyleConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_stylizer, load_network
 from stylenorm.media import write_json
 from stylenorm.networks import NetworkConfig, build_network, widen, widened_style
 from stylenorm.perceptual import PaintingLoss, PaintingTarget, lattice, load_feature_network, total_variation
 from stylenorm.training import ranks
+from stylenorm.training.data.paintings import Painting
 from stylenorm.training.data.photos import LARGEST_SHIFT_PX, Photos, read_painting, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
 from stylenorm.zoo import IDENTITY, NetworkFolder
 
-__all__ = ["Multistyle", "MultistyleConfig", "Painting"]
+__all__ = ["Multistyle", "MultistyleConfig"]
 
 _NUM_SAMPLES = 4
 _STYLE_RATE = 8.0  # gammas and betas are moved by their own style's samples alone
 _BALANCE_RATE = 0.02
 _STYLE_WEIGHT_RANGE = (0.25, 2.0)  # times the weight asked for
-
-
-@dataclass(frozen=True)
-class Painting:
-    """A painting and what is known of it.
-
-    Attributes:
-        path: picture file.
-        name: kebab-case name of the style.
-        artist, title, year, licence: for the style file.
-        crop: the part that is learned: left, top, right, bottom, as shares of width and height.
-        size_px: shorter side of that part when it is measured; 0 for the training's own.
-    """
-
-    path: Path
-    name: str
-    artist: str = ""
-    title: str = ""
-    year: str = ""
-    licence: str = ""
-    crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    size_px: int = 0
-
-
-@dataclass(frozen=True)
-class MultistyleConfig:
-    """What `Multistyle` learns from, and how hard it tries.
-
-    Attributes:
-        photos: folder of photos.
-        features: the network that compares.
-        network: which stylizer network.
-        crop_px: side of the training crops.
-        batch_size: crops a step, of all processes together.
-        painting_px: shorter side of the paintings when they are measured; sets the size of the strokes.
-        style_weight: style weight to start from; each painting's own is found from there.
-        content_target: content loss that the balance aims at (0 is the photo, 2 has nothing to do with it).
-        palette_weight: weight of the distance of colours.
-        tv_weight: weight of the total variation.
-        lattice_weight: weight of `stylenorm.perceptual.lattice`.
-        identity_weight: weight of the identity's squared error.
-        identity_share: share of the samples that are trained as the identity, once the warm-up is over.
-        others_share: share of the styled samples that go to the ``others`` of `Multistyle`, if there are any.
-        warmup_steps: over these steps the share falls from 1, and the style weight rises from 0 as the square
-            of the step: the network learns to see before it paints.
-        start_from: a network folder whose weights, where they fit, and styles are started from; styles that
-            it has not start from the mean of its own.
-        num_held_out: photos (the first by name) that are never trained on, for samples and measurements.
-        seed: what the choice of photos, styles and shifts is drawn from.
-    """
-
-    photos: Path
-    features: str = "vgg16"
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    crop_px: int = 256
-    batch_size: int = 4
-    painting_px: int = 400
-    style_weight: float = 10.0
-    content_target: float = 0.75
-    palette_weight: float = 2.0
-    tv_weight: float = 1.0
-    lattice_weight: float = 5.0
-    identity_weight: float = 20.0
-    identity_share: float = 0.1
-    others_share: float = 0.3
-    warmup_steps: int = 1000
-    start_from: Path | None = None
-    num_held_out: int = 24
-    seed: int = 0
 
 
 class _Model(nn.Module):

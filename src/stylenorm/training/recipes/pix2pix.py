@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations import Pix2PixConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_translator
 from stylenorm.networks import PatchDiscriminator, UNetGenerator
@@ -35,34 +35,6 @@ from stylenorm.training.recipes.adversarial import AdversarialRecipe, least_squa
 __all__ = ["Pix2Pix", "Pix2PixConfig"]
 
 _NUM_SAMPLES = 4
-
-
-@dataclass(frozen=True)
-class Pix2PixConfig:
-    """What `Pix2Pix` learns from, and how.
-
-    Attributes:
-        pairs: folder with sub-folders a and b, whose pictures have the same names; or of pictures that have a
-            in their left half and b in their right.
-        num_levels: halvings of the generator; 8 in the paper, for 256 pixels.
-        width: channels of the generator's first level.
-        judge_width: channels of the discriminator's first convolution.
-        crop_px: side of the training crops.
-        batch_size: pairs a step, of all processes together; 1 in the paper.
-        pixel_weight: weight of the difference to the true picture.
-        num_held_out: pairs (the first by name) that are never trained on.
-        seed: what all choices are drawn from.
-    """
-
-    pairs: Path
-    num_levels: int = 8
-    width: int = 64
-    judge_width: int = 64
-    crop_px: int = 256
-    batch_size: int = 1
-    pixel_weight: float = 100.0
-    num_held_out: int = 8
-    seed: int = 0
 
 
 class _Model(nn.Module):
@@ -82,6 +54,7 @@ class Pix2Pix(AdversarialRecipe):
     """
 
     name = "pix2pix"
+    loop_defaults = Pix2PixConfig.loop
     model: _Model
 
     def __init__(self, config: Pix2PixConfig, out: Path, command: str = "") -> None:

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations import PredictConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_predictor, load_network
 from stylenorm.networks import StylePredictor
@@ -38,50 +39,6 @@ __all__ = ["Predict", "PredictConfig"]
 _NUM_SAMPLES = 4
 _CALIBRATION_BATCHES = 8
 _CALIBRATION_STEP = 1_000_000  # batches that no training comes to
-
-
-@dataclass(frozen=True)
-class PredictConfig:
-    """What `Predict` learns from.
-
-    Attributes:
-        network: folder of the network that shall obey; the predictor is written into it.
-        photos: folder of photos.
-        paintings: folder of paintings.
-        features: the network that compares.
-        crop_px: side of the crops of photos.
-        painting_px: side of the crops of paintings; strokes come out as large, in pixels, as they are here.
-        num_paintings: paintings a step, of all processes together.
-        photos_each: photos a step that are painted in each of them.
-        style_weight: weight of the style loss; content counts 1.
-        palette_weight: weight of the distance of colours.
-        tv_weight: weight of the total variation.
-        lattice_weight: weight of `stylenorm.perceptual.lattice`.
-        photo_share: share of the steps whose paintings are photos.
-        recolor_share: share of the paintings whose colours are changed.
-        start_from: folder of another training of a predictor, of this network or one much like it, whose
-            linear layers are started from.
-        num_held_out: photos, and as many paintings (the first by name), that are never trained on.
-        seed: what all choices are drawn from.
-    """
-
-    network: Path
-    photos: Path
-    paintings: Path
-    features: str = "vgg16"
-    crop_px: int = 256
-    painting_px: int = 400
-    num_paintings: int = 2
-    photos_each: int = 2
-    style_weight: float = 10.0
-    palette_weight: float = 2.0
-    tv_weight: float = 1.0
-    lattice_weight: float = 5.0
-    photo_share: float = 0.1
-    recolor_share: float = 0.5
-    start_from: Path | None = None
-    num_held_out: int = 16
-    seed: int = 0
 
 
 class Predict(Recipe):

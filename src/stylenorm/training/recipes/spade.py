@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations import SpadeConfig
 from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.export import export_label_painter
 from stylenorm.networks import MultiscaleDiscriminator, SpadeEncoder, SpadeGenerator
@@ -44,49 +45,6 @@ __all__ = ["Spade", "SpadeConfig", "feature_difference", "feature_matching"]
 _NUM_SAMPLES = 4
 _JUDGE_RATE = 4.0  # of the discriminators, in units of the generator's
 _NORMS = ("instance", "batch")
-
-
-@dataclass(frozen=True)
-class SpadeConfig:
-    """What `Spade` learns from, and how.
-
-    Attributes:
-        pairs: folder with sub-folders photos and labels; labels has a map of the same name for each photo, an
-            8-bit palette or grey PNG whose pixel values are class numbers, 255 where there is none.
-        num_classes: classes, numbered from 0; 0 takes the highest number in the maps.
-        width: channels of the generator's last block.
-        hidden: channels of the convolution that a norm's scale and shift share.
-        judge_width: channels of the discriminators' first convolution.
-        num_doublings: 3 to 6; 5 in the paper, for 256 pixels.
-        norm: instance, or batch as in the paper.
-        latent: numbers that say what a picture looks like beyond its labels; 256 in the paper, 0 for none.
-        crop_px: side of the training crops.
-        batch_size: photos a step, of all processes together.
-        features: the networks that the perceptual loss looks through: distilled, vgg19, or a folder with
-            Darknets.
-        feature_weight: weight of feature matching.
-        perceptual_weight: weight of the perceptual loss; 0 turns it off.
-        divergence_weight: weight of how far the encoder is from normal numbers.
-        num_held_out: pairs (the first by name) that are never trained on.
-        seed: what all choices are drawn from.
-    """
-
-    pairs: Path
-    num_classes: int = 0
-    width: int = 64
-    hidden: int = 128
-    judge_width: int = 64
-    num_doublings: int = 5
-    norm: str = "instance"
-    latent: int = 0
-    crop_px: int = 256
-    batch_size: int = 1
-    features: str = "distilled"
-    feature_weight: float = 10.0
-    perceptual_weight: float = 10.0
-    divergence_weight: float = 0.05
-    num_held_out: int = 8
-    seed: int = 0
 
 
 class _Model(nn.Module):
@@ -119,6 +77,7 @@ class Spade(AdversarialRecipe):
     """
 
     name = "spade"
+    loop_defaults = SpadeConfig.loop
     betas = (0.0, 0.9)
     model: _Model
 

@@ -13,52 +13,15 @@ the centre of truncation is measured at the end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from stylenorm.configurations import StyleGanConfig
 from stylenorm.networks import StyleGanDiscriminator, StyleGanGenerator
 from stylenorm.training.recipes.style_based import Players, StyleBased
 
 __all__ = ["StyleGan", "StyleGanConfig"]
-
-
-@dataclass(frozen=True)
-class StyleGanConfig:
-    """What `StyleGan` learns from, and how.
-
-    Attributes:
-        photos: folder of pictures, sub-folders included.
-        size_px: side of the pictures that are made, a power of 2 from 8; 1024 in the paper.
-        channel_base: channels of the layers at a size, times that size.
-        channel_max: the most channels of a layer.
-        style_length: numbers in a latent vector and in a style vector.
-        num_mapping_layers: layers from latent vectors to styles.
-        batch_size: pictures a step, of all processes together.
-        group_size: pictures over which the discriminator measures how much they differ.
-        mixing: share of pictures that are made of two styles.
-        r1_weight: weight of the discriminator's gradient at real pictures.
-        r1_every: steps from one to the next that it is measured in.
-        fit: how a picture becomes a square: centre, random, or squeeze.
-        mirror: show one of two pictures mirrored.
-        seed: what all choices are drawn from.
-    """
-
-    photos: Path
-    size_px: int = 256
-    channel_base: int = 16384
-    channel_max: int = 512
-    style_length: int = 512
-    num_mapping_layers: int = 8
-    batch_size: int = 32
-    group_size: int = 4
-    mixing: float = 0.9
-    r1_weight: float = 10.0
-    r1_every: int = 1
-    fit: str = "centre"
-    mirror: bool = False
-    seed: int = 0
 
 
 class StyleGan(StyleBased):
@@ -71,6 +34,7 @@ class StyleGan(StyleBased):
     """
 
     name = "stylegan"
+    loop_defaults = StyleGanConfig.loop
 
     def __init__(self, config: StyleGanConfig, out: Path, command: str = "") -> None:
         torch.manual_seed(config.seed)

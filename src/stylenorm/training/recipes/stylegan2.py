@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from stylenorm.configurations import StyleGan2Config
 from stylenorm.networks import StyleGan2Discriminator, StyleGan2Generator
 from stylenorm.training import ranks
 from stylenorm.training.recipes.style_based import Players, StyleBased
@@ -31,47 +31,6 @@ from stylenorm.training.recipes.style_based import Players, StyleBased
 __all__ = ["StyleGan2", "StyleGan2Config", "path_lengths"]
 
 _MEAN_FACTOR = 0.01  # how fast the mean of the path lengths follows
-
-
-@dataclass(frozen=True)
-class StyleGan2Config:
-    """What `StyleGan2` learns from, and how.
-
-    Attributes:
-        photos: folder of pictures, sub-folders included.
-        size_px: side of the pictures that are made, a power of 2 from 8; 1024 in the paper.
-        channel_base: channels of the layers at a size, times that size.
-        channel_max: the most channels of a layer.
-        style_length: numbers in a latent vector and in a style vector.
-        num_mapping_layers: layers from latent vectors to styles.
-        batch_size: pictures a step, of all processes together.
-        group_size: pictures over which the discriminator measures how much they differ.
-        mixing: share of pictures that are made of two styles.
-        r1_weight: weight of the discriminator's gradient at real pictures.
-        r1_every: steps from one to the next that it is measured in.
-        path_weight: weight of the differences in how far a step in the styles moves the picture; 0 for none.
-        path_every: steps from one to the next that they are measured in.
-        fit: how a picture becomes a square: centre, random, or squeeze.
-        mirror: show one of two pictures mirrored.
-        seed: what all choices are drawn from.
-    """
-
-    photos: Path
-    size_px: int = 256
-    channel_base: int = 32768
-    channel_max: int = 512
-    style_length: int = 512
-    num_mapping_layers: int = 8
-    batch_size: int = 32
-    group_size: int = 4
-    mixing: float = 0.9
-    r1_weight: float = 10.0
-    r1_every: int = 16
-    path_weight: float = 2.0
-    path_every: int = 4
-    fit: str = "centre"
-    mirror: bool = False
-    seed: int = 0
 
 
 class StyleGan2(StyleBased):
@@ -84,6 +43,7 @@ class StyleGan2(StyleBased):
     """
 
     name = "stylegan2"
+    loop_defaults = StyleGan2Config.loop
     settings: StyleGan2Config
 
     def __init__(self, config: StyleGan2Config, out: Path, command: str = "") -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from stylenorm.configurations import TextureConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_texture
 from stylenorm.media import atomic_write, write_json
@@ -44,44 +44,6 @@ _VGG_TAPS = ("relu4_2", ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"))
 _NUM_SAMPLES = 4
 
 
-@dataclass(frozen=True)
-class TextureConfig:
-    """What `Texture` learns from, and which network.
-
-    Attributes:
-        picture: the picture whose texture is wanted.
-        features: the networks that judge: distilled for those that ship, vgg19 as in the paper, vgg16, or a
-            folder with the Darknets' weights; several separated by commas.
-        norm: instance, batch (the paper's), group or none.
-        pyramid: scales at which noise enters; 5 in the paper.
-        channels: of a scale's block, and by which the joined blocks grow; 8 in the paper.
-        noise_channels: channels of noise a scale; 3 in the paper.
-        padding: circular (the paper's), replicate, reflect or zeros.
-        crop_px: side of the samples that are trained on.
-        batch_size: samples a step.
-        picture_px: shorter side of the picture when it is measured; sets the size of the texture.
-        num_scales: scales at which style is compared; 1 in the paper.
-        tv_weight: weight of the total variation; the style loss counts 1.
-        result_px: side of the texture that is painted at the end; the network paints any size.
-        seed: what the noise is drawn from.
-    """
-
-    picture: Path
-    features: str = "distilled"
-    norm: str = "instance"
-    pyramid: int = 5
-    channels: int = 8
-    noise_channels: int = 3
-    padding: str = "circular"
-    crop_px: int = 256
-    batch_size: int = 4
-    picture_px: int = 256
-    num_scales: int = 1
-    tv_weight: float = 0.0
-    result_px: int = 512
-    seed: int = 0
-
-
 class Texture(Recipe):
     """The recipe; see the module's docstring.
 
@@ -92,6 +54,7 @@ class Texture(Recipe):
     """
 
     name = "texture"
+    loop_defaults = TextureConfig.loop
     model: UlyanovNetwork
 
     def __init__(self, config: TextureConfig, out: Path, command: str = "") -> None:

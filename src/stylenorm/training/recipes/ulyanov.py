@@ -23,60 +23,18 @@ Differs from the papers:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from stylenorm.configurations import UlyanovConfig
 from stylenorm.networks import SingleStyleConfig, SingleStyleNetwork, UlyanovNetwork
 from stylenorm.training import ranks
+from stylenorm.training.data.paintings import Painting
 from stylenorm.training.recipes.generators import GeneratorRecipe
-from stylenorm.training.recipes.multistyle import Painting
 
 __all__ = ["Ulyanov", "UlyanovConfig"]
-
-
-@dataclass(frozen=True)
-class UlyanovConfig:
-    """What `Ulyanov` learns from, and which network.
-
-    Attributes:
-        photos: folder of photos.
-        features: the networks that judge: distilled for those that ship, vgg19 as in the paper, vgg16, or a
-            folder with the Darknets' weights; several separated by commas.
-        norm: instance, batch (the first paper's), group or none.
-        pyramid: scales at which noise and photo enter; 6 in the paper.
-        channels: of a scale's block, and by which the joined blocks grow; 8 in the paper.
-        noise_channels: channels of noise a scale; 3 in the paper, 0 makes the result a function of the photo.
-        padding: circular (the first paper's), replicate (its authors' later code), reflect or zeros.
-        crop_px: side of the training crops.
-        batch_size: crops a step.
-        painting_px: shorter side of the painting when it is measured; sets the size of the strokes.
-        num_scales: scales at which style is compared; 1 in the paper.
-        content_weight: weight of the content loss.
-        style_weight: weight of the style loss.
-        tv_weight: weight of the total variation.
-        num_held_out: photos (the first by name) that are never trained on, for samples.
-        seed: what photos and noise are drawn from.
-    """
-
-    photos: Path
-    features: str = "distilled"
-    norm: str = "instance"
-    pyramid: int = 6
-    channels: int = 8
-    noise_channels: int = 3
-    padding: str = "circular"
-    crop_px: int = 256
-    batch_size: int = 4
-    painting_px: int = 384
-    num_scales: int = 1
-    content_weight: float = 1.0
-    style_weight: float = 10.0
-    tv_weight: float = 0.0
-    num_held_out: int = 16
-    seed: int = 0
 
 
 class Ulyanov(GeneratorRecipe):
@@ -90,6 +48,7 @@ class Ulyanov(GeneratorRecipe):
     """
 
     name = "ulyanov"
+    loop_defaults = UlyanovConfig.loop
     vgg_taps = ("relu4_2", ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"))
 
     def __init__(self, config: UlyanovConfig, painting: Painting, out: Path, command: str = "") -> None:

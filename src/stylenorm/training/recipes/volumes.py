@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations import VolumesConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_segmenter
 from stylenorm.networks import UNet3d
@@ -46,39 +46,6 @@ _COLORS = np.array(
 )
 
 
-@dataclass(frozen=True)
-class VolumesConfig:
-    """What `Volumes` learns from, and how.
-
-    Attributes:
-        cases: folder with imagesTr and labelsTr, or images and labels, of NIfTI files with the same names.
-        patch_voxels: side of the patches, and of the windows in use; 128 in the paper.
-        num_levels: sizes of the U-Net; 6 in the paper, for patches of 128.
-        width: channels of the finest level.
-        norm: instance, or batch to see what it does with batches of 2.
-        batch_size: patches a step, of all processes together; 2 in the paper.
-        foreground_share: share of each batch whose patches have foreground in the middle.
-        deep_supervision: let coarser levels learn from coarser labels too, as in the paper.
-        dice_weight: weight of the Dice loss.
-        entropy_weight: weight of the cross entropy.
-        num_held_out: scans (the first by name) that are never trained on.
-        seed: what all choices are drawn from.
-    """
-
-    cases: Path
-    patch_voxels: int = 128
-    num_levels: int = 6
-    width: int = 32
-    norm: str = "instance"
-    batch_size: int = 2
-    foreground_share: float = 0.33
-    deep_supervision: bool = False
-    dice_weight: float = 1.0
-    entropy_weight: float = 1.0
-    num_held_out: int = 2
-    seed: int = 0
-
-
 class Volumes(Recipe):
     """The recipe; see the module's docstring.
 
@@ -89,6 +56,7 @@ class Volumes(Recipe):
     """
 
     name = "volumes"
+    loop_defaults = VolumesConfig.loop
     model: UNet3d
 
     def __init__(self, config: VolumesConfig, out: Path, command: str = "") -> None:

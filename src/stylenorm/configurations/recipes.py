@@ -1,0 +1,176 @@
+"""The table of recipes: what ``stylenorm train`` knows of each, without torch."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from stylenorm.configurations.papers import AdainConfig, JohnsonConfig, TextureConfig, UlyanovConfig
+from stylenorm.configurations.pictures import (
+    CycleGanConfig,
+    Pix2PixConfig,
+    SpadeConfig,
+    StyleGan2Config,
+    StyleGanConfig,
+)
+from stylenorm.configurations.recognition import IbnConfig, VolumesConfig
+from stylenorm.configurations.styles import DistillConfig, MultistyleConfig, PredictConfig
+
+__all__ = ["RECIPES", "RecipeEntry"]
+
+
+@dataclass(frozen=True)
+class RecipeEntry:
+    """A recipe.
+
+    Attributes:
+        name: of the command, and of the module in `stylenorm.training.recipes`.
+        summary: one line.
+        description: one sentence.
+        config: its configuration; the loop's defaults are its ``loop``.
+        recipe: name of its class, or of its function.
+        hint: what to do with the result: ``{out}`` and the configuration's fields are filled in.
+        sources: attributes of the recipe that read pictures, and know which they could not.
+    """
+
+    name: str
+    summary: str
+    description: str
+    config: type
+    recipe: str
+    hint: str
+    sources: tuple[str, ...] = ()
+
+    def load(self) -> Any:
+        """Return the recipe; needs torch."""
+        return getattr(importlib.import_module(f"stylenorm.training.recipes.{self.name}"), self.recipe)
+
+
+_PAINT = "paint with: stylenorm stylize photo.jpg --network {out} --style {style}"
+_TRANSLATE = "translate with: stylenorm translate photo.jpg --model {out} -o out.png"
+_GENERATE = "make pictures with: stylenorm generate --model {out} -o grid.png"
+
+RECIPES = (
+    RecipeEntry(
+        "multistyle",
+        "many styles in one network",
+        "Learn a network, its identity style and a style for each painting.",
+        MultistyleConfig,
+        "Multistyle",
+        "{num_styles} styles; paint with: stylenorm stylize --network {out} ...",
+        ("photos",),
+    ),
+    RecipeEntry(
+        "johnson",
+        "one style in a residual network (Johnson 2016)",
+        "Learn one painting as Johnson, Alahi and Fei-Fei did, with instance norm or as published.",
+        JohnsonConfig,
+        "Johnson",
+        _PAINT,
+        ("photos",),
+    ),
+    RecipeEntry(
+        "ulyanov",
+        "one style in a texture network (Ulyanov 2016)",
+        "Learn one painting by a pyramid of noise and photo, with instance norm or as published.",
+        UlyanovConfig,
+        "Ulyanov",
+        _PAINT,
+        ("photos",),
+    ),
+    RecipeEntry(
+        "texture",
+        "a texture, from noise (Ulyanov 2016)",
+        "Learn to paint a picture's texture, at any size, from noise alone.",
+        TextureConfig,
+        "Texture",
+        "texture.png, and texture.onnx, which paints it at any size from noise",
+    ),
+    RecipeEntry(
+        "adain",
+        "any painting as a style, by its features' statistics (Huang 2017)",
+        "Learn a decoder for features whose means and standard deviations were a painting's.",
+        AdainConfig,
+        "Adain",
+        "paint with: stylenorm adain PHOTO PAINTING --network {out} -o OUT",
+        ("photos", "paintings"),
+    ),
+    RecipeEntry(
+        "cyclegan",
+        "from one domain of pictures to another, without pairs (Zhu 2017)",
+        "Learn to translate pictures of folder a into such as are in folder b, and back.",
+        CycleGanConfig,
+        "CycleGan",
+        _TRANSLATE,
+    ),
+    RecipeEntry(
+        "pix2pix",
+        "from one domain of pictures to another, from pairs (Isola 2017)",
+        "Learn to translate pictures from pairs of what is given and what shall come out.",
+        Pix2PixConfig,
+        "Pix2Pix",
+        _TRANSLATE,
+    ),
+    RecipeEntry(
+        "spade",
+        "photos from label maps (Park 2019)",
+        "Learn to paint label maps as photos, from labelled photos.",
+        SpadeConfig,
+        "Spade",
+        _TRANSLATE.replace("photo.jpg", "labels.png"),
+    ),
+    RecipeEntry(
+        "ibn",
+        "a classifier for domains that it never saw (Pan 2018)",
+        "Learn to classify pictures in one domain, and count how many are recognised in another.",
+        IbnConfig,
+        "Ibn",
+        "recognised: {accuracy}; stylenorm classify picture.png --model {out}",
+        ("source", "unseen"),
+    ),
+    RecipeEntry(
+        "stylegan",
+        "pictures like those in a folder, by styles after instance norm (Karras 2019)",
+        "Learn to make pictures like those in a folder: each layer's statistics are taken out, and a style's "
+        "put back.",
+        StyleGanConfig,
+        "StyleGan",
+        _GENERATE,
+        ("photos",),
+    ),
+    RecipeEntry(
+        "stylegan2",
+        "pictures like those in a folder, by styles in the weights (Karras 2020)",
+        "Learn to make pictures like those in a folder: styles scale the weights, which are demodulated.",
+        StyleGan2Config,
+        "StyleGan2",
+        _GENERATE,
+        ("photos",),
+    ),
+    RecipeEntry(
+        "volumes",
+        "segmentation of CT, MR and other volumes (Isensee 2021)",
+        "Learn to label scans, by nnU-Net's plain recipe, from scans with labels.",
+        VolumesConfig,
+        "Volumes",
+        "segment with: stylenorm segment scan.nii.gz --model {out} -o out.nii.gz",
+    ),
+    RecipeEntry(
+        "predict",
+        "the predictor that makes any picture a style",
+        "Learn to predict styles from pictures; the predictor is written into the network's folder.",
+        PredictConfig,
+        "Predict",
+        "paint with: stylenorm stylize --network {network} --style PICTURE",
+    ),
+    RecipeEntry(
+        "distill",
+        "the feature networks that the losses look through",
+        "Learn small feature networks whose losses move pictures as those of two classifiers do.",
+        DistillConfig,
+        "distill",
+        "distilled.safetensors; errors on held-out pictures: {errors}",
+    ),
+)
+"""In the order in which ``stylenorm train --help`` lists them."""
