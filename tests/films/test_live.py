@@ -158,3 +158,20 @@ def test_presets() -> None:
     assert all(preset.summary for preset in PRESETS.values())
     with pytest.raises(UnknownNameError, match="did you mean 'live'"):
         preset_named("life")
+
+
+def test_an_address_of_version_6() -> None:
+    try:
+        page = LivePage("::1")
+    except OutputError:
+        pytest.skip("this machine has no IP version 6")
+    with page:
+        page.show(np.zeros((4, 6, 3), np.uint8))
+        port = int(page.url.rstrip("/").rpartition(":")[2])
+        assert page.url == f"http://[::1]:{port}/"
+        assert not page.any_host
+        for host, status in ((f"[::1]:{port}", 200), ("example.com", 403)):
+            connection = http.client.HTTPConnection("::1", port, timeout=10)
+            connection.request("GET", "/frame.jpg", headers={"Host": host})
+            assert connection.getresponse().status == status
+            connection.close()

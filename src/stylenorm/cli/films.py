@@ -86,7 +86,7 @@ def add_steady_arguments(group: Any, steady: Sequence[str], *, preset: str) -> N
         "--smooth",
         type=_smooth,
         metavar="0..0.9",
-        help=f"blend along the motion: the more, the steadier (default: {_SMOOTH:g})",
+        help=f"let strokes travel with the motion: the more, the steadier (default: {_SMOOTH:g})",
     )
     group.add_argument(
         "--preset",
@@ -118,7 +118,7 @@ def steady_options_of(
     if smooth is None:
         smooth = _SMOOTH if has_opencv() else 0.0
         if not has_opencv():
-            note = "not blended along the motion, which needs OpenCV: pip install 'stylenorm[video]'"
+            note = "strokes do not travel with the motion, which needs OpenCV: pip install 'stylenorm[video]'"
     return SteadyOptions(steady, smooth, strength, keep_colors), note
 
 

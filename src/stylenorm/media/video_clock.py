@@ -16,6 +16,7 @@ DISCONTINUOUS = {"mpegts", "mpeg"}
 """FFmpeg's names of the containers whose clock may jump ahead."""
 
 _BACK_S, _AHEAD_S = Fraction(1, 2), Fraction(10)
+_HOUR_S = Fraction(3600)  # no frame is shown for longer: its time is broken
 _FINE = 4  # ticks that a frame lasts at least
 
 
@@ -25,11 +26,11 @@ def jumps(last_s: Fraction | None, time_s: Fraction, *, ahead: bool) -> bool:
     Args:
         last_s: the earlier packet's time; None if there is none.
         time_s: the later one's.
-        ahead: whether jumps ahead count.
+        ahead: whether small jumps ahead count, of some seconds.
     """
     if last_s is None:
         return False
-    return time_s < last_s - _BACK_S or (ahead and time_s > last_s + _AHEAD_S)
+    return time_s < last_s - _BACK_S or time_s > last_s + (_AHEAD_S if ahead else _HOUR_S)
 
 
 class PacketTimes:
@@ -124,6 +125,8 @@ class FrameTimes:
             time = self._last + self.step
         if self._last is not None and time <= self._last:
             time = self._last + max(self.step // 2, 1)
+        elif self._last is not None and (time - self._last) * self.time_base > _HOUR_S:
+            time = self._last + self.step
         self._last = time
         return time
 

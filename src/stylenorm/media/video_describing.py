@@ -9,7 +9,7 @@ from typing import Any
 
 from stylenorm.errors import PictureError
 from stylenorm.media.video.color import FilmColor, color_of
-from stylenorm.media.video.film import Film, turn_of
+from stylenorm.media.video.film import Film, packets_of, turn_of
 from stylenorm.media.video_clock import FrameTimes
 
 __all__ = ["described", "picture_stream", "sized"]
@@ -25,7 +25,7 @@ def described(av: Any, name: str, container: Any) -> Film:
     """
     stream = picture_stream(name, container)
     first = None
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         with suppress(av.InvalidDataError):  # a broken packet: a later one may do
             first = next(iter(packet.decode()), None)
         if first is not None:

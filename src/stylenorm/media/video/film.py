@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from stylenorm.errors import MissingExtraError, PictureError
 from stylenorm.media.video.color import FilmColor
 
-__all__ = ["Film", "FilmFrame", "Turn", "film_errors", "import_av", "open_film", "turn_of"]
+__all__ = ["Film", "FilmFrame", "Turn", "film_errors", "import_av", "open_film", "packets_of", "turn_of"]
 
 # FFmpeg's containers and bare streams that hold films; others (playlists, lists of files) would open others
 _CONTAINERS = (
@@ -151,6 +151,14 @@ def open_film(name: str) -> Any:
         raise PictureError(f"{name}: expected a file, got a pipe or a device; films are read twice: save it")
     options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
     return import_av().open(f"file:{name}", metadata_errors="replace", options=options)
+
+
+def packets_of(container: Any, *streams: Any) -> Iterator[Any]:
+    """Give the packets of some streams, in the order of the file; empty ones where streams end."""
+    try:
+        yield from container.demux(*streams)
+    except IndexError:  # PyAV 18, at the end, if a stream that nobody asked for has appeared on the way
+        return
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 from stylenorm.closing import Closing
 from stylenorm.errors import InputError
 from stylenorm.media.video.color import ColorConverter
-from stylenorm.media.video.film import FilmFrame, film_errors, import_av, open_film
+from stylenorm.media.video.film import FilmFrame, film_errors, import_av, open_film, packets_of
 from stylenorm.media.video_clock import DISCONTINUOUS, FrameTimes, PacketTimes, jumps
 from stylenorm.media.video_damage import Damage, Flags
 from stylenorm.media.video_describing import described, picture_stream, sized
@@ -136,7 +136,7 @@ class FilmReader(Closing):
     def _decoded(self, streams: list[Any]) -> Iterator[Any]:
         if self.start_s > 0:
             self._seek()
-        demuxed, times = self.container.demux(*streams), PacketTimes(self._kind)
+        demuxed, times = packets_of(self.container, *streams), PacketTimes(self._kind)
         time_s, end = self.start_s, 0.0
         flags = Flags()
         while True:
@@ -200,7 +200,7 @@ class FilmReader(Closing):
             stream = picture_stream(self._name, container)
             try:
                 container.seek(int(at_s * _SECOND))
-                for packet, _ in zip(container.demux(stream), range(_TRIED_PACKETS), strict=False):
+                for packet, _ in zip(packets_of(container, stream), range(_TRIED_PACKETS), strict=False):
                     with suppress(self._av.InvalidDataError):
                         for frame in packet.decode():
                             if not frame.is_corrupt:
@@ -213,7 +213,7 @@ class FilmReader(Closing):
         """Say whether a film goes on so long; some containers only estimate it."""
         times = PacketTimes(self._kind)
         with film_errors(self._name), open_film(self._name) as container, suppress(self._av.FFmpegError):
-            for packet in container.demux(picture_stream(self._name, container)):
+            for packet in packets_of(container, picture_stream(self._name, container)):
                 times(packet)
                 at = packet.dts
                 if at is not None and float(at * packet.time_base) - self.film.start_s >= time_s:
@@ -224,7 +224,7 @@ class FilmReader(Closing):
         """Say whether the clock is set anew before a time, which needs no decoding."""
         last_s = None
         with film_errors(self._name), open_film(self._name) as container, suppress(self._av.FFmpegError):
-            for packet in container.demux(picture_stream(self._name, container)):
+            for packet in packets_of(container, picture_stream(self._name, container)):
                 if packet.dts is None:
                     continue
                 time_s = Fraction(packet.dts * packet.time_base)

@@ -157,9 +157,15 @@ class FilmWriter:
     def _mux_encoded(self, packets: Any) -> None:
         for packet in packets:
             duration = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
-            if duration:
+            if 0 < duration * self._film.time_base < _LONGEST_S:
                 packet.duration = round(duration * self._film.time_base / packet.time_base)
-            self._container.mux(packet)
+            try:
+                self._container.mux(packet)
+            except self._av.error.ArgumentError as error:
+                raise OutputError(
+                    f"{self._film.name}: expected times that {self._kind.name} can hold, its own are broken; "
+                    "write a .mkv, or mend the film by copying it into one"
+                ) from error
 
     def _video_stream(self, options: WritingOptions) -> Any:
         codec = next((name for name in self._kind.codecs if name in self._encoders()), None)
@@ -241,6 +247,7 @@ _PLACE = re.compile(
     r"location|gps|\bxyz\b|geo|latitude|longitude|altitude|\bcity\b|\bcountry\b", re.IGNORECASE
 )
 _SECOND = 1_000_000
+_LONGEST_S = 3600  # that a frame may be said to be shown
 _OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 # decoders whose name is not the codec's
 _CODEC_NAMES = {
