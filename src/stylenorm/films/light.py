@@ -208,8 +208,8 @@ def _fades(
         better = (alike > _ALIKE) & (contrasts[there] > contrasts[best[here]])
         best[here[better]] = there[better]
     lights: list[Light | None] = [None] * count
-    for i in np.flatnonzero((contrasts >= FLAT) & (best != np.arange(count))):
-        fullest = _fullest(int(i), best, centred)
+    for i in np.flatnonzero((contrasts >= FLAT) & (best != np.arange(count))).tolist():
+        fullest = _fullest(i, best, centred)
         gain, alike = _compared(centred[i], centred[fullest])
         far = min(abs(fullest - i) / _REACH, 1.0)
         lights[i] = _light(gain, alike, means[i], means[fullest], 1 - far**2)
