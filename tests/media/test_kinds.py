@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 
 from stylenorm.errors import PictureError
 from stylenorm.media import find_pictures, is_picture_name, read_picture
-from stylenorm.media.plugins import HEIF
+from stylenorm.media.pictures.plugins import HEIF
 
 GREEN = (20, 200, 90)
 
@@ -75,7 +75,7 @@ def test_heic_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("stylenorm.media.pictures.opening.load_plugin", lambda _: False)
     path = tmp_path / "a.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
-    monkeypatch.setattr("stylenorm.media.plugins._registered", list)
+    monkeypatch.setattr("stylenorm.media.pictures.plugins._registered", list)
     assert not is_picture_name(path)
     with pytest.raises(PictureError, match=r"got HEIC, .*pip install 'stylenorm\[heif\]'"):
         read_picture(path)

@@ -3,11 +3,11 @@
 from stylenorm.media.atomic import atomic_write, check_output, write_json
 from stylenorm.media.finding import LeftOut, find_pictures
 from stylenorm.media.formats import READABLE_SUFFIXES, format_named
-from stylenorm.media.kinds import looks_like_picture
 from stylenorm.media.pictures.animating import write_animation, write_media
 from stylenorm.media.pictures.animation import Animation, read_animation, read_media
 from stylenorm.media.pictures.big import BIG_FORMATS, BigPicture, look_at, write_big
 from stylenorm.media.pictures.encoding import check_fits
+from stylenorm.media.pictures.kinds import looks_like_picture
 from stylenorm.media.pictures.labels import UNLABELLED, check_labels, read_labels
 from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource
 from stylenorm.media.pictures.picture import (
@@ -19,11 +19,11 @@ from stylenorm.media.pictures.picture import (
     to_float,
     to_uint8,
 )
+from stylenorm.media.pictures.plugins import is_picture_name
 from stylenorm.media.pictures.reading import picture_from_image, read_picture
 from stylenorm.media.pictures.transparency import fill_transparent
 from stylenorm.media.pictures.writing import encode_picture, write_picture
 from stylenorm.media.planning import Job, plan_outputs
-from stylenorm.media.plugins import is_picture_name
 from stylenorm.media.video.film import Film, FilmFrame
 from stylenorm.media.video.formats import FILM_FORMATS, FilmFormat, film_format_named, film_format_of, is_film
 from stylenorm.media.video.reading import Damage, FilmReader

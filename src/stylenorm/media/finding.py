@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stylenorm.errors import PictureError
-from stylenorm.media.kinds import PICTURE_KINDS, advice_on_kind, looks_like_picture
-from stylenorm.media.plugins import is_picture_name
+from stylenorm.media.pictures.kinds import PICTURE_KINDS, advice_on_kind, looks_like_picture
+from stylenorm.media.pictures.plugins import is_picture_name
 from stylenorm.media.video.formats import is_film
 
 __all__ = ["LeftOut", "find_pictures"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from stylenorm.errors import InputError, OutputError, PictureError
 from stylenorm.media.finding import LeftOut, find_pictures
 from stylenorm.media.formats import FORMATS, PictureFormat, format_named, format_of
-from stylenorm.media.plugins import is_picture_name
+from stylenorm.media.pictures.plugins import is_picture_name
 from stylenorm.media.video.formats import FILM_FORMATS, FilmFormat, film_format_of, is_film
 
 __all__ = ["STANDARD", "Job", "plan_outputs"]

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from stylenorm.errors import PictureError
-from stylenorm.media.coded_colors import HEAD_FORMATS
-from stylenorm.media.gif_reading import GifFile
+from stylenorm.media.pictures.coded_colors import HEAD_FORMATS
 from stylenorm.media.pictures.decoding import Profile, decode8, profile_of
+from stylenorm.media.pictures.gif_reading import GifFile
 from stylenorm.media.pictures.metadata import read_metadata
 from stylenorm.media.pictures.opening import (
     MAX_MEGAPIXELS,

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from stylenorm.errors import MissingExtraError, OutputError, PictureError
 from stylenorm.media.atomic import atomic_write
-from stylenorm.media.coded_colors import HEAD_FORMATS, coded_color
 from stylenorm.media.formats import format_named
+from stylenorm.media.pictures.coded_colors import HEAD_FORMATS, coded_color
 from stylenorm.media.pictures.color import srgb_profile
 from stylenorm.media.pictures.encoding import check_quality, check_side
 from stylenorm.media.pictures.metadata import read_metadata
 from stylenorm.media.pictures.opening import Source, decoding, head_of, opened
 from stylenorm.media.pictures.picture import Metadata
 from stylenorm.media.pictures.profiles import CurveProfile
-from stylenorm.media.resolution import forget_resolution
+from stylenorm.media.pictures.resolution import forget_resolution
 
 __all__ = ["BIG_FORMATS", "BigPicture", "look_at", "write_big"]
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from stylenorm.media.coded_colors import coded_color
+from stylenorm.media.pictures.coded_colors import coded_color
 from stylenorm.media.pictures.color import cms_to_srgb, curves_to_srgb, table_to_srgb
 from stylenorm.media.pictures.opening import UnreadKindError
 from stylenorm.media.pictures.picture import Pixels, to_uint8
+from stylenorm.media.pictures.planar_tiff import planes_of
 from stylenorm.media.pictures.profiles import CurveProfile
-from stylenorm.media.planar_tiff import planes_of
 
 __all__ = ["Profile", "Reopen", "decode", "decode8", "profile_of", "rawmode", "upright"]
 

@@ -16,9 +16,9 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from stylenorm.errors import PictureError, printable
-from stylenorm.media.kinds import HEAD_BYTES, described
+from stylenorm.media.pictures.kinds import HEAD_BYTES, described
 from stylenorm.media.pictures.pillow_warnings import quiet_pillow
-from stylenorm.media.plugins import formats_read, load_plugin, plugin_for_head
+from stylenorm.media.pictures.plugins import formats_read, load_plugin, plugin_for_head
 
 __all__ = [
     "MAX_MEGAPIXELS",

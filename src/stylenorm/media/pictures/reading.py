@@ -9,14 +9,14 @@ from dataclasses import replace
 from PIL import Image
 
 from stylenorm.errors import PictureError
-from stylenorm.media.coded_colors import HEAD_FORMATS
+from stylenorm.media.pictures.coded_colors import HEAD_FORMATS
 from stylenorm.media.pictures.decoding import Reopen, decode, upright
 from stylenorm.media.pictures.metadata import read_metadata
 from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource, Source, decoding, head_of, opened
 from stylenorm.media.pictures.picture import Picture
 from stylenorm.media.pictures.pillow_warnings import quiet_decoder
 from stylenorm.media.pictures.transparency import fill_transparent
-from stylenorm.media.truncation import completed_jpeg, is_truncation, reading_truncated
+from stylenorm.media.pictures.truncation import completed_jpeg, is_truncation, reading_truncated
 
 __all__ = ["ANIMATED_FORMATS", "picture_from_image", "read_picture", "read_source"]
 

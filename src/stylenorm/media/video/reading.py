@@ -11,11 +11,11 @@ from typing import Any
 
 from stylenorm.closing import Closing
 from stylenorm.errors import InputError
+from stylenorm.media.video.clock import DISCONTINUOUS, FrameTimes, PacketTimes, jumps
 from stylenorm.media.video.color import ColorConverter
+from stylenorm.media.video.damage import Damage, Flags
+from stylenorm.media.video.describing import described, picture_stream, sized
 from stylenorm.media.video.film import FilmFrame, film_errors, import_av, open_film, packets_of
-from stylenorm.media.video_clock import DISCONTINUOUS, FrameTimes, PacketTimes, jumps
-from stylenorm.media.video_damage import Damage, Flags
-from stylenorm.media.video_describing import described, picture_stream, sized
 
 __all__ = ["Damage", "FilmReader"]
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.errors import InputError, OutputError
+from stylenorm.media.video.carrying import Carrier, carry
 from stylenorm.media.video.color import ColorConverter
 from stylenorm.media.video.film import Film, FilmFrame, import_av
 from stylenorm.media.video.formats import FilmFormat
 from stylenorm.media.video.reading import FilmReader
-from stylenorm.media.video_carrying import Carrier, carry
 
 __all__ = ["FilmWriter", "WritingOptions"]
 

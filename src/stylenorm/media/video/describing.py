@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from stylenorm.errors import PictureError
+from stylenorm.media.video.clock import FrameTimes
 from stylenorm.media.video.color import FilmColor, color_of
 from stylenorm.media.video.film import Film, packets_of, turn_of
-from stylenorm.media.video_clock import FrameTimes
 
 __all__ = ["described", "picture_stream", "sized"]
 

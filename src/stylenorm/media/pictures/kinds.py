@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from stylenorm.media.plugins import plugin_for_head, plugin_for_name
+from stylenorm.media.pictures.plugins import plugin_for_head, plugin_for_name
 
 __all__ = ["HEAD_BYTES", "PICTURE_KINDS", "advice_on_kind", "described", "looks_like_picture"]
 
