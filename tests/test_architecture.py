@@ -22,6 +22,7 @@ FLOORS = {
     "errors": 0,
     "interrupts": 0,
     "style": 0,
+    "winograd": 0,
     "colors": 1,
     "media": 1,
     "functional": 1,
@@ -71,6 +72,7 @@ LAZY = {
     "studio",
     "errors",
     "style",
+    "winograd",
     "__init__",
     "__main__",
 }

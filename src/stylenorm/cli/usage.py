@@ -62,9 +62,10 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--network", metavar="DIR", help="a network folder; default: the one that ships")
     group.add_argument(
         "--engine",
-        default="openvino",
-        choices=("openvino", "onnxruntime", "torch", "fake"),
-        help="what computes; fake paints the negative, for tests (default: %(default)s)",
+        default="auto",
+        choices=("auto", "openvino", "winograd", "onnxruntime", "torch", "fake"),
+        help="what computes; auto: the fastest here, see doctor; fake paints the negative, for tests "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--precision",
