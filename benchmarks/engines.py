@@ -57,7 +57,7 @@ def main() -> None:
         except InputError:  # no bfloat16 here
             return None
 
-    wanted = [("openvino", "f32"), ("openvino", "bf16"), ("onnxruntime", "f32")]
+    wanted = [("winograd", "f32"), ("openvino", "f32"), ("openvino", "bf16"), ("onnxruntime", "f32")]
     engines = {f"{name} {precision}": open_or_none(name, precision) for name, precision in wanted}
     calls = {
         name: (lambda engine=engine: engine.paint_image(image, vector))

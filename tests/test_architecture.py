@@ -44,6 +44,7 @@ LAZY = {
     "errors",
     "style",
     "_moved",
+    "winograd",
     "__init__",
     "__main__",
 }

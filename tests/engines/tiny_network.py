@@ -15,7 +15,7 @@ import pytest
 
 from stylenorm.zoo import NetworkFolder
 
-__all__ = ["STYLES", "needs", "random_photo", "tiny_network"]
+__all__ = ["STYLES", "needs", "needs_winograd", "random_photo", "tiny_network"]
 
 STYLES = ("great-wave", "scream", "starry-night")
 
@@ -28,6 +28,16 @@ def needs(*packages: str) -> None:
             if package in promised:
                 pytest.fail(f"STYLENORM_REQUIRE promises {package}, but it is not installed")
             pytest.skip(f"{package} is not installed")
+
+
+def needs_winograd() -> None:
+    """Skip the test where our own engine cannot run: no compiler, or a processor without AVX2."""
+    from stylenorm.engines import winograd_engine
+
+    library = winograd_engine._library()
+    if isinstance(library, str):
+        assert shutil.which("cc") is None or "processor" in library, library
+        pytest.skip(library)
 
 
 @functools.cache

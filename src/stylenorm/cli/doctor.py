@@ -21,6 +21,7 @@ __all__ = ["HELP", "DoctorOptions", "add_arguments", "run"]
 
 HELP = "check engines, threads, bfloat16 and versions; say what is missing and how to install it"
 
+_REFERENCE = "openvino"  # the engine that the others are compared with
 _PACKAGES = ("numpy", "pillow", "safetensors", "openvino", "onnxruntime", "torch", "av")
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 _TEST_SIDE_PX = 96
@@ -98,7 +99,7 @@ def _check_engines(network: NetworkFolder, threads: int | None) -> bool:
     """Let each engine paint the same small picture; print what came; say whether the default one did."""
     from stylenorm.engines import DEFAULT_ENGINE, ENGINES
 
-    expected: Any = None
+    paintings: dict[str, Any] = {}
     print()
     for name, kind in ENGINES.items():
         if name == "fake":
@@ -109,16 +110,32 @@ def _check_engines(network: NetworkFolder, threads: int | None) -> bool:
             _say(f"engine {name}", f"not installed: {hint}")
             continue
         try:
-            painting, about = _paint_test(network, name, threads)
+            paintings[name], about = _paint_test(network, name, threads)
         except (StylenormError, OSError, RuntimeError, ImportError, MemoryError) as error:
             _say(f"engine {name}", f"FAILED: {one_line(error)}")
             continue
-        if name == DEFAULT_ENGINE:
-            expected, about = painting, f"{about}, default"
-        elif expected is not None:
-            about = f"{about}, {_psnr(painting, expected):.0f} dB to {DEFAULT_ENGINE}"
+        if name != _REFERENCE and _REFERENCE in paintings:
+            about += f", {_psnr(paintings[name], paintings[_REFERENCE]):.0f} dB to {_REFERENCE}"
         _say(f"engine {name}", f"works: {about}")
-    return expected is not None
+    chosen, why = _default(network)
+    _say(f"engine {DEFAULT_ENGINE}", f"the default, here {chosen}: {why}")
+    return chosen in paintings
+
+
+def _default(network: NetworkFolder) -> tuple[str, str]:
+    """Which engine ``auto`` is here, and why."""
+    from stylenorm.engines import DEFAULT_ENGINE, open_engine
+    from stylenorm.engines.winograd_engine import reason_against
+
+    reason = reason_against()
+    try:
+        with open_engine(DEFAULT_ENGINE, network.graph) as engine:
+            chosen = engine.name
+    except (StylenormError, ImportError) as error:
+        return "none", one_line(error)
+    if chosen == "winograd":
+        return chosen, "measured fastest on processors with AVX2 and without AVX-512"
+    return chosen, reason or "winograd is for the families quarter and quarter-nearest"
 
 
 def _paint_test(network: NetworkFolder, engine: str, threads: int | None) -> tuple[Any, str]:

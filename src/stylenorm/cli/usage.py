@@ -108,9 +108,9 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--engine",
         default="openvino",
-        choices=("openvino", "onnxruntime", "torch", "fake"),
-        metavar="{openvino,onnxruntime,torch}",
-        help="what computes (default: %(default)s)",
+        choices=("openvino", "winograd", "onnxruntime", "torch", "auto", "fake"),
+        metavar="{openvino,winograd,onnxruntime,torch,auto}",
+        help="what computes; auto: the fastest here, see doctor (default: %(default)s)",
     )
     group.add_argument(
         "--precision",

@@ -3,9 +3,10 @@
 from stylenorm.engines.engine import PRECISIONS, Engine
 from stylenorm.engines.fake_engine import FakeEngine
 from stylenorm.engines.memory import available_bytes
-from stylenorm.engines.registry import DEFAULT_ENGINE, ENGINES, EngineKind, open_engine
+from stylenorm.engines.registry import AUTO, DEFAULT_ENGINE, ENGINES, EngineKind, open_engine
 
 __all__ = [
+    "AUTO",
     "DEFAULT_ENGINE",
     "ENGINES",
     "PRECISIONS",

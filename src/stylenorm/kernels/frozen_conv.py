@@ -16,23 +16,13 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from stylenorm.kernels import c_norm
+from stylenorm.winograd import panels, winograd_panels
 
 __all__ = ["FrozenConvReLU"]
 
 SMALLEST = 4  # a smaller plane would not fill one tile
-LANES, PANEL = 8, 16  # as in _c/winograd.h, for AVX2
+LANES = 8  # as in _c/winograd.h, for AVX2
 _pack = struct.Struct("=5q5q2q4q").pack  # struct conv_arguments of _c/conv.h
-
-# Rows of G: a filter's row at the points 0, 1, -1, 2, -2 and infinity, scaled so that the other two
-# transforms have small integers.
-_POINTS = (
-    (1 / 4, 0, 0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
-)
 
 
 class FrozenConvReLU(nn.Conv2d):
@@ -164,16 +154,11 @@ def _call(
 
 
 def _panels(matrices: Tensor) -> Tensor:
-    """(P, C, K) as (P, K / 16, C, 16), zeros where K ends."""
-    places, c, k = matrices.shape
-    padded = F.pad(matrices, (0, -k % PANEL))
-    return padded.view(places, c, -1, PANEL).transpose(1, 2).float().contiguous()
+    return torch.from_numpy(panels(matrices.numpy()))
 
 
 def _winograd(weight: Tensor) -> Tensor:
-    """(K, C, 3, 3) to the panels of the 36 places."""
-    points = torch.tensor(_POINTS, dtype=torch.float64, device=weight.device)
-    return _panels(torch.einsum("ay,kcyx,bx->abck", points, weight.double(), points).flatten(0, 1))
+    return torch.from_numpy(winograd_panels(weight.numpy()))
 
 
 def _winograd_backward(weight: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ class Stylizer(Closing):
             (``"scream:0.6,great-wave:0.4"``), a picture whose style is predicted (``"painting.jpg"``), or a
             `Style` (so also ``0.6 * a + 0.4 * b``).
         network: a network folder, or None for the network that ships.
-        engine: one of `stylenorm.engines.ENGINES`, or an engine that is open already.
+        engine: ``"auto"``, one of `stylenorm.engines.ENGINES`, or an engine that is open already.
         precision: ``"auto"``, ``"f32"`` or ``"bf16"``; see `stylenorm.engines.open_engine`.
         threads: how many to compute with; None for all cores.
         tiling: when images are painted in tiles; by default those that do not fit into memory whole. The

@@ -7,10 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Tiles of one task; input channels of one product, so that a panel and its rows stay in the first cache; output
-   channels that are brought back together. */
-enum { TILES = 24, DEPTH = 256, GROUP = 64 };
-enum { LINE = 16 };  /* floats: sets neighbouring planes apart in the cache */
+enum { TILES = 24 }; /* of one task */
 enum { BAND = 4 };   /* rows of one task of the first layer */
 
 typedef void (*piece_function)(const struct conv_arguments *, int64_t piece, float *scratch);
@@ -73,82 +70,41 @@ static struct place place(const struct conv_arguments *a, int64_t tile) {
     return (struct place){tile / (across * down), tile / across % down * STEP, tile % across * STEP};
 }
 
-/* A tile that reaches over the edge of the picture, with zeros there. */
-static void copy_edge(const struct conv_arguments *a, struct place p, float *out) {
-    const int64_t c = a->c;
-    for (int64_t i = 0; i < TILE; i++)
-        for (int64_t j = 0; j < TILE; j++, out += c) {
-            const int64_t y = p.y + i - 1, x = p.x + j - 1;
-            if (y < 0 || x < 0 || y >= a->height || x >= a->width) {
-                memset(out, 0, (size_t)c * sizeof(float));
-                continue;
-            }
-            const int64_t at = ((p.n * a->height + y) * a->width + x) * c;
-            for (int64_t k = 0; k < c; k += LANE) {
-                vf v = load_float(a->x + at + k);
-                if (a->gate) v = gated(v, load_float(a->gate + at + k));
-                store_float(out + k, v);
-            }
-        }
-}
-
-static void tiles_in(const struct conv_arguments *a, struct layout l, int64_t first, int64_t count, float *scratch) {
-    const int64_t c = a->c, row = a->width * c;
-    for (int64_t t = 0; t < count; t++) {
-        const struct place p = place(a, first + t);
-        float *v = scratch + t * l.row;
-        if (p.y && p.x && p.y + TILE - 1 <= a->height && p.x + TILE - 1 <= a->width) {
-            const int64_t at = ((p.n * a->height + p.y - 1) * a->width + p.x - 1) * c;
-            if (a->gate)
-                tile_in(a->x + at, a->gate + at, row, c, c, v, l.plane);
-            else
-                tile_in(a->x + at, NULL, row, c, c, v, l.plane);
-        } else {
-            copy_edge(a, p, scratch + l.edge);
-            tile_in(scratch + l.edge, NULL, TILE * c, c, c, v, l.plane);
-        }
-    }
-}
-
-static void tiles_out(const struct conv_arguments *a, struct layout l, int64_t first, int64_t count, int64_t k,
-                      float *scratch) {
-    const int64_t width = a->k - k < GROUP ? a->k - k : GROUP, row = a->width * a->k;
-    const float *bias = a->bias ? a->bias + k : NULL;
-    for (int64_t t = 0; t < count; t++) {
-        const struct place p = place(a, first + t);
-        const float *m = scratch + l.products + t * PLACES * GROUP;
-        float *y = a->y + ((p.n * a->height + p.y) * a->width + p.x) * a->k + k;
-        if (p.y + STEP <= a->height && p.x + STEP <= a->width) {
-            tile_out(m, GROUP, bias, a->relu != 0, width, y, row, a->k);
-            continue;
-        }
-        float *edge = scratch + l.edge;
-        tile_out(m, GROUP, bias, a->relu != 0, width, edge, STEP * GROUP, GROUP);
-        for (int64_t i = 0; i < STEP && p.y + i < a->height; i++)
-            for (int64_t j = 0; j < STEP && p.x + j < a->width; j++)
-                memcpy(y + i * row + j * a->k, edge + (i * STEP + j) * GROUP, (size_t)width * sizeof(float));
-    }
-}
-
 static void winograd_piece(const struct conv_arguments *a, int64_t piece, float *scratch) {
     const struct layout l = layout(a);
-    const int64_t all = a->n * ((a->height + 3) / 4) * ((a->width + 3) / 4);
+    const int64_t all = a->n * ((a->height + 3) / 4) * ((a->width + 3) / 4), row = a->width * a->k;
     const int64_t first = piece * l.tiles, count = all - first < l.tiles ? all - first : l.tiles;
-    const int64_t panels = (a->k + PANEL - 1) / PANEL, block = a->c * PANEL;
-    tiles_in(a, l, first, count, scratch);
+    for (int64_t t = 0; t < count; t++) {
+        const struct place p = place(a, first + t);
+        const int64_t picture = p.n * a->height * a->width * a->c;
+        const struct input in = {
+            .x = a->x + picture, .other = a->gate ? a->gate + picture : NULL, .height = a->height,
+            .width = a->width, .row = a->width * a->c, .c = a->c, .zeros = 1,
+        };
+        if (a->gate)
+            any_tile_in(GATED, &in, p.y, p.x, scratch + l.edge, scratch + t * l.row, l.plane);
+        else
+            any_tile_in(PLAIN, &in, p.y, p.x, scratch + l.edge, scratch + t * l.row, l.plane);
+    }
     for (int64_t k = 0; k < a->k; k += GROUP) {
-        const int64_t stop = a->k - k < GROUP ? a->k - k : GROUP;
-        for (int64_t i = 0; i < PLACES; i++)
-            for (int64_t j = 0; j < stop; j += PANEL) {
-                const float *u = a->weights + (i * panels + (k + j) / PANEL) * block;
-                const float *v = scratch + i * l.plane;
-                float *m = scratch + l.products + i * GROUP + j;
-                for (int64_t d = 0; d < a->c; d += DEPTH) {
-                    const int64_t depth = a->c - d < DEPTH ? a->c - d : DEPTH;
-                    products(count, d > 0, v + d, l.row, u + d * PANEL, depth, m, PLACES * GROUP);
-                }
+        const int64_t width = a->k - k < GROUP ? a->k - k : GROUP;
+        multiply(a->weights, a->c, a->k, k, count, scratch, l.row, l.plane, scratch + l.products);
+        for (int64_t t = 0; t < count; t++) {
+            const struct place p = place(a, first + t);
+            const float *m = scratch + l.products + t * PLACES * GROUP;
+            float *y = a->y + ((p.n * a->height + p.y) * a->width + p.x) * a->k + k, *edge = scratch + l.edge;
+            const int whole = p.y + STEP <= a->height && p.x + STEP <= a->width;
+            for (int64_t j = 0; j < width; j += LANE) {
+                const vf bias = a->bias ? load_float(a->bias + k + j) : (vf){0};
+                if (whole)
+                    tile_out(m + j, GROUP, bias, a->relu != 0, y + j, row, a->k, NULL);
+                else
+                    tile_out(m + j, GROUP, bias, a->relu != 0, edge + j, STEP * GROUP, GROUP, NULL);
             }
-        tiles_out(a, l, first, count, k, scratch);
+            for (int64_t i = 0; !whole && i < STEP && p.y + i < a->height; i++)
+                for (int64_t j = 0; j < STEP && p.x + j < a->width; j++)
+                    memcpy(y + i * row + j * a->k, edge + (i * STEP + j) * GROUP, (size_t)width * sizeof(float));
+        }
     }
 }
 

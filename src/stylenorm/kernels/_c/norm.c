@@ -1,6 +1,7 @@
 /* Entry points, the choice of the instruction set, and threads borrowed from torch. */
 #include "conv.h"
 #include "norm.h"
+#include "paint.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -123,3 +124,23 @@ EXPORT int sn_conv(const struct conv_arguments *a) { return convolutions()->wino
 EXPORT int sn_conv_first(const struct conv_arguments *a) { return convolutions()->first(a); }
 
 EXPORT int sn_conv_first_backward(const struct conv_arguments *a) { return convolutions()->first_backward(a); }
+
+/* Stylizer networks need neither sn_start nor torch. 0: not here; 2: with AVX-512, where others may be faster. */
+EXPORT int sn_can_paint(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return avx2 && __builtin_cpu_supports("avx512f") ? 2 : avx2;
+#else
+    return 0;
+#endif
+}
+
+EXPORT int sn_paint(const struct painting *p) {
+#if defined(__x86_64__)
+    return sn_paint_avx2(p);
+#else
+    (void)p;
+    return -1;
+#endif
+}
