@@ -92,7 +92,7 @@ def _kernels() -> str:
     reason = c_norm.reason_missing()
     if reason is not None:
         return f"plain torch operations: {reason}"
-    return f"compiled C, {c_norm.instructions()}, {c_norm.about_threads()}"
+    return f"compiled C, {c_norm.instructions()}, {c_norm.about_threads()}; on GPUs torch operations"
 
 
 def _check_engines(network: NetworkFolder, threads: int | None) -> bool:

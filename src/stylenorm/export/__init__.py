@@ -1,5 +1,6 @@
 """A trained network -> ONNX, with a numeric parity check."""
 
+from stylenorm.export.inference import EngineModule, openvino_module
 from stylenorm.export.models import (
     export_adain,
     export_classifier,
@@ -14,6 +15,7 @@ from stylenorm.export.stylizer import export_stylizer, stylizer_to_onnx
 from stylenorm.networks.loading import load_network, network_identity
 
 __all__ = [
+    "EngineModule",
     "export_adain",
     "export_classifier",
     "export_generator",
@@ -25,5 +27,6 @@ __all__ = [
     "export_translator",
     "load_network",
     "network_identity",
+    "openvino_module",
     "stylizer_to_onnx",
 ]

@@ -25,7 +25,7 @@ def instance_norm_override(function: Callable[..., Tensor], *args: Any, **kwargs
     if any(type(v).__name__ == "ExpandedWeight" for v in tensors):
         return _per_sample(*args, **kwargs)
     relevant = tuple(v for v in tensors if v is not None)
-    return handle_torch_function(function, relevant, *args, **kwargs)  # type: ignore[no-any-return]
+    return handle_torch_function(function, relevant, *args, **kwargs)
 
 
 def _per_sample(

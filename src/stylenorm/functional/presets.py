@@ -26,6 +26,8 @@ class NormPreset:
 NORM_PRESETS: dict[str, NormPreset] = {
     # naoto0804/pytorch-AdaIN: torch's var(), which is unbiased, plus eps, then the root.
     "adain": NormPreset(1e-5, correction=1),
+    # AdaIN as most tutorials write it: (x - mean) / (std + eps), with torch's std(), which is unbiased.
+    "adain-tutorials": NormPreset(1e-5, eps_mode="outside", correction=1),
     # jcjohnson/fast-neural-style (Lua), after texture_nets: batch norm on a reshaped batch.
     "johnson": NormPreset(1e-5),
     # keras-contrib InstanceNormalization: eps is added to the deviation.

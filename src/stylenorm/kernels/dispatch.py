@@ -45,8 +45,8 @@ class Kernel:
 
 KERNELS = (
     Kernel(
-        "triton", "fused, CUDA devices", triton_norm.covers, triton_norm.norm_forward,
-        triton_norm.norm_backward,
+        "triton", "fused, CUDA devices; experimental, not run on hardware", triton_norm.covers,
+        triton_norm.norm_forward, triton_norm.norm_backward,
     ),
     Kernel(
         "c", "fused, CPU", c_norm.covers, c_norm.norm_forward, c_norm.norm_backward, extended=True
@@ -113,19 +113,15 @@ def choose(
     """The kernel that runs for these arguments; where it is not the one meant for them, the log says why."""
     wanted = _wanted()
     device = x.device.type
-    if wanted == "auto" and device == "cpu":  # Triton's interpreter is only ever asked for by name
-        meant = "c"
-    elif wanted == "auto":
-        meant = "triton" if device == "cuda" else "torch"
-    else:
-        meant = wanted
+    # Triton's kernels have not run on hardware: they are only ever asked for by name.
+    meant = wanted if wanted != "auto" else "c" if device == "cpu" else "torch"
     reason = _BY_NAME[meant].covers(x, weight, bias, residual, act)
     if reason is None:
         return _BY_NAME[meant]
     if x.numel():
         _say_once(meant, reason, forced=wanted != "auto")
     for kernel in KERNELS:
-        elsewhere = kernel.name == meant or (kernel.name == "triton" and device == "cpu")
+        elsewhere = kernel.name in (meant, "triton")
         if not elsewhere and kernel.covers(x, weight, bias, residual, act) is None:
             return kernel
     return KERNELS[-1]  # an activation that it does not have is applied behind it
@@ -209,8 +205,10 @@ def explain(
             reason = kernel.covers(x, weight, bias, residual, act)
             if reason is None:
                 forced = _wanted() != "auto"
-                reason = (
-                    f"{VARIABLE} asks for another" if forced else "it is not the first that serves this call"
-                )
+                reason = "it is not the first that serves this call"
+                if kernel.name == "triton":
+                    reason = "it is experimental, and only runs where it is asked for by name"
+                if forced:
+                    reason = f"{VARIABLE} asks for another"
             rejected.append((kernel.name, reason))
     return Choice(chosen.name, about, tuple(rejected))

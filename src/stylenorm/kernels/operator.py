@@ -146,7 +146,8 @@ class _Fold:
         """Apart again, the vmapped axis at ``axis``; what is empty stays so."""
         if value.dim() == 1:
             return value.unsqueeze(0).expand(self.size, 0)
-        return value.unflatten(axis, (self.size, self.n))
+        shape = value.shape
+        return value.view(*shape[:axis], self.size, self.n, *shape[axis + 1 :])
 
     def inputs(self, dims: Any, x: Tensor, arguments: Any) -> list[Tensor | None]:
         """x, weight, bias, residual, slopes and statistics."""

@@ -41,7 +41,7 @@ def interpreted() -> bool:
 def _lacking() -> str | None:
     """Why this installation cannot run the kernels; None where it can."""
     if importlib.util.find_spec("triton") is None:
-        return "triton is not installed: pip install 'stylenorm[triton]'"
+        return "triton is not installed: pip install 'stylenorm[experimental-triton]'"
     try:
         version = importlib.metadata.version("triton")
     except importlib.metadata.PackageNotFoundError:

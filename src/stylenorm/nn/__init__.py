@@ -29,6 +29,7 @@ from stylenorm.nn.instance_norm import (
     InstanceNormAct2d,
     InstanceNormAct3d,
 )
+from stylenorm.nn.lazy import LazyInstanceNorm1d, LazyInstanceNorm2d, LazyInstanceNorm3d
 from stylenorm.nn.mixtures import (
     IBN,
     BatchInstanceNorm1d,
@@ -65,6 +66,9 @@ __all__ = [
     "InstanceNormAct1d",
     "InstanceNormAct2d",
     "InstanceNormAct3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "Left",
     "ModulatedConv2d",
     "NormFacts",

@@ -14,10 +14,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from stylenorm.nn import instance_norm as ours
+from stylenorm.nn.activations import ACTIVATION_TYPES
 from stylenorm.nn.tracing import as_class
 
 __all__ = [
-    "ACTIVATION_TYPES",
     "activation_arguments",
     "activation_obstacle",
     "block_obstacle",
@@ -25,14 +25,6 @@ __all__ = [
     "is_hooked",
 ]
 
-ACTIVATION_TYPES: dict[type[nn.Module], str] = {
-    nn.ReLU: "relu",
-    nn.LeakyReLU: "leaky_relu",
-    nn.PReLU: "prelu",
-    nn.SiLU: "silu",
-    nn.GELU: "gelu",
-    nn.ELU: "elu",
-}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 

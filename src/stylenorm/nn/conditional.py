@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
 
@@ -134,6 +136,31 @@ class _Adaptive(Leaf):
                 raise InputError("num_features: expected an integer where style_dim is given, got None")
             channels = check_count(num_features, "num_features")
             self.fc = nn.Linear(check_count(style_dim, "style_dim"), 2 * channels, device=device, dtype=dtype)
+
+    @classmethod
+    def from_linear(cls, scale: nn.Linear, shift: nn.Linear, **options: Any) -> Self:
+        """The layer of code that keeps two linear layers: ``scale(w) * norm(x) + shift(w)``.
+
+        Args:
+            scale: from the style vector to gamma.
+            shift: from the style vector to beta; of the same shape.
+            **options: of the class; ``scale_offset`` is 0 here unless it is given.
+
+        Raises:
+            ShapeError: the two layers differ in shape.
+        """
+        shapes = [[tuple(p.shape) for p in layer.parameters()] for layer in (scale, shift)]
+        if shapes[0] != shapes[1]:
+            raise ShapeError(f"shift: expected a layer like scale, {scale}, got {shift}")
+        kind = {"device": scale.weight.device, "dtype": scale.weight.dtype}
+        layer = cls(scale.out_features, scale.in_features, **{"scale_offset": 0.0, **kind, **options})
+        assert layer.fc is not None  # noqa: S101 - for the type checker: style_dim was given
+        with torch.no_grad():
+            layer.fc.weight.copy_(torch.cat((scale.weight, shift.weight)))
+            biases: list[Tensor | None] = [scale.bias, shift.bias]
+            given = [value for value in biases if value is not None]
+            layer.fc.bias.copy_(torch.cat(given)) if given else layer.fc.bias.zero_()
+        return layer
 
     def forward(self, input: Tensor, style: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """Give ``input`` the statistics of ``style`` (features), or those a style vector is mapped to."""

@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 from stylenorm.errors import InputError, StylenormError
 from stylenorm.nn import instance_norm as ours
 from stylenorm.nn.blocks import block_obstacle, fused_block
+from stylenorm.nn.group_norm import ChannelGroupNorm
 from stylenorm.nn.inplace import inplace_places
 from stylenorm.nn.sequences import Fused, fused_sequence, is_norm, is_sequence, pairs
 
@@ -70,7 +71,7 @@ def convert(
     check: tuple[Tensor, ...] | None = None,
     tolerance: float = 1e-3,
 ) -> Conversion:
-    """Replace torch's instance norms in ``model`` by stylenorm's, in place.
+    """Replace torch's instance norms, and group norms of one channel a group, by stylenorm's, in place.
 
     Names, state_dict keys, indices of ``nn.Sequential``, shared modules, parameters (so optimizers stay
     valid) and hooks stay. ``revert`` undoes it. Networks built with stylenorm's norms are fused too.
@@ -150,7 +151,7 @@ def revert(model: nn.Module) -> int:
         kind = type(module)
         # A parametrization that was registered meanwhile has put a class of its own before ours.
         module.__class__ = _rebased(kind, was) if parametrize.is_parametrized(module) else was
-        count += was in PLAIN
+        count += was in PLAIN or was is nn.GroupNorm
     return count
 
 
@@ -176,6 +177,18 @@ def _convert_norms(model: nn.Module, left: list[Left]) -> Iterator[str]:
         elif type(module) in PLAIN:
             _become(module, PLAIN[type(module)])
             yield name
+        elif _is_channel_group_norm(module):
+            _become(module, ChannelGroupNorm)
+            yield name
+
+
+def _is_channel_group_norm(module: nn.Module) -> bool:
+    """Group norm with one channel a group is instance norm."""
+    return (
+        type(module) is nn.GroupNorm
+        and module.num_groups == module.num_channels
+        and "forward" not in module.__dict__
+    )
 
 
 def _fuse_sequences(model: nn.Module, left: list[Left]) -> Iterator[tuple[str, str]]:
@@ -193,7 +206,7 @@ def _fuse_sequences(model: nn.Module, left: list[Left]) -> Iterator[tuple[str, s
                 yield label, f"in one call with {act} ({kind})"
             else:
                 left.append(Left(names[id(module._modules[act])], kind, reason))
-        _become(module, fused_sequence(type(module)))
+        _become(module, fused_sequence(type(module)))  # type: ignore[arg-type]
 
 
 def _refusal(module: nn.Module) -> str | None:

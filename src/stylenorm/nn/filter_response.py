@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from stylenorm.functional import _checks as checks
 from stylenorm.functional import filter_response_norm, thresholded_linear_unit
 from stylenorm.nn.conditional import check_count, check_rank
+from stylenorm.nn.renaming import AFFINE, rename
 from stylenorm.nn.tracing import Leaf
 
 __all__ = ["FilterResponseNorm1d", "FilterResponseNorm2d", "FilterResponseNorm3d", "ThresholdedLinearUnit"]
@@ -43,6 +46,11 @@ class ThresholdedLinearUnit(Leaf):
         """Rectify (N, C, *S)."""
         return thresholded_linear_unit(input, self.threshold)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load, also by the paper's name of the threshold."""
+        rename(self, state_dict, prefix, {"tau": "threshold"})
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def extra_repr(self) -> str:
         """Arguments, as they were given."""
         return str(self.num_features)
@@ -69,6 +77,11 @@ class _FilterResponse(Leaf):
         zeros = torch.zeros(num_features, device=device, dtype=dtype)
         self.threshold = nn.Parameter(zeros) if threshold else None
         self.learned_eps = nn.Parameter(zeros.new_full((1,), 1e-4)) if learn_eps else None
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load, also by the paper's names: gamma, beta and tau, and of shape (1, C, 1, 1)."""
+        rename(self, state_dict, prefix, {**AFFINE, "tau": "threshold"})
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """Normalize (N, C, *S)."""

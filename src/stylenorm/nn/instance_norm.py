@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from stylenorm.errors import InputError, ShapeError
 from stylenorm.functional import ACTIVATION_NAMES, instance_norm
 from stylenorm.functional import _checks as checks
 from stylenorm.functional._tracking import count_batch
+from stylenorm.nn.activations import activation_name
+from stylenorm.nn.renaming import AFFINE, rename
 from stylenorm.nn.tracing import Scriptable, as_class, is_proxy, refuse_quantized, traced_call
 
 __all__ = [
@@ -80,11 +83,20 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
         if self.weight is not None and self.scale_offset:
             torch.nn.init.constant_(self.weight, 1.0 - self.scale_offset)
 
-    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:  # noqa: A002
-        """Normalize (N, C, *S), or (C, *S) without a batch; ``residual`` is added behind."""
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002 - torch's own name
+        residual: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Normalize (N, C, *S), or (C, *S) without a batch.
+
+        ``residual`` is added behind. ``mask``, (N or 1, C or 1, *S), is 1 where an element counts; where it
+        does not, anything may lie, and the result is meaningless.
+        """
         if type(input) is not Tensor and is_proxy(input):
-            return traced_call(self, input, residual)  # type: ignore[no-any-return]
-        return self.run(input, residual, self._activation())
+            return traced_call(self, input, residual, mask)  # type: ignore[no-any-return]
+        return self.run(input, residual, self._activation(), mask=mask)
 
     def run(
         self,
@@ -92,6 +104,7 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
         residual: Tensor | None,
         activation: dict[str, Any],
         *,
+        mask: Tensor | None = None,
         inplace: bool = False,
     ) -> Tensor:
         """Normalize with an activation that is given for this call: what fused blocks call."""
@@ -110,6 +123,7 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
         if unbatched:
             input = input.unsqueeze(0)  # noqa: A001
             residual = None if residual is None else residual.unsqueeze(0)
+            mask = None if mask is None else mask.unsqueeze(0)
         output = instance_norm(
             input,
             self.running_mean,
@@ -119,6 +133,7 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
             self.training or not self.track_running_stats,
             self._momentum(input),
             self.eps,
+            mask=mask,
             residual=residual,
             eps_mode=self.eps_mode,
             correction=self.correction,
@@ -164,11 +179,13 @@ class _Instance(torch.nn.modules.instancenorm._InstanceNorm):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
     ) -> None:
-        """Load; running statistics that torch before 0.4 saved without ever using them are left out.
+        """Load, also ``gamma`` and ``beta``.
 
-        They are known by what is not there: a version, and the counter of batches. A dict of later torch has
+        Running statistics that torch before 0.4 saved without ever using them are left out. They are known by
+        what is not there: a version, and the counter of batches. A dict of later torch has
         the counter also where its version was lost (safetensors); that is refused, as torch does.
         """
+        rename(self, state_dict, prefix, AFFINE)
         names = [prefix + name for name in ("running_mean", "running_var")]
         old = local_metadata.get("version") is None and prefix + "num_batches_tracked" not in state_dict
         if old and not self.track_running_stats and any(name in state_dict for name in names):
@@ -264,9 +281,18 @@ class _InstanceAct(_Instance):
         alpha: float = 1.0,
         num_parameters: int = 1,
         init: float = 0.25,
+        apply_act: bool = True,
+        act_layer: type[torch.nn.Module] | None = None,
+        act_kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, **options)
+        if act_layer is not None:
+            given = dict(act_kwargs or {})
+            act = activation_name(act_layer, given)
+            negative_slope, alpha = given.get("negative_slope", 0.01), given.get("alpha", 1.0)
+            num_parameters, init = given.get("num_parameters", 1), given.get("init", 0.25)
+        act = act if apply_act else None
         if act is not None:
             checks.check_choice(act, "act", ACTIVATION_NAMES)
         self.act, self.negative_slope, self.alpha = act, negative_slope, alpha
@@ -313,6 +339,9 @@ class InstanceNormAct1d(_InstanceAct, InstanceNorm1d):
         alpha: of elu.
         num_parameters: slopes of prelu: 1, or one a channel.
         init: what they start at.
+        apply_act: leave the activation out where False, as timm's layers do.
+        act_layer: the activation as torch's class, as timm's layers take it; instead of ``act``.
+        act_kwargs: arguments of ``act_layer``.
         **options: bias, eps_mode, correction, scale_offset and inplace of :class:`InstanceNorm1d`.
 
     Shape: (N, C, L) or (C, L); returns the same.

@@ -15,7 +15,9 @@ from torch import fx, nn
 from torch.nn.modules.module import _has_any_global_hook
 
 from stylenorm.nn import instance_norm as ours
-from stylenorm.nn.blocks import ACTIVATION_TYPES, activation_arguments, activation_obstacle, is_hooked
+from stylenorm.nn.activations import ACTIVATION_TYPES
+from stylenorm.nn.blocks import activation_arguments, activation_obstacle, is_hooked
+from stylenorm.nn.group_norm import ChannelGroupNorm
 from stylenorm.nn.tracing import as_class
 
 __all__ = ["Fused", "fused_sequence", "is_norm", "is_sequence", "pairs", "produces"]
@@ -46,11 +48,12 @@ class Fused(nn.Module):
 
 def originally(module: nn.Module) -> type[nn.Module]:
     """The class that a sequence had."""
-    return type(module).__bases__[1]
+    order = type(module).__mro__
+    return order[order.index(Fused) + 1]
 
 
 def _empty(original: type[nn.Module]) -> nn.Module:
-    kind = fused_sequence(original)
+    kind = fused_sequence(original)  # type: ignore[arg-type]
     return kind.__new__(kind)
 
 
@@ -68,9 +71,10 @@ def is_sequence(module: nn.Module) -> bool:
 
 def is_norm(module: nn.Module | None) -> bool:
     """Whether a module is one of our plain instance norms, which take an activation for a call."""
-    if not isinstance(module, ours._Instance) or isinstance(module, ours._InstanceAct):
+    if isinstance(module, ours._InstanceAct) or not isinstance(module, (ours._Instance, ChannelGroupNorm)):
         return False
-    return type(module).forward is ours._Instance.forward and "forward" not in module.__dict__
+    forwards = (ours._Instance.forward, ChannelGroupNorm.forward)
+    return type(module).forward in forwards and "forward" not in module.__dict__
 
 
 def does_nothing(module: nn.Module | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +63,13 @@ class Scriptable(nn.Module):
 
     Parameters, buffers and their names are those of the module it stands for.
     """
+
+    if TYPE_CHECKING:  # TorchScript would take class annotations for its own
+        weight: Tensor | None
+        bias: Tensor | None
+        running_mean: Tensor | None
+        running_var: Tensor | None
+        num_batches_tracked: Tensor | None
 
     __constants__ = (
         "act", "alpha", "correction", "eps", "momentum", "negative_slope", "num_features", "outside", "rank",
