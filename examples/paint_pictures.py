@@ -22,7 +22,7 @@ from stylenorm.zoo import NetworkFolder, shipped_network
 EXAMPLES = Path(__file__).parent
 PICTURES = EXAMPLES.parent / "docs" / "pictures"
 PHOTOS = [EXAMPLES / "photos" / f"{name}.jpg" for name in ("mountain-lake", "harbour", "still-life")]
-HERO = ("starry-night", "composition-vii", "scream", "flower-girl", "edtaonisl", "mondrian-composition")
+HERO = ("starry-night", "great-wave", "scream", "udnie", "tahiti", "mondrian-composition")
 _WIDTH = 480
 _SHEET_PX = 192  # of a picture in the contact sheet, painted at 480 px
 _SHEET_STYLES = 2  # side by side
