@@ -102,7 +102,7 @@ def shipped_plan() -> Plan:
 def test_what_is_painted_in_tiles(shipped_plan: Plan) -> None:
     two_gb = Tiling(memory_bytes=2_000_000_000)
     assert two_gb.layout(shipped_plan, 3000, 4000) == Layout(0, on_disk=False)
-    assert two_gb.layout(shipped_plan, 5000, 6000) == Layout(512, on_disk=False)
+    assert two_gb.layout(shipped_plan, 4200, 5200) == Layout(512, on_disk=False)
     assert two_gb.layout(shipped_plan, 10_000, 10_000) == Layout(512, on_disk=True)
     assert Tiling("off", memory_bytes=1).layout(shipped_plan, 10_000, 10_000) == Layout(0, on_disk=False)
     assert Tiling(64).layout(shipped_plan, 10, 10) == Layout(64, on_disk=False)

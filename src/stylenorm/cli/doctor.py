@@ -97,7 +97,7 @@ def _kernels() -> str:
 
 def _check_engines(network: NetworkFolder, threads: int | None) -> bool:
     """Let each engine paint the same small picture; print what came; say whether the default one did."""
-    from stylenorm.engines import DEFAULT_ENGINE, ENGINES
+    from stylenorm.engines import AUTO, DEFAULT_ENGINE, ENGINES
 
     paintings: dict[str, Any] = {}
     print()
@@ -117,24 +117,27 @@ def _check_engines(network: NetworkFolder, threads: int | None) -> bool:
         if name != _REFERENCE and _REFERENCE in paintings:
             about += f", {_psnr(paintings[name], paintings[_REFERENCE]):.0f} dB to {_REFERENCE}"
         _say(f"engine {name}", f"works: {about}")
-    chosen, why = _default(network)
-    _say(f"engine {DEFAULT_ENGINE}", f"the default, here {chosen}: {why}")
-    return chosen in paintings
+    chosen, why = _fastest(network)
+    _say(f"engine {AUTO}", f"here {chosen}: {why}")
+    return DEFAULT_ENGINE in paintings
 
 
-def _default(network: NetworkFolder) -> tuple[str, str]:
+def _fastest(network: NetworkFolder) -> tuple[str, str]:
     """Which engine ``auto`` is here, and why."""
-    from stylenorm.engines import DEFAULT_ENGINE, open_engine
+    from stylenorm.engines import AUTO, open_engine
     from stylenorm.engines.winograd_engine import reason_against
 
     reason = reason_against()
     try:
-        with open_engine(DEFAULT_ENGINE, network.graph) as engine:
+        with open_engine(AUTO, network.graph) as engine:
             chosen = engine.name
     except (StylenormError, ImportError) as error:
         return "none", one_line(error)
     if chosen == "winograd":
-        return chosen, "measured fastest on processors with AVX2 and without AVX-512"
+        return (
+            chosen,
+            "made for processors with AVX2 and without AVX-512; not the default yet, see docs/kernels.md",
+        )
     return chosen, reason or "winograd is for the families quarter and quarter-nearest"
 
 

@@ -14,6 +14,7 @@ from stylenorm.errors import ExportError
 
 __all__ = ["module_to_onnx", "round_weights"]
 
+_MOST_FOLDED = 1 << 26  # numbers
 _OPSET = 18  # the first with Pad "edge" on chosen axes, and old enough for every engine in use
 
 
@@ -60,7 +61,7 @@ def module_to_onnx(
         exporter_log.setLevel(level)
     if program is None:
         raise ExportError("torch.onnx.export gave no graph: check the versions of torch, onnx and onnxscript")
-    model = program.model_proto
+    model = _folded(program.model_proto)
     _drop_notes(model)
     if half_weights_from is not None:
         _halve_weights(model.graph, half_weights_from)
@@ -76,6 +77,13 @@ def round_weights(module: nn.Module, smallest: int) -> None:
     for parameter in module.parameters():
         if parameter.numel() >= smallest:
             parameter.data = parameter.data.half().float()
+
+
+def _folded(model: Any) -> Any:
+    """Compute what hangs on weights alone, which the exporter leaves to the engine where weights are many."""
+    from onnxscript import optimizer
+
+    return optimizer.optimize(model, input_size_limit=_MOST_FOLDED, output_size_limit=_MOST_FOLDED)
 
 
 def _drop_notes(model: Any) -> None:
