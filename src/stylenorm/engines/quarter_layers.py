@@ -172,8 +172,9 @@ class _Reader:
         c = stem.shape[0]
         h = head.shape[0] // 4
         shapes = [f.shape[:2] for f in self.filters]
-        if shapes != [(c, 3), *[(c, c)] * len(trunk), (4 * h, c), (12, h)] or self.bias is None:
+        if shapes != [(c, 3), *[(c, c)] * len(trunk), (4 * h, c), (12, h)]:
             raise ValueError(shapes)
+        bias = np.zeros(12, np.float32) if self.bias is None else self.bias  # exporters drop one of zeros
         width, head_width = c + -c % LANES, h + -h % LANES
         # (K, colour, a, dy, b, dx) to (K, dy, dx, colour, a, b)
         blocks = stem.reshape(c, 3, 3, 4, 3, 4).transpose(0, 3, 5, 1, 2, 4).reshape(c, 48, 3, 3)
@@ -189,7 +190,7 @@ class _Reader:
             width,
             head_width,
             tuple(winograd_panels(f) for f in filters),
-            _filled(self.bias.reshape(3, 4).T.reshape(12), (LAST,)),
+            _filled(bias.reshape(3, 4).T.reshape(12), (LAST,)),
             self.sizes[:-1:2],
             bool(self.measures),
         )
