@@ -111,11 +111,10 @@ class Batchy(Recipe):
 def multistyle(material: Path, out: Path) -> Recipe:
     config = MultistyleConfig(
         photos=material / "photos",
-        features=str(material / "features"),
         network=NetworkConfig("quarter", 8, 1),
-        crop_px=48,
+        crop_px=32,
         batch_size=4,
-        painting_px=48,
+        painting_px=32,
         warmup_steps=3,
         num_held_out=4,
     )
@@ -128,7 +127,6 @@ def predict(material: Path, out: Path) -> Recipe:
         network=tiny_network().path,
         photos=material / "photos",
         paintings=material / "photos",
-        features=str(material / "features"),
         crop_px=48,
         painting_px=64,
         num_held_out=4,
@@ -137,7 +135,7 @@ def predict(material: Path, out: Path) -> Recipe:
 
 
 def learn(material: Path, out: Path) -> Recipe:
-    config = LearnConfig(features=str(material / "features"), crop_px=48, stroke_px=48)
+    config = LearnConfig(crop_px=48, stroke_px=48)
     painting = material / "paintings" / "0.png"
     return Learn(config, painting, "mine", out / "mine.safetensors", network=tiny_network())
 
