@@ -140,6 +140,7 @@ def test_presets_are_their_published_formulas(name: str) -> None:
     np = ref.np
     formulas = {
         "adain": (v - mean) / np.sqrt(unbiased + 1e-5),
+        "adain-tutorials": (v - mean) / (np.sqrt(unbiased) + 1e-5),
         "johnson": (v - mean) / np.sqrt(biased + 1e-5),
         "keras-contrib": (v - mean) / (np.sqrt(biased) + 1e-3),
         "lengstrom": (v - mean) / np.sqrt(biased + 1e-3),
