@@ -2,7 +2,7 @@
 
     python benchmarks/ablation.py --photo FILE --paintings DIR [--pictures docs/pictures/ablation.jpg]
 
-Gatys' way: 150 evaluations from the photo for each of three styles, 256 px, style weight 8, with
+Gatys' way: 60 evaluations from the photo for each of three styles, 192 px, style weight 8, with
 
 - **all**: `PaintingLoss` as it is;
 - **Gram**: Gram matrices of features in place of means and covariances apart;
@@ -36,7 +36,7 @@ from stylenorm.optimize import OptimizeConfig, optimize
 from stylenorm.perceptual import LOOKS, Look, PaintingLoss, gram_matrix, load_feature_network
 from stylenorm.zoo import shipped_network
 
-EVALUATIONS, SIZE_PX = 150, 256
+EVALUATIONS, SIZE_PX = 60, 192
 STYLES = ("starry-night", "scream", "udnie")
 ONE_SIZE = (Look(0, ("relu1_2", "relu2_2", "relu3_3", "relu4_1"), ("relu2_2", "relu3_3")),)
 VARIANTS = {
