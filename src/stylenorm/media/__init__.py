@@ -1,8 +1,8 @@
 """Pictures in and out: read faithfully, written whole or not at all, found, and planned where they go."""
 
-from stylenorm.media.atomic import atomic_write, check_output, write_json
-from stylenorm.media.finding import LeftOut, find_pictures
-from stylenorm.media.formats import READABLE_SUFFIXES, format_named
+from stylenorm.media.atomic import atomic_write, check_output, locked, write_json
+from stylenorm.media.finding import SHARD_SUFFIXES, LeftOut, find_pictures
+from stylenorm.media.formats import FORMATS, READABLE_SUFFIXES, format_named
 from stylenorm.media.pictures.animating import write_animation, write_media
 from stylenorm.media.pictures.animation import Animation, read_animation, read_media
 from stylenorm.media.pictures.big import BIG_FORMATS, BigPicture, look_at, write_big
@@ -23,7 +23,7 @@ from stylenorm.media.pictures.plugins import is_picture_name
 from stylenorm.media.pictures.reading import picture_from_image, read_picture
 from stylenorm.media.pictures.transparency import fill_transparent
 from stylenorm.media.pictures.writing import encode_picture, write_picture
-from stylenorm.media.planning import Job, plan_outputs
+from stylenorm.media.planning import Job, StyleDraw, plan_outputs
 from stylenorm.media.video.film import Film, FilmFrame
 from stylenorm.media.video.formats import FILM_FORMATS, FilmFormat, film_format_named, film_format_of, is_film
 from stylenorm.media.video.reading import Damage, FilmReader
@@ -32,8 +32,10 @@ from stylenorm.media.video.writing import FilmWriter, WritingOptions
 __all__ = [
     "BIG_FORMATS",
     "FILM_FORMATS",
+    "FORMATS",
     "MAX_MEGAPIXELS",
     "READABLE_SUFFIXES",
+    "SHARD_SUFFIXES",
     "UNLABELLED",
     "Animation",
     "BigPicture",
@@ -49,6 +51,7 @@ __all__ = [
     "Metadata",
     "Picture",
     "PictureSource",
+    "StyleDraw",
     "WritingOptions",
     "atomic_write",
     "check_fits",
@@ -63,6 +66,7 @@ __all__ = [
     "from_float",
     "is_film",
     "is_picture_name",
+    "locked",
     "look_at",
     "looks_like_picture",
     "picture_from_image",
