@@ -18,7 +18,6 @@ from stylenorm.zoo import NetworkFolder
 __all__ = ["RandomStyles", "Shard", "StrengthRange", "drawn_number", "parse_random_styles"]
 
 RANDOM = "random"
-_WORD_BITS = 64
 
 
 def drawn_number(seed: int, what: str, key: str, index: int = 0) -> float:
@@ -29,7 +28,7 @@ def drawn_number(seed: int, what: str, key: str, index: int = 0) -> float:
     """
     text = "\0".join((str(seed), what, unicodedata.normalize("NFC", key), str(index)))
     word = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8], "big")
-    return (word >> 11) / 2 ** (_WORD_BITS - 11)  # 53 bits are what a float holds exactly
+    return float(word >> 11) * 2.0**-53  # what a float holds exactly
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from stylenorm.batches.painter import BatchPainter, Lane
 from stylenorm.closing import Closing
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["Lanes"]
 
@@ -34,6 +36,8 @@ class Lanes(Closing):
         self._painter, self._count = painter, count
         self._own = threading.local()
         self.stopped = threading.Event()
+        from concurrent.futures import ThreadPoolExecutor  # here: a single photo does not wait for its import
+
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="stylenorm-lane") if count else None
 
     def map(self, work: Callable[[Lane, GivenT], MadeT], given: Iterable[GivenT]) -> Iterator[MadeT]:

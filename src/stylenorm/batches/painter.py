@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from stylenorm.batches.big import big_picture, paint_big_picture
 from stylenorm.batches.options import Listener, PaintOptions
-from stylenorm.batches.task import Task
+from stylenorm.batches.task import FarTask, Task
 from stylenorm.closing import Closing
 from stylenorm.engines import DEFAULT_ENGINE
-from stylenorm.errors import InputError
+from stylenorm.errors import InputError, OutputError
 from stylenorm.media import (
     FILM_FORMATS,
     FORMATS,
@@ -179,6 +179,8 @@ class Lane:
             NotSmallError: only small pictures were to be painted; nothing was done.
         """
         options = self.painter.options
+        if isinstance(task, FarTask):
+            return self._paint_far(task)
         stylizer = self.stylizer.with_style(self.painter.style(task.style))
         if task.target is not None:
             check_output(task.target, overwrite=options.overwrite)
@@ -256,6 +258,18 @@ class Lane:
             )
 
         return media.painted_with(paint), ()
+
+    def _paint_far(self, task: FarTask) -> tuple[str, ...]:
+        from stylenorm.batches.far import read_file, write_file
+
+        overwrite = self.painter.options.overwrite
+        if not overwrite and task.is_there():
+            raise OutputError(
+                f"{task.target_name}: exists already; choose another name, or allow to overwrite"
+            )
+        painting = self.paint_bytes(read_file(task.source_uri), task, task.source_name)
+        write_file(task.target_uri, painting, overwrite=overwrite)
+        return ()
 
     def forget(self) -> None:
         """Let go of the picture that was read last."""

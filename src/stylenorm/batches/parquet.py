@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stylenorm.batches.running import Outcome
-from stylenorm.batches.shards import Recipe, ShardFile, Work, format_of_name
+from stylenorm.batches.shards import PictureRecipe, ShardFile, Work, format_of_name
 from stylenorm.batches.task import Task
 from stylenorm.errors import InputError, MissingExtraError, PictureError
 from stylenorm.media import atomic_write
@@ -18,7 +18,7 @@ __all__ = ["paint_parquet"]
 _ROWS = 64  # at once
 
 
-def paint_parquet(shard: ShardFile, recipe: Recipe, work: Work, *, overwrite: bool) -> list[Outcome]:
+def paint_parquet(shard: ShardFile, recipe: PictureRecipe, work: Work, *, overwrite: bool) -> list[Outcome]:
     """Paint the pictures of a Parquet file.
 
     The column holds bytes, or a struct of ``bytes`` and ``path`` as Hugging Face's data sets have it. A row
@@ -92,7 +92,7 @@ def _column(schema: Any, asked: str | None, shard: ShardFile) -> int:
 
 
 def _rows(
-    batches: Any, index: int, shard: ShardFile, recipe: Recipe
+    batches: Any, index: int, shard: ShardFile, recipe: PictureRecipe
 ) -> Iterator[tuple[list[Any], Sequence[tuple[Sequence[Task], bytes]]]]:
     """Each row as a list of one-element arrays, and its picture, if it has one."""
     number = 0
@@ -111,7 +111,7 @@ def _rows(
             number += 1
 
 
-def _replaced(row: list[Any], index: int, painting: bytes, recipe: Recipe) -> list[Any]:
+def _replaced(row: list[Any], index: int, painting: bytes, recipe: PictureRecipe) -> list[Any]:
     import pyarrow as pa
 
     kind = row[index].type

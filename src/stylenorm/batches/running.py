@@ -14,15 +14,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import Any
 
+from stylenorm.batches.lanes import Lanes
 from stylenorm.batches.manifest import Manifest, Row, Status
 from stylenorm.batches.options import Listener
 from stylenorm.batches.painter import BatchPainter, Lane, NotSmallError
 from stylenorm.batches.task import Task
 from stylenorm.errors import InputError, StylenormError, one_line
 
-__all__ = ["BatchRun", "Outcome", "Summary"]
+__all__ = ["BatchRun", "Outcome", "Summary", "check_manifest", "painted", "skipped_before"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,8 @@ class Outcome:
         """Return the line of the manifest."""
         task = self.task
         error = "" if self.error is None else one_line(self.error)
-        source, target = task.source or "-", task.target or "-"
         seconds = None if self.seconds is None else round(self.seconds, 4)
-        return Row(str(source), str(target), task.style, task.strength, seconds, self.status, error)
+        return Row(task.source_name, task.target_name, task.style, task.strength, seconds, self.status, error)
 
 
 @dataclass
@@ -85,6 +84,7 @@ class BatchRun:
         skip_existing: take a target that exists as done, instead of failing.
         lanes: how many small pictures are painted side by side; None for as many as the engine has threads
             if there are several pictures; 0 paints all one after the other, with all threads.
+        summary: is gone on with, where a batch has several runs.
 
     Attributes:
         summary: counts what was done.
@@ -102,9 +102,10 @@ class BatchRun:
         manifest: Manifest | None = None,
         skip_existing: bool = False,
         lanes: int | None = None,
+        summary: Summary | None = None,
     ) -> None:
         self.tasks, self.painter, self.manifest = tasks, painter, manifest
-        self.summary = Summary()
+        self.summary = summary or Summary()
         self._listener = listener or Listener()
         self._skip_existing = skip_existing
         self._groups = [list(group) for _, group in groupby(tasks, key=lambda task: task.source)]
@@ -113,15 +114,13 @@ class BatchRun:
         self._num_lanes = lanes if painter.has_lanes else 0
         self._lock = threading.Lock()
         if manifest is not None:
-            _check_manifest(tasks, manifest)
+            check_manifest(tasks, manifest)
 
     def __iter__(self) -> Iterator[Outcome]:
         if not self._num_lanes:
             for group in self._groups:
                 yield from self._in_turn(group)
             return
-        from stylenorm.batches.lanes import Lanes  # here: a single photo does not wait for its import
-
         with Lanes(self.painter, self._num_lanes) as lanes:
             for group, done in lanes.map(partial(self._small, lanes.stopped), self._groups):
                 yield from self._taken(group, done)
@@ -139,8 +138,8 @@ class BatchRun:
             yield self._painted(task, self.painter.main, self._listener) if outcome is None else outcome
 
     def _small(
-        self, stopped: threading.Event, lane: Lane, group: Sequence[Task]
-    ) -> tuple[Sequence[Task], list[Outcome]]:
+        self, stopped: threading.Event, lane: Lane, group: list[Task]
+    ) -> tuple[list[Task], list[Outcome]]:
         """Paint a group in a lane, if it is one small picture; the outcomes that are missing, it was not."""
         outcomes: list[Outcome] = []
         try:
@@ -156,30 +155,14 @@ class BatchRun:
         return group, outcomes
 
     def _skipped(self, task: Task) -> Outcome | None:
-        """The outcome of what was done before; None if it is to be done."""
-        if task.target is None or self.painter.options.overwrite:
-            return None
-        listed = self.manifest is not None and str(task.target) in self.manifest.done
-        if not (listed or self._skip_existing) or not task.target.is_file():
-            return None
-        outcome = Outcome(task, "skipped")
-        self._count(outcome, is_new=not listed)
+        overwrite = self.painter.options.overwrite
+        outcome, is_new = skipped_before(task, self.manifest, self._skip_existing, overwrite)
+        if outcome is not None:
+            self._count(outcome, is_new=is_new)
         return outcome
 
     def _painted(self, task: Task, lane: Lane, listener: Listener, *, small: bool = False) -> Outcome:
-        began = time.monotonic()
-        notes: tuple[str, ...] = ()
-        problem: Exception | None = None
-        if not small and task.source is not None:
-            listener.show(task.source.name)
-        try:
-            notes = lane.paint(task, listener, only_small=small)
-        except (StylenormError, OSError, MemoryError) as error:
-            if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
-                raise
-            problem = error
-        status: Status = "painted" if problem is None else "failed"
-        outcome = Outcome(task, status, time.monotonic() - began, notes, problem)
+        outcome = painted(task, lane, listener, only_small=small)
         self._count(outcome)
         return outcome
 
@@ -190,12 +173,51 @@ class BatchRun:
             self.summary.count(outcome.status)
 
 
-def _check_manifest(tasks: Sequence[Task], manifest: Manifest) -> None:
+def painted(task: Task, lane: Lane, listener: Listener, *, only_small: bool = False) -> Outcome:
+    """Paint one task in a lane, and return what became of it.
+
+    Raises:
+        NotSmallError: only small pictures were to be painted, and this is none.
+        BrokenPipeError: who reads standard output has gone.
+    """
+    began = time.monotonic()
+    notes: tuple[str, ...] = ()
+    problem: Exception | None = None
+    if not only_small and task.source is not None:
+        listener.show(task.source.name)
+    try:
+        notes = lane.paint(task, listener, only_small=only_small)
+    except (StylenormError, OSError, MemoryError) as error:
+        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+            raise
+        problem = error
+    status: Status = "painted" if problem is None else "failed"
+    return Outcome(task, status, time.monotonic() - began, notes, problem)
+
+
+def skipped_before(
+    task: Task, manifest: Manifest | None, skip_existing: bool, overwrite: bool
+) -> tuple[Outcome | None, bool]:
+    """Return the outcome of what was done before, or None; and whether the manifest lacks it."""
+    if task.target is None or overwrite:
+        return None, True
+    listed = manifest is not None and task.target_name in manifest.done
+    if not (listed or skip_existing) or not task.is_there():
+        return None, True
+    return Outcome(task, "skipped"), not listed
+
+
+def check_manifest(tasks: Sequence[Task], manifest: Manifest) -> None:
+    """Refuse a manifest that lists a task with another style or strength.
+
+    Raises:
+        InputError: it does.
+    """
     for task in tasks:
-        row: Any = manifest.done.get(str(task.target))
+        row = manifest.done.get(task.target_name)
         if row is not None and (row.style, row.strength) != (task.style, task.strength):
             raise InputError(
-                f"{manifest.path}: expected {task.style} at strength {task.strength:g} for {task.target}, as "
-                f"this command would paint it, got {row.style} at {row.strength:g}: give the same styles and "
-                "the same seed as before, or another manifest and another folder"
+                f"{manifest.path}: expected {task.style} at strength {task.strength:g} for "
+                f"{task.target_name}, as this command would paint it, got {row.style} at {row.strength:g}: "
+                "give the same styles and the same seed as before, or another manifest and another folder"
             )

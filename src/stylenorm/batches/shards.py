@@ -18,7 +18,7 @@ from stylenorm.batches.task import Task
 from stylenorm.errors import InputError, OutputError, StylenormError
 from stylenorm.media import SHARD_SUFFIXES, StyleDraw, check_output, format_named
 
-__all__ = ["Recipe", "ShardFile", "paint_shards", "plan_shards"]
+__all__ = ["PictureRecipe", "ShardFile", "paint_shards", "plan_shards"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ShardFile:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PictureRecipe:
     """How each picture of a file is painted.
 
     Attributes:
@@ -109,7 +109,7 @@ def plan_shards(
 def paint_shards(
     shards: Sequence[ShardFile],
     painter: BatchPainter,
-    recipe: Recipe,
+    recipe: PictureRecipe,
     *,
     summary: Summary,
     manifest: Manifest | None = None,
@@ -138,7 +138,7 @@ def paint_shards(
 def _one_shard(
     shard: ShardFile,
     painter: BatchPainter,
-    recipe: Recipe,
+    recipe: PictureRecipe,
     lanes: Lanes,
     manifest: Manifest | None,
     skip_existing: bool,

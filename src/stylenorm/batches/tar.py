@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from stylenorm.batches.running import Outcome
-from stylenorm.batches.shards import Recipe, ShardFile, Work, format_of_name
+from stylenorm.batches.shards import PictureRecipe, ShardFile, Work, format_of_name
 from stylenorm.batches.task import Task
 from stylenorm.errors import PictureError
 from stylenorm.media import atomic_write, is_picture_name
@@ -21,7 +21,7 @@ _Member = tuple[tarfile.TarInfo, bytes]
 _Pictures = list[tuple[Sequence[Task], bytes]]
 
 
-def paint_tar(shard: ShardFile, recipe: Recipe, work: Work, *, overwrite: bool) -> list[Outcome]:
+def paint_tar(shard: ShardFile, recipe: PictureRecipe, work: Work, *, overwrite: bool) -> list[Outcome]:
     """Paint a tar file's pictures; all other files go along as they are, and in their order.
 
     Where each picture gets several styles, ``a.jpg`` becomes ``a.scream.jpg``, ``a.great-wave.jpg``: files of
@@ -54,7 +54,7 @@ def paint_tar(shard: ShardFile, recipe: Recipe, work: Work, *, overwrite: bool) 
     return outcomes
 
 
-def _with_pictures(shard: ShardFile, recipe: Recipe) -> Iterator[tuple[list[_Member], _Pictures]]:
+def _with_pictures(shard: ShardFile, recipe: PictureRecipe) -> Iterator[tuple[list[_Member], _Pictures]]:
     for members in _samples(shard):
         pictures: _Pictures = [
             (recipe.tasks(shard, member.name, format_of_name(member.name, recipe.format)[0]), content)
@@ -90,7 +90,7 @@ def _is_picture(member: tarfile.TarInfo) -> bool:
     return is_picture_name(member.name)
 
 
-def _painted_name(name: str, recipe: Recipe, task: Task, several: bool) -> str:
+def _painted_name(name: str, recipe: PictureRecipe, task: Task, several: bool) -> str:
     suffix = PurePosixPath(name).suffix
     new = format_of_name(name, recipe.format)[1]
     stem = name[: len(name) - len(suffix)]

@@ -1,10 +1,11 @@
-"""One run of ``stylenorm stylize``: the plan, the painter, and what is said of every picture."""
+"""One run of ``stylenorm stylize``: the plan, the painter, and what they make."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +18,28 @@ from stylenorm.batches import (
     Manifest,
     Outcome,
     PaintOptions,
+    PictureRecipe,
     RandomStyles,
     Shard,
+    ShardFile,
     StrengthRange,
     Summary,
     Task,
+    check_manifest,
+    is_far,
+    paint_shards,
     parse_random_styles,
+    plan_far,
+    plan_shards,
     plan_tasks,
+    watch,
 )
-from stylenorm.cli.big import Megapixels, duration_text, tile_size
+from stylenorm.cli.big import tile_size
 from stylenorm.cli.progress import Progress
+from stylenorm.cli.telling import Shown, Told
 from stylenorm.cli.usage import UsageError, as_usage
-from stylenorm.errors import OutputError, PictureError, one_line, printable
-from stylenorm.media import MAX_MEGAPIXELS, LeftOut, StyleDraw
+from stylenorm.errors import PictureError
+from stylenorm.media import MAX_MEGAPIXELS, SHARD_SUFFIXES, STANDARD, LeftOut, SameStyles, StyleDraw
 from stylenorm.tiles import Tiling
 from stylenorm.zoo import ALL, NetworkFolder, shipped_network
 
@@ -37,8 +47,6 @@ if TYPE_CHECKING:
     from stylenorm.cli.stylize import StylizeOptions
 
 __all__ = ["stylize"]
-
-_SHOWN_NAMES = 5
 
 
 def stylize(options: StylizeOptions) -> int:
@@ -57,47 +65,140 @@ def stylize(options: StylizeOptions) -> int:
             _check(options)
             network = _network(options)
             styles = styles_of(options.style, network, options.seed, options.styles_per_picture)
-            strengths = _strengths(options)
-            shard = Shard.parse(options.shard) if options.shard else None
-            tasks = plan_tasks(
-                options.inputs,
-                options.output,
-                styles=styles,
-                strengths=strengths,
-                format=options.format,
-                shard=shard,
-                left_out=left_out,
-            )
-            if any(task.target is None for task in tasks) and sys.stdout.isatty():
-                raise UsageError(
-                    "standard output is a terminal: write to a file (-o painting.png) or into a pipe"
-                )
-            painter = stack.enter_context(_painter(options, network))
-            for name in styles if isinstance(styles, tuple) else ():
-                painter.style(name)  # an unknown one is said now
+            batch = _Batch(options, styles, left_out)
+            painter = None if options.cluster else stack.enter_context(_painter(options, network))
+            if painter is not None and isinstance(styles, SameStyles):
+                for name in styles.names:  # an unknown one is said now
+                    painter.style(name)
             manifest = stack.enter_context(Manifest(options.manifest)) if options.manifest else None
-            is_batch = shard is not None or any(Path(given).is_dir() for given in options.inputs)
-            progress = stack.enter_context(Progress(len(tasks), "picture", enabled=not options.quiet))
-            run = BatchRun(
-                tasks,
-                painter,
-                listener=_Shown(progress),
-                manifest=manifest,
-                skip_existing=options.skip_existing,
-                lanes=painter.threads if is_batch else None,
-            )
-        said = _Said(options, progress, run.summary, len(tasks))
+            if manifest is not None:
+                check_manifest(batch.tasks, manifest)
+            progress = stack.enter_context(Progress(batch.count, "picture", enabled=not options.quiet))
+        told = Told(options, progress, batch.count)
         for problem in left_out.problems():
             progress.print(f"stylenorm: {problem}")
         if left_out.skipped():
-            said.note(left_out.skipped())
-        return max(said.all_of(run), 1 if left_out.problems() else 0)
+            told.note(left_out.skipped())
+        if painter is None:
+            outcomes = batch.on_cluster(network, manifest, told.summary)
+        else:
+            outcomes = batch.outcomes(painter, manifest, Shown(progress), told.summary)
+        return max(told.all_of(outcomes), 1 if left_out.problems() else 0)
 
 
-def styles_of(
-    texts: Iterable[str], network: NetworkFolder, seed: int, per_picture: int
-) -> tuple[str, ...] | StyleDraw:
-    """Return the styles that ``--style`` names, once each, or what draws them.
+class _Batch:
+    """What is painted: pictures, files of pictures, or whatever comes into a folder."""
+
+    def __init__(self, options: StylizeOptions, styles: StyleDraw, left_out: LeftOut) -> None:
+        self._options, self._styles = options, styles
+        given = options.strength
+        low, high = given if isinstance(given, tuple) else (given, given)
+        self._strengths = StrengthRange(low, high, options.seed)
+        self._part = Shard.parse(options.shard) if options.shard else None
+        self.tasks: Sequence[Task] = []
+        self.shards: Sequence[ShardFile] = []
+        if any(is_far(each) for each in (*options.inputs, options.output or "")):
+            self.tasks = plan_far(
+                options.inputs,
+                options.output,
+                styles=styles,
+                strengths=self._strengths,
+                format=options.format,
+                shard=self._part,
+            )
+            return
+        if not options.watch:
+            self.tasks = self._planned(left_out)
+        if left_out.shards or any(Path(each).suffix.lower() in SHARD_SUFFIXES for each in options.inputs):
+            self.shards = plan_shards(options.inputs, left_out.shards, options.output, shard=self._part)
+        if any(task.target is None for task in self.tasks) and sys.stdout.isatty():
+            raise UsageError(
+                "standard output is a terminal: write to a file (-o painting.png) or into a pipe"
+            )
+
+    @property
+    def count(self) -> int:
+        """How many pictures are known, and files of them."""
+        return len(self.tasks) + len(self.shards)
+
+    def outcomes(
+        self, painter: BatchPainter, manifest: Manifest | None, listener: Listener, summary: Summary
+    ) -> Iterator[Outcome]:
+        """Paint on this machine."""
+        options = self._options
+        # small pictures of a folder go side by side, however few there are: so they come out the same
+        is_batch = self._part is not None or any(
+            is_far(given) or Path(given).is_dir() for given in options.inputs
+        )
+        run = partial(
+            BatchRun,
+            painter=painter,
+            listener=listener,
+            manifest=manifest,
+            skip_existing=options.skip_existing or options.watch,
+            lanes=painter.threads if is_batch else None,
+            summary=summary,
+        )
+        if self.tasks:
+            yield from run(self.tasks)
+        if self.shards:
+            yield from paint_shards(
+                self.shards,
+                painter,
+                PictureRecipe(self._styles, self._strengths, options.format or "", options.column),
+                summary=summary,
+                manifest=manifest,
+                skip_existing=options.skip_existing,
+                lanes=painter.threads,
+            )
+        if options.watch:
+            for tasks in watch(self._planned):
+                yield from run(tasks)
+
+    def on_cluster(
+        self, network: NetworkFolder, manifest: Manifest | None, summary: Summary
+    ) -> Iterator[Outcome]:
+        """Paint by Ray."""
+        from stylenorm.batches.cluster import PainterPlan, paint_on_cluster
+
+        options = self._options
+        folder = network.path.resolve() if options.network or options.preset != "standard" else None
+        plan = PainterPlan(folder, _painting_options(options), _engine_options(options), _tiling(options))
+        return paint_on_cluster(
+            self.tasks,
+            plan,
+            str(options.cluster),
+            workers=options.workers,
+            manifest=manifest,
+            skip_existing=options.skip_existing,
+            summary=summary,
+        )
+
+    def _planned(self, left_out: LeftOut | None = None) -> list[Task]:
+        """All pictures as they are now."""
+        options = self._options
+        inputs = [given for given in options.inputs if Path(given).suffix.lower() not in SHARD_SUFFIXES]
+        if not inputs:
+            return []
+        aside = LeftOut() if left_out is None else left_out
+        try:
+            return plan_tasks(
+                inputs,
+                options.output,
+                styles=self._styles,
+                strengths=self._strengths,
+                format=options.format,
+                shard=self._part,
+                left_out=aside,
+            )
+        except PictureError:
+            if options.watch and aside.empty and not aside.unreadable:
+                return []  # something will come
+            raise
+
+
+def styles_of(texts: Iterable[str], network: NetworkFolder, seed: int, per_picture: int) -> StyleDraw:
+    """Return what gives each picture its styles: those that ``--style`` names, once each, or by chance.
 
     Raises:
         UsageError: there are none, or ``random`` is mixed with others.
@@ -117,12 +218,25 @@ def styles_of(
     ]
     if not names:
         raise UsageError(f"style 'all': {network.path} has no styles; name a style file")
-    return tuple(dict.fromkeys(names))
+    return SameStyles(tuple(dict.fromkeys(names)))
 
 
 def _check(options: StylizeOptions) -> None:
     if options.skip_existing and options.overwrite:
         raise UsageError("--skip-existing, --overwrite: expected one of them, got both")
+    if options.watch:
+        for option in ("cluster", "overwrite"):
+            if getattr(options, option):
+                raise UsageError(f"--watch, --{option}: expected one of them, got both")
+        for given in options.inputs:
+            if is_far(given) or not Path(given).is_dir():
+                raise UsageError(f"--watch: expected folders on this machine, got {given}")
+    if options.cluster:
+        for given in options.inputs:
+            if given == STANDARD or Path(given).suffix.lower() in SHARD_SUFFIXES:
+                raise UsageError(f"--cluster: expected pictures and folders of them, got {given}")
+    elif options.workers:
+        raise UsageError("--workers: expected --cluster beside it; --threads says how many cores are used")
 
 
 def _network(options: StylizeOptions) -> NetworkFolder:
@@ -135,17 +249,8 @@ def _network(options: StylizeOptions) -> NetworkFolder:
     return preset_named(options.preset).open_network()
 
 
-def _strengths(options: StylizeOptions) -> StrengthRange:
-    given = options.strength
-    low, high = given if isinstance(given, tuple) else (given, given)
-    return StrengthRange(low, high, options.seed)
-
-
-def _painter(options: StylizeOptions, network: NetworkFolder) -> BatchPainter:
-    film = FilmPart(
-        options.start_s, options.end_s, options.preview, options.steady, options.smooth, options.preset
-    )
-    painting = PaintOptions(
+def _painting_options(options: StylizeOptions) -> PaintOptions:
+    return PaintOptions(
         keep_colors=options.keep_colors,
         stroke_size=options.stroke_size,
         size_px=options.size,
@@ -156,124 +261,20 @@ def _painter(options: StylizeOptions, network: NetworkFolder) -> BatchPainter:
         overwrite=options.overwrite,
         max_megapixels=options.max_megapixels or MAX_MEGAPIXELS,
         allow_truncated=options.allow_truncated,
-        film=film,
-    )
-    return BatchPainter(
-        network,
-        painting,
-        engine=EngineOptions(options.engine, options.precision, options.threads),
-        tiling=Tiling(tile_size(options.tile), options.memory, options.fast),
+        film=FilmPart(
+            options.start_s, options.end_s, options.preview, options.steady, options.smooth, options.preset
+        ),
     )
 
 
-class _Shown(Listener):
-    """Shows on the progress bar what goes on."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def show(self, text: str) -> None:
-        self._progress.show(text)
-
-    def megapixels(self, name: str, num_pixels: int) -> Callable[[float], None]:
-        return Megapixels(self._progress, name, num_pixels)
-
-    def add_steps(self, count: int) -> None:
-        self._progress.add_steps(count)
-
-    def step(self) -> None:
-        self._progress.step()
-
-    def say(self, text: str) -> None:
-        self._progress.print(f"stylenorm: {text}")
+def _engine_options(options: StylizeOptions) -> EngineOptions:
+    return EngineOptions(options.engine, options.precision, options.threads)
 
 
-class _Said:
-    """What is said of a run: failures, notes, and how it went."""
+def _tiling(options: StylizeOptions) -> Tiling:
+    return Tiling(tile_size(options.tile), options.memory, options.fast)
 
-    def __init__(self, options: StylizeOptions, progress: Progress, summary: Summary, num_tasks: int) -> None:
-        self._options, self._progress, self._summary, self._count = options, progress, summary, num_tasks
-        self._existing: list[Path] = []
-        self._noted: set[str] = set()
 
-    def all_of(self, outcomes: Iterable[Outcome]) -> int:
-        """Tell every outcome, and how it went; return the exit code.
-
-        Raises:
-            KeyboardInterrupt: says how many were done.
-        """
-        coming = iter(outcomes)
-        try:
-            for outcome in coming:
-                self._tell_outcome(outcome)
-        except KeyboardInterrupt:
-            getattr(coming, "close", lambda: None)()  # what is being painted is finished, and counted
-            several = self._count > 1
-            done = self._summary.painted + self._summary.skipped
-            raise KeyboardInterrupt(f"{done} of {self._count} are done" if several else "") from None
-        self._tell_summary()
-        return 1 if self._summary.failed else 0
-
-    def _tell_outcome(self, outcome: Outcome) -> None:
-        self._progress.step()
-        if outcome.error is not None:
-            self._report(outcome.task, outcome.error)
-            return
-        for note in outcome.notes:
-            self.note(note)
-        if outcome.status == "painted" and outcome.task.target is not None:
-            self._tell(str(outcome.task.target))
-
-    def _report(self, task: Task, error: Exception) -> None:
-        reason = one_line(error)
-        if isinstance(error, OutputError) and "exists already" in reason:
-            if self._count > 1 and task.target is not None:
-                self._existing.append(task.target)  # one line for all of them
-                return
-            reason += " (--overwrite)"
-        if "raise the limit if you trust" in reason:
-            reason += " (--max-megapixels N)"
-        if isinstance(error, PictureError) and "got a truncated one" in reason:
-            reason += " (--allow-truncated paints what there is)"
-        if isinstance(error, MemoryError):
-            reason += "; or let it be painted in smaller parts (--memory 1GB, or --tile 256)"
-        name = "standard input" if task.source is None else printable(task.source)
-        says_where = isinstance(error, OutputError) or name in reason
-        self._progress.print(f"stylenorm: {reason if says_where else f'{name}: {reason}'}")
-
-    def _tell_summary(self) -> None:
-        summary, count = self._summary, self._count
-        if self._existing:
-            shown = ", ".join(str(path) for path in self._existing[:_SHOWN_NAMES])
-            more = ", ..." if len(self._existing) > _SHOWN_NAMES else ""
-            self._progress.print(
-                f"stylenorm: {len(self._existing)} of {count} exist already and were left as they are "
-                f"(--overwrite replaces them, --skip-existing takes them as done): {shown}{more}"
-            )
-        failed = summary.failed - len(self._existing)
-        if failed and count > 1:
-            self._progress.print(f"stylenorm: {failed} of {count} failed")
-        listed = self._options.manifest is not None
-        if (listed or summary.skipped) and not self._options.quiet:
-            self._progress.print(f"stylenorm: {self._counts()}")
-        elif summary.painted > 1:
-            self._tell(f"{summary.painted} of {count} painted in {duration_text(summary.seconds)}")
-
-    def _counts(self) -> str:
-        summary = self._summary
-        text = f"{summary.painted} painted, {summary.skipped} skipped (done before), {summary.failed} failed"
-        text += f", in {duration_text(summary.seconds)}"
-        if summary.painted > 1:
-            text += f" ({summary.painted / summary.seconds:.3g} pictures a second)"
-        return text + (f"; {self._options.manifest} lists them" if self._options.manifest else "")
-
-    def note(self, text: str) -> None:
-        """Say what a user should know, once, unless asked to be quiet."""
-        if not self._options.quiet and text not in self._noted:
-            self._noted.add(text)
-            self._progress.print(f"stylenorm: note: {text}")
-
-    def _tell(self, text: str) -> None:
-        """Say what was done, to who sits before a terminal."""
-        if not self._options.quiet and sys.stderr.isatty():
-            self._progress.print(f"stylenorm: {text}")
+def _painter(options: StylizeOptions, network: NetworkFolder) -> BatchPainter:
+    engine = _engine_options(options)
+    return BatchPainter(network, _painting_options(options), engine=engine, tiling=_tiling(options))

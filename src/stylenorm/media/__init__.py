@@ -23,7 +23,7 @@ from stylenorm.media.pictures.plugins import is_picture_name
 from stylenorm.media.pictures.reading import picture_from_image, read_picture
 from stylenorm.media.pictures.transparency import fill_transparent
 from stylenorm.media.pictures.writing import encode_picture, write_picture
-from stylenorm.media.planning import Job, StyleDraw, plan_outputs
+from stylenorm.media.planning import STANDARD, Job, SameStyles, StyleDraw, plan_outputs
 from stylenorm.media.video.film import Film, FilmFrame
 from stylenorm.media.video.formats import FILM_FORMATS, FilmFormat, film_format_named, film_format_of, is_film
 from stylenorm.media.video.reading import Damage, FilmReader
@@ -36,6 +36,7 @@ __all__ = [
     "MAX_MEGAPIXELS",
     "READABLE_SUFFIXES",
     "SHARD_SUFFIXES",
+    "STANDARD",
     "UNLABELLED",
     "Animation",
     "BigPicture",
@@ -51,6 +52,7 @@ __all__ = [
     "Metadata",
     "Picture",
     "PictureSource",
+    "SameStyles",
     "StyleDraw",
     "WritingOptions",
     "atomic_write",

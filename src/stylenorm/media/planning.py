@@ -23,7 +23,7 @@ from stylenorm.media.video.formats import (
     is_film,
 )
 
-__all__ = ["STANDARD", "Job", "StyleDraw", "plan_outputs"]
+__all__ = ["STANDARD", "Job", "SameStyles", "StyleDraw", "plan_outputs"]
 
 STANDARD = "-"
 """Standard input or output, on the command line."""
@@ -69,16 +69,18 @@ class StyleDraw(Protocol):
 
 
 @dataclass(frozen=True)
-class _Everyone:
-    """Every picture in the same styles."""
+class SameStyles:
+    """Every picture in the same styles; a `StyleDraw`."""
 
     names: Sequence[str]
 
     @property
     def per_picture(self) -> int:
+        """How many styles each picture gets."""
         return len(self.names)
 
     def styles(self, key: str) -> Sequence[str]:  # noqa: ARG002 (the protocol's)
+        """Return the styles: all of them."""
         return self.names
 
 
@@ -195,10 +197,10 @@ def plan_outputs(
         >>> [job.target.name for job in plan_outputs(["photo.jpg"], styles=["scream", "great-wave"])]
         ['photo.scream.jpg', 'photo.great-wave.jpg']
     """
-    draw = _Everyone(styles) if isinstance(styles, Sequence) else styles
+    draw = SameStyles(styles) if isinstance(styles, Sequence) else styles
     if not inputs or not draw.per_picture:
         raise InputError(f"expected at least one {'picture' if not inputs else 'style'}, got none; name one")
-    for what, given in (("picture", inputs), ("style", draw.names if isinstance(draw, _Everyone) else ())):
+    for what, given in (("picture", inputs), ("style", draw.names if isinstance(draw, SameStyles) else ())):
         if not all(os.fspath(each) for each in given):
             raise InputError(f"expected the name of a {what}, got an empty one; is a variable not set?")
     kind = _named(format) if format else None
