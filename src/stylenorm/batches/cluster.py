@@ -134,14 +134,12 @@ def _on_ray(
         count = min(count, -(-len(wanted) // _TASKS_AT_ONCE))
         rows = [_row(number, task) for number, task in wanted.items()]
         blocks = max(count, -(-len(rows) // _TASKS_PER_BLOCK))
-        done = ray.data.from_items(
-            rows, override_num_blocks=min(blocks, len(rows))
-        ).map_batches(
+        done = ray.data.from_items(rows, override_num_blocks=min(blocks, len(rows))).map_batches(
             _Worker,
             fn_constructor_args=(plan,),
             batch_size=_TASKS_AT_ONCE,
             compute=ActorPoolStrategy(size=count),
-            num_cpus=_CPUS_EACH,  # a worker that is lost comes again, and its batch with it: Ray Data's default
+            num_cpus=_CPUS_EACH,  # lost workers are started again, and paint their batch: Ray Data's default
         )
         for row in done.iter_rows():
             seconds = None if row["seconds"] < 0 else row["seconds"]

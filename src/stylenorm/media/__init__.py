@@ -20,6 +20,7 @@ from stylenorm.media.pictures.picture import (
     to_uint8,
 )
 from stylenorm.media.pictures.plugins import is_picture_name
+from stylenorm.media.pictures.preparing import finished_picture, read_mask, scaled_image
 from stylenorm.media.pictures.reading import picture_from_image, read_picture
 from stylenorm.media.pictures.transparency import fill_transparent
 from stylenorm.media.pictures.writing import encode_picture, write_picture
@@ -64,6 +65,7 @@ __all__ = [
     "film_format_named",
     "film_format_of",
     "find_pictures",
+    "finished_picture",
     "format_named",
     "from_float",
     "is_film",
@@ -75,9 +77,11 @@ __all__ = [
     "plan_outputs",
     "read_animation",
     "read_labels",
+    "read_mask",
     "read_media",
     "read_picture",
     "resize_shorter",
+    "scaled_image",
     "to_float",
     "to_uint8",
     "write_animation",
