@@ -26,6 +26,7 @@ __all__ = ["COMMANDS", "build_parser", "main"]
 
 COMMANDS = (
     "stylize",
+    "studio",
     "live",
     "styles",
     "learn",
