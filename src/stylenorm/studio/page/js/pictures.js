@@ -65,7 +65,8 @@ function jpegSize(view) {
  * @returns {Promise<Photo>}
  */
 export async function openPhoto(file, name, maxMegapixels, decode) {
-  const size = sizeOf(new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer()));
+  const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
+  const size = sizeOf(head);
   if (size && size[0] * size[1] > maxMegapixels * 1e6) {
     const megapixels = Math.round((size[0] * size[1]) / 1e6);
     throw new Error(`${name} has ${megapixels} megapixels, and ${maxMegapixels} are what can be opened here: make it smaller first.`);
@@ -74,9 +75,18 @@ export async function openPhoto(file, name, maxMegapixels, decode) {
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
   } catch {
-    bitmap = await decodedElsewhere(file, name, decode);
+    bitmap = await decodedElsewhere(file, name, isForOthers(head) ? decode : null);
   }
   return { file, name, bitmap, width: bitmap.width, height: bitmap.height };
+}
+
+/**
+ * Whether a file begins like a TIFF or a HEIC, which few browsers read.
+ * @param {Uint8Array} head
+ */
+function isForOthers(head) {
+  const text = String.fromCharCode(...head.subarray(0, 8));
+  return text.startsWith("II*") || text.startsWith("MM\0*") || text.slice(4) === "ftyp";
 }
 
 /**
@@ -86,7 +96,7 @@ export async function openPhoto(file, name, maxMegapixels, decode) {
  */
 async function decodedElsewhere(file, name, decode) {
   const wanted = `${name} is no picture that can be read here: take a JPEG, PNG, WebP or AVIF.`;
-  if (!decode || !file.size) throw new Error(wanted);
+  if (!decode) throw new Error(wanted);
   let readable;
   try {
     readable = await decode(file);
