@@ -91,7 +91,7 @@ def test_resume_needs_the_same_settings(paint: Run, tmp_path: Path) -> None:
     (tmp_path / "out.png.checkpoint").write_bytes(b"rubbish")
     done = paint("photo.jpg", "one.jpg", "-o", "out.png", "--resume")
     assert done.code == 1
-    assert "expected the checkpoint of an optimisation" in done.err
+    assert "expected the checkpoint of an optimization" in done.err
     done = paint("photo.jpg", "one.jpg", "-o", "out.png")
     assert "go on with --resume" in done.err
 
@@ -103,7 +103,7 @@ def test_without_torch(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     done = run("optimize", "a.jpg", "b.jpg", "-o", tmp_path / "c.jpg")
     assert done.code == 1
-    assert done.err == "stylenorm: optimising a picture needs torch: pip install 'stylenorm[torch]'\n"
+    assert done.err == "stylenorm: optimizing a picture needs torch: pip install 'stylenorm[torch]'\n"
 
 
 def test_its_options_are_the_configurations() -> None:

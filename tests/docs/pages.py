@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.md")])
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 RUN = ("bash", "python")
 READ = ("toml",)
@@ -40,7 +43,14 @@ class Snippet:
 
 
 def snippets(page: Path) -> list[Snippet]:
-    """The fenced blocks of a page, in order."""
+    """The fenced blocks of a page, or the cells of a notebook, in order."""
+    if page.suffix == ".ipynb":
+        cells = json.loads(page.read_text())["cells"]
+        return [
+            Snippet(page, number, "python", "".join(cell["source"]))
+            for number, cell in enumerate(cells, 1)
+            if cell["cell_type"] == "code"
+        ]
     found: list[Snippet] = []
     lines: list[str] = []
     begun: tuple[int, str, str] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
 import shutil
 import tomllib
@@ -16,7 +17,9 @@ from tests.docs.pages import PAGES, ROOT, Snippet
 from tests.requirements_met import need
 
 COMMANDS = ("stylenorm ", "pip ", "python ", "python3 ", "torchrun ", "pytest", "uvx ", "pipx ", "docker ")
-WITH_CODE = [page for page in PAGES if any(each.language in pages.RUN for each in pages.snippets(page))]
+WITH_CODE = [
+    page for page in [*PAGES, *pages.NOTEBOOKS] if any(s.language in pages.RUN for s in pages.snippets(page))
+]
 
 
 def _name(page: Path) -> str:
@@ -172,6 +175,24 @@ def test_what_does_not_run_is_found(text: str, desk: Path, monkeypatch: pytest.M
     monkeypatch.setattr(pages, "ROOT", desk)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         test_what_a_page_shows_runs(page, desk, monkeypatch)
+
+
+@pytest.mark.parametrize("page", pages.NOTEBOOKS, ids=_name)
+def test_a_notebook_is_one(page: Path) -> None:
+    book = json.loads(page.read_text())
+    assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in book["cells"]}) == len(book["cells"])
+    assert book["cells"][0]["cell_type"] == "markdown"
+    for cell in book["cells"]:
+        assert cell["cell_type"] in ("markdown", "code")
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [], "outputs are not kept: they would be of another version"
+            assert cell["execution_count"] is None
+            assert not any(line.startswith(("!", "%")) for line in cell["source"]), "only Python is run"
+
+
+def test_there_is_a_notebook_for_each_user() -> None:
+    assert [page.stem for page in pages.NOTEBOOKS] == ["layers", "paint", "research"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

@@ -39,6 +39,7 @@ COMMANDS = (
     "lab",
     "norms",
     "doctor",
+    "completion",
 )
 
 _DESCRIPTION = "Paint photos in the style of a painting, offline, on a CPU."

@@ -1,4 +1,4 @@
-"""``stylenorm optimize``: a painting by optimising the picture itself (Gatys 2016)."""
+"""``stylenorm optimize``: a painting by optimizing the picture itself (Gatys 2016)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "paint one photo by optimising it, as Gatys did: minutes, any painting (needs torch)"
+HELP = "paint one photo by optimizing it, as Gatys did: minutes, any painting (needs torch)"
 EPILOG = """examples:
   stylenorm optimize photo.jpg painting.jpg -o out.png
   stylenorm optimize photo.jpg a.jpg b.jpg --weights 0.7 0.3 -o out.png
@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
     import importlib.util
 
     if importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("torch", "torch", "optimising a picture")
+        raise MissingExtraError("torch", "torch", "optimizing a picture")
     from stylenorm.configurations import OptimizeConfig
     from stylenorm.configurations.optimizing import FREE_COLORS
     from stylenorm.media import check_output, read_picture, write_picture

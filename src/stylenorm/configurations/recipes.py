@@ -107,7 +107,7 @@ RECIPES = (
     RecipeEntry(
         "pix2pix",
         "from one domain of pictures to another, from pairs (Isola 2017)",
-        "Learn to translate pictures from pairs of what is given and what shall come out.",
+        "Learn to translate pictures from pairs of what is given and what should come out.",
         Pix2PixConfig,
         "Pix2Pix",
         _TRANSLATE,
@@ -123,10 +123,10 @@ RECIPES = (
     RecipeEntry(
         "ibn",
         "a classifier for domains that it never saw (Pan 2018)",
-        "Learn to classify pictures in one domain, and count how many are recognised in another.",
+        "Learn to classify pictures in one domain, and count how many are recognized in another.",
         IbnConfig,
         "Ibn",
-        "recognised: {accuracy}; stylenorm classify picture.png --network {out}",
+        "recognized: {accuracy}; stylenorm classify picture.png --network {out}",
         ("source", "unseen"),
     ),
     RecipeEntry(
