@@ -1,5 +1,33 @@
-"""What pytest must know of the sources: their doctests run, the GPU kernels' only where Triton is."""
+"""What every test needs of the process, tests and doctests of the sources alike."""
 
 import importlib.util
+import os
+import signal
+from pathlib import Path
 
+import pytest
+
+# The GPU kernels' doctests run only where Triton is.
 collect_ignore_glob = [] if importlib.util.find_spec("triton") else ["src/stylenorm/kernels/triton_*.py"]
+
+# Processes that tests start must run these sources, not an installed copy, and may need the tests' modules.
+_ROOT = Path(__file__).parent
+os.environ["PYTHONPATH"] = os.pathsep.join([str(_ROOT / "src"), str(_ROOT)])
+
+# A shell without job control starts its background jobs deaf to Ctrl-C, and they their children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Several processes that use all cores each would wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+_MOST_PROCESSES = 8  # each takes about a gigabyte
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in a process a core, what is named on the command line in this one."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_PROCESSES)

@@ -1,13 +1,13 @@
 """How steady are painted films, at what loss of style, and how fast?
 
-    python benchmarks/films.py --photos DIR --paintings DIR --features DIR --film FILE
+    python benchmarks/films.py --photos DIR --paintings DIR --film FILE
 
 Camera moves with known motion (pan, zoom, turn, a bright object that enters, light that changes) over still
 photos, by sub-pixel cubic warps, with sensor noise of 2 grey levels. Each way to keep them steady paints all
 of them. Warp error (Ruder et al., GCPR 2016; Lai et al., ECCV 2018): the mean square difference of a frame
 and the next one warped back along the known motion, where both see the scene: not outside the picture, not
 where the object is in either. Beside it stands the film's own warp error (noise and interpolation), and the
-style loss, geometric mean over both feature networks' layers, relative to frame by frame: a blur is steady
+style loss, geometric mean over VGG-16's layers, relative to frame by frame: a blur is steady
 too. On the real clip, whose motion nobody knows, motion is estimated on the film itself (dense inverse
 search, medium preset) and masked by a check of both directions. Static flicker: a still photo with fresh
 noise in each frame; standard deviation over time of the painting, in grey levels. Rates: the whole way from
@@ -44,7 +44,7 @@ from stylenorm.films import (
 )
 from stylenorm.films.steadiness import thumbnail_of
 from stylenorm.media import FilmFrame, FilmReader, WritingOptions
-from stylenorm.perceptual import DARKNETS, gram_matrix, load_darknet, style_loss
+from stylenorm.perceptual import gram_matrix, load_vgg, style_loss
 from stylenorm.training import read_painting
 from stylenorm.zoo import NetworkFolder
 
@@ -67,7 +67,7 @@ WAYS = {
 def main() -> None:
     """Measure and write results/films.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("photos", "paintings", "features"):
+    for name in ("photos", "paintings"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--film", type=Path, help="a real clip")
     parser.add_argument("--num-photos", type=int, default=4)
@@ -90,7 +90,7 @@ def main() -> None:
     folder = NetworkFolder.open(path)
     names = options.styles or list(folder.style_names())
     results: dict[str, object] = {"network": about, "identity": folder.identity, "styles": names}
-    judge = Judge(options.features, options.paintings, folder)
+    judge = Judge(options.paintings, folder)
     if "moves" in options.parts:
         results["camera moves"] = over_moves(options, folder, names, judge)
     if "clip" in options.parts and options.film:
@@ -103,10 +103,10 @@ def main() -> None:
 
 
 class Judge:
-    """Style loss of frames against a style's painting, by both feature networks."""
+    """Style loss of frames against a style's painting, by VGG-16."""
 
-    def __init__(self, features: Path, paintings: Path, folder: NetworkFolder) -> None:
-        self._networks = [load_darknet(name, features) for name in DARKNETS]
+    def __init__(self, paintings: Path, folder: NetworkFolder) -> None:
+        self._network = load_vgg("vgg16")
         self._listed = tomllib.loads((folder.path / "styles.toml").read_text())
         self._paintings = paintings
         self._targets: dict[str, list[torch.Tensor]] = {}
@@ -125,11 +125,8 @@ class Judge:
         return float(np.exp(np.log(np.mean(losses, axis=0)).mean()))
 
     def _grams(self, picture: torch.Tensor) -> list[torch.Tensor]:
-        grams = []
-        for network in self._networks:
-            taps = network(picture)
-            grams += [gram_matrix(taps[tap]) for tap in network.spec.style_taps]
-        return grams
+        taps = self._network(picture)
+        return [gram_matrix(taps[tap]) for tap in self._network.style_taps]
 
 
 def moves(photo: np.ndarray, count: int, seed: int) -> Iterator[tuple[str, Frames, list[np.ndarray], Frames]]:

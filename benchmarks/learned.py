@@ -27,7 +27,7 @@ from torch import Tensor
 
 from measured import add_network_argument, network_folder, summary, write_result
 from stylenorm.engines import Engine, open_engine
-from stylenorm.perceptual import PerceptualLoss, load_features
+from stylenorm.perceptual import PaintingLoss, load_feature_network
 from stylenorm.style import Style
 from stylenorm.training import Photos, read_painting
 from stylenorm.zoo import NetworkFolder
@@ -39,7 +39,7 @@ def main() -> None:
     for name in ("photos", "paintings"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument(
-        "--styles", nargs="*", default=["scream", "klimt-kiss", "udnie", "mondrian-composition"]
+        "--styles", nargs="*", default=["scream", "great-wave", "udnie", "mondrian-composition"]
     )
     parser.add_argument("--num-photos", type=int, default=24)
     parser.add_argument("--size", type=int, default=256)
@@ -54,7 +54,7 @@ def main() -> None:
     photos = Photos(
         options.photos, crop_px=options.size, batch_size=1, seed=0, num_held_out=options.num_photos
     ).held_out(options.num_photos)
-    loss = PerceptualLoss(load_features("distilled"), num_scales=2)
+    loss = PaintingLoss(load_feature_network("vgg16"))
     engine = open_engine("openvino", folder.graph, precision="f32")
     found: dict[str, dict[str, object]] = {}
     for name in options.styles:
@@ -71,7 +71,9 @@ def main() -> None:
             subprocess.run([sys.executable, "-m", "stylenorm", *command], check=True, capture_output=True)
             seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
             learned = Style.load(result)
-        target = loss.style_target(read_painting(painting, 512))
+        asked = listed[name]
+        pixels = read_painting(painting, asked.get("size_px", 400), tuple(asked.get("crop", (0, 0, 1, 1))))
+        target = loss.target(pixels)
         built_in, ours = (
             measure(loss, engine, photos, style, target, weights[name])
             for style in (folder.style(name), learned)
@@ -96,7 +98,7 @@ def main() -> None:
 
 @torch.no_grad()
 def measure(
-    loss: PerceptualLoss, engine: Engine, photos: Tensor, style: Style, target: object, weight: float
+    loss: PaintingLoss, engine: Engine, photos: Tensor, style: Style, target: object, weight: float
 ) -> dict[str, float]:
     """Return mean content, style and weighted loss over the photos."""
     vector = style.vector()

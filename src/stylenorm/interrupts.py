@@ -1,13 +1,17 @@
-"""Ctrl-C that waits for the end of a step."""
+"""Ctrl-C that waits for the end of a step, and signals that cannot get lost."""
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
-__all__ = ["HeldInterrupt"]
+__all__ = ["HeldInterrupt", "repeat_lost_signals"]
+
+_AGAIN_S = 0.01
 
 
 class HeldInterrupt:
@@ -40,3 +44,31 @@ class HeldInterrupt:
     def _hold(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (a signal handler's arguments)
         self.came = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def repeat_lost_signals() -> None:
+    """Let a signal come once more that came in a finalizer.
+
+    Python drops what is raised in ``__del__`` or in a weak reference's callback, and the exception of Ctrl-C
+    or of a handler with it: the run would go on as if nobody had asked it to stop.
+    """
+    before = sys.unraisablehook
+
+    def hook(lost: Any) -> None:
+        number = _signal_of(lost.exc_value)
+        if number is None:
+            before(lost)
+            return
+        again = threading.Timer(_AGAIN_S, _thread.interrupt_main, (number,))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+
+
+def _signal_of(error: BaseException | None) -> int | None:
+    if isinstance(error, KeyboardInterrupt):
+        return signal.SIGINT
+    if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128:
+        return error.code - 128
+    return None

@@ -70,7 +70,7 @@ def test_films_beside_photos(stylize: Run, film: Path, photo: Path, tmp_path: Pa
         (("film.mp4", "--format", "png"), "is a film"),
         (("film.mp4", "--from", "9", "-o", "o.mp4"), "behind its end"),
         (("film.mp4", "--from", "x"), "expected seconds, 1:30 or 1:02:03.5"),
-        (("film.mp4", "--smooth", "2"), "expected 0 (off) to 0.9"),
+        (("film.mp4", "--smooth", "2"), "expected a number from 0 (off) to 0.9"),
     ],
 )
 def test_what_cannot_be(

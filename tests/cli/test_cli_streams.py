@@ -10,13 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import stylenorm
 from stylenorm.zoo import NetworkFolder
 from tests.cli.conftest import write_photo
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX file descriptors")
-
-SOURCES = Path(stylenorm.__file__).parent.parent
 
 
 def command(network: NetworkFolder, *words: str | Path) -> list[str]:
@@ -25,7 +22,7 @@ def command(network: NetworkFolder, *words: str | Path) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SOURCES), "COLUMNS": "200"}
+    return {**os.environ, "COLUMNS": "200"}
 
 
 def with_closed(*closed: int) -> list[str]:

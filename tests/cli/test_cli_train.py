@@ -25,7 +25,6 @@ from stylenorm.errors import InputError, PictureError, UnknownNameError
 from stylenorm.training.data.paintings import read_paintings
 from tests.cli.conftest import Run, write_photo
 from tests.engines.tiny_network import needs
-from tests.perceptual.darknets import write_features
 
 
 @pytest.fixture(autouse=True)
@@ -47,9 +46,8 @@ def test_every_recipe_is_known_without_torch_and_trains_alike_from_python(entry:
         assert option.required == (field.default is dataclasses.MISSING)
         assert option.required or option.default == field.default
     recipe = entry.load()
-    if entry.name != "distill":
-        for name, value in vars(recipe.loop_defaults).items():
-            assert options[name].default == value
+    for name, value in vars(recipe.loop_defaults).items():
+        assert options[name].default == value
 
 
 def test_the_papers_rates() -> None:
@@ -197,9 +195,7 @@ def test_train_with_mistakes_is_one_line(run: Run, paintings: Path, tmp_path: Pa
 def one_picture(paintings: Path, tmp_path: Path) -> list[str]:
     for i in range(3):
         write_photo(tmp_path / "photos" / f"{i}.png", 40, 48)
-    (tmp_path / "features").mkdir()
-    write_features(tmp_path / "features")
-    toy = ("--features", str(tmp_path / "features"), "--crop-px", "32", "--batch-size", "1", "--steps", "1")
+    toy = ("--crop-px", "32", "--batch-size", "1", "--steps", "1")
     return [*toy, "--sample-every", "0", "-o", str(tmp_path / "out")]
 
 
@@ -249,7 +245,7 @@ def test_a_recipe_of_one_picture_runs(
         (["--norm", "instant"], "unknown norm 'instant': did you mean 'instance'"),
         (["--painting", "nowhere.jpg"], "nowhere.jpg"),
         (["--name", "Great Wave"], "kebab-case"),
-        (["--crop-px", "8"], "crop_px: expected at least 23"),
+        (["--crop-px", "8"], "crop_px: expected at least 15"),
     ],
 )
 def test_a_recipe_of_one_picture_with_mistakes_is_one_line(

@@ -182,3 +182,15 @@ def test_what_is_left_to_torch(avx2) -> None:
     assert not conv._serves(x)
     assert_near(conv(x), single.double())
     assert_near(torch.func.vmap(conv)(x[None])[0], single.double())
+
+
+def test_other_borders_are_torchs() -> None:
+    """AdaIN's encoder reflects them: a flat picture has flat features, up to its edges."""
+    conv = convolution(16, 24)
+    conv.padding_mode = "reflect"
+    x = torch.randn(1, 16, 12, 10)
+    padded = F.pad(x.double(), (1, 1, 1, 1), mode="reflect")
+    expected = F.relu(F.conv2d(padded, conv.weight.double(), conv.bias.double()))
+    assert_close(conv(x), expected, atol=1e-5)
+    flat = conv(torch.full((1, 16, 12, 10), 0.3))
+    assert_close(flat, flat[:, :, 5:6, 5:6].expand_as(flat), atol=1e-5)

@@ -227,4 +227,4 @@ def test_a_stylizer_is_pickled_and_copied(network: NetworkFolder) -> None:
         assert copy.copy(stylizer).engine is stylizer.engine  # a copy shares it, as with_style does
         with copy.deepcopy(stylizer) as deep:
             assert np.array_equal(deep(image), stylizer(image))
-    assert repr(stylizer) == f"<Stylizer 'scream', network {network.identity}, openvino>"
+    assert repr(stylizer) == f"<Stylizer 'scream', network {network.identity}, {stylizer.engine.name}>"

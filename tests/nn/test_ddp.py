@@ -67,8 +67,7 @@ def test_ddp_is_one_big_batch(tmp_path: Path) -> None:
     workers = []
     for rank in range(2):
         env = os.environ | {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-                            "MASTER_PORT": port,
-                            "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}  # fmt: skip
+                            "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}  # fmt: skip
         command = [sys.executable, "-c", WORKER, str(out)]
         workers.append(subprocess.Popen(command, env=env, cwd=root, stderr=subprocess.PIPE, text=True))
     for worker in workers:

@@ -135,7 +135,7 @@ def test_no_network(server: Server) -> None:
     server.ends_after = 0
     cache_folder().mkdir()
     (cache_folder() / ".file.bin.part").write_bytes(CONTENT[: 3 << 17])
-    with pytest.raises(DownloadError, match=r"0\.4 MiB are kept.*--features distilled"):
+    with pytest.raises(DownloadError, match=r"0\.4 MiB are kept.*--features vgg16"):
         get(server)
     assert files() == [".file.bin.part"]
     server.http.shutdown()

@@ -169,4 +169,4 @@ def test_quantiles_of_a_ramp() -> None:
 
 def test_one_network_is_asked_for() -> None:
     with pytest.raises(InputError, match="expected one network"):
-        load_feature_network("vgg16,distilled")
+        load_feature_network("vgg16,vgg16")

@@ -1,4 +1,4 @@
-"""A tiny training: random feature networks, drawn photos and paintings, a small network."""
+"""A tiny training: drawn photos and paintings, a small network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from material.scenes import write_scenes
 from material.synthetic_volumes import write_volumes
 from stylenorm.networks import NetworkConfig
 from stylenorm.training import LoopConfig, Multistyle, MultistyleConfig, Painting
-from tests.perceptual.darknets import write_features
 
 
 def draw(path: Path, seed: int, size: tuple[int, int]) -> None:
@@ -38,8 +37,6 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(6):
         (folder / "classes" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         draw(folder / "classes" / "ab"[i % 2] / f"{i}.png", i, (24, 24))
-    (folder / "features").mkdir()
-    write_features(folder / "features")
     return folder
 
 

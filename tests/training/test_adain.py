@@ -18,9 +18,8 @@ from stylenorm.models.adain import AdainPainter, StylePicture
 from stylenorm.networks import AdainNetwork
 from stylenorm.perceptual import VGGS, Vgg
 from stylenorm.training import Adain, AdainConfig, LoopConfig, fit
-from stylenorm.training.recipes import adain, generators
+from stylenorm.training.recipes import generators
 from stylenorm.training.recipes.adain import statistics_loss
-from stylenorm.training.recipes.generators import load_judges
 from tests.engines.tiny_network import random_photo
 from tests.tolerances import assert_close
 
@@ -31,9 +30,7 @@ Maker = Callable[..., Adain]
 def make(material: Path, tmp_path: Path) -> Maker:
     def make(out: str = "run", **changes: Any) -> Adain:
         toy = {"crop_px": 32, "painting_px": 32, "batch_size": 2, "num_held_out": 2, "width": 4}
-        config = AdainConfig(
-            material / "photos", material / "photos", str(material / "features"), **{**toy, **changes}
-        )
+        config = AdainConfig(material / "photos", material / "photos", "vgg16", **{**toy, **changes})
         return Adain(config, tmp_path / out, "stylenorm train adain")
 
     return make
@@ -67,11 +64,8 @@ def test_the_encoders_borders_look_like_its_inside(make: Maker) -> None:
 
 def test_only_layers_up_to_the_encoders_last_are_compared(make: Maker) -> None:
     recipe = make()
-    assert recipe.taps == [
-        ["conv1", "conv2", "conv4", "conv6", "conv8"],
-        ["conv1", "conv2", "conv3", "conv4"],
-    ]
-    assert recipe.model.channels == 256 + 128
+    assert recipe.taps == [["relu1_1", "relu2_1", "relu3_1", "relu4_1"]]
+    assert recipe.model.channels == 512
 
 
 def test_with_vgg_19_it_is_the_papers_network(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +77,7 @@ def test_with_vgg_19_it_is_the_papers_network(make: Maker, monkeypatch: pytest.M
             before, index = width, index + 2
         index += 1
     monkeypatch.setattr(generators, "load_features", lambda _: [Vgg(VGGS["vgg19"], tensors)])
-    recipe = make(crop_px=24, painting_px=24, batch_size=1, width=0)
+    recipe = make(crop_px=24, painting_px=24, batch_size=1, width=64)
     assert recipe.taps == [["relu1_1", "relu2_1", "relu3_1", "relu4_1"]]
     assert recipe.encoders[0].content_tap == "relu4_1"
     assert (recipe.model.channels, recipe.model.width) == (512, 64)
@@ -96,12 +90,13 @@ def test_a_training_learns(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None
 
     def loss(recipe: Adain) -> float:
         with torch.no_grad():
-            return float(sum(recipe.losses(10_000, torch.Generator().manual_seed(0)).values()))
+            terms = [recipe.losses(10_000 + i, torch.Generator().manual_seed(i)) for i in range(4)]
+            return float(sum(sum(each.values()) for each in terms))
 
-    recipe = make(width=8)
+    recipe = make(width=16)
     before = loss(recipe)
-    fit(recipe, LoopConfig(recipe.out, steps=40, learning_rate=5e-3, sample_every=0, average=0.5))
-    assert loss(recipe) < 0.8 * before
+    fit(recipe, LoopConfig(recipe.out, steps=40, learning_rate=2e-3, sample_every=0, average=0.5))
+    assert loss(recipe) < 0.85 * before
 
 
 def test_a_killed_training_resumes_to_the_bit(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,14 +130,12 @@ def test_a_killed_training_resumes_to_the_bit(make: Maker, monkeypatch: pytest.M
         assert torch.equal(a, b), key
 
 
-def test_a_training_ends_in_what_paints(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    # one encoder, since exporting two takes seconds
-    monkeypatch.setattr(adain, "load_judges", lambda text, taps: load_judges(text, taps)[1:])
+def test_a_training_ends_in_what_paints(make: Maker) -> None:
     recipe = make()
     fit(recipe, LoopConfig(recipe.out, steps=2, sample_every=0, average=0.0))
     record = json.loads((recipe.out / "record.json").read_text())
     assert (record["command"], record["style_weight"]) == ("stylenorm train adain", 10.0)
-    assert record["encoder"] == "darknet-reference"
+    assert record["encoder"] == "vgg16"
     photo, painting = random_photo(32, 40), random_photo(48, 24)
     painted = AdainPainter(recipe.out)(photo, [StylePicture(painting)])
     with torch.no_grad():

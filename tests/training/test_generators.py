@@ -45,7 +45,7 @@ def make(material: Path, tmp_path: Path) -> Maker:
     """Make a recipe at toy size: ``make("johnson", norm="batch")``."""
 
     def make(name: str, out: str = "run", **changes: Any) -> Recipe:
-        shared = {"features": str(material / "features"), "crop_px": 32, "batch_size": 2, **changes}
+        shared = {"features": "vgg16", "crop_px": 32, "batch_size": 2, **changes}
         painting = Painting(material / "paintings" / "1.png", "mine", artist="A. Painter")
         photos, folder = material / "photos", tmp_path / out
         if name == "johnson":
@@ -235,10 +235,10 @@ def test_a_vgg_is_compared_at_the_papers_layers(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_settings_that_do_not_fit(make: Maker) -> None:
-    with pytest.raises(InputError, match="crop_px: expected at least 39 for 2 scales, got 16"):
+    with pytest.raises(InputError, match="crop_px: expected at least 23 for 2 scales, got 16"):
         make("johnson", crop_px=16, num_scales=2)
-    with pytest.raises(InputError, match="picture_px: expected at least 16, got 8"):
-        make("texture", picture_px=8)
+    with pytest.raises(InputError, match="picture_px: expected at least 8, got 4"):
+        make("texture", picture_px=4)
     with pytest.raises(UnknownNameError, match="unknown norm 'instant': did you mean 'instance'"):
         make("ulyanov", norm="instant")
     recipe = make("johnson")

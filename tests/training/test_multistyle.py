@@ -214,7 +214,7 @@ def test_too_few_or_no_readable_photos(tmp_path: Path, material: Path) -> None:
     with pytest.raises(TrainingError, match=r"1 photos could not be read; the first: .*a\.jpg"):
         photos.batch(0)
     with pytest.raises(InputError, match="at least one"):
-        Multistyle(MultistyleConfig(material / "photos", str(material / "features")), [], tmp_path)
+        Multistyle(MultistyleConfig(material / "photos", "vgg16"), [], tmp_path)
 
 
 def test_crops_that_the_feature_networks_cannot_see(make_training: TrainingMaker) -> None:

@@ -88,7 +88,7 @@ def test_it_learns_and_its_result_paints_labels_without_torch(
     assert np.abs(again[0].transpose(1, 2, 0) * 255 - made[0]).max() < 0.51 + 0.26  # rounding; 1e-3 of 255
     record = json.loads((learned.out / "translator.json").read_text())["record"]
     assert (record["recipe"], record["pairs"]) == ("spade", f"60 ({scenes.name})")
-    assert (record["num_classes"], record["norm"], record["features"]) == ("5", "instance", "distilled")
+    assert (record["num_classes"], record["norm"], record["features"]) == ("5", "instance", "vgg16")
     with Image.open(learned.out / "samples" / "000080.png") as sample:
         assert sample.size == (3 * SIZE_PX, 4 * SIZE_PX)
         assert len(sample.crop((0, 0, SIZE_PX, SIZE_PX)).getcolors()) <= 5
@@ -329,9 +329,9 @@ def test_the_command(
 
 def test_settings_that_do_not_fit(scenes: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match="crop_px: expected at least 16 for 3 doublings and these features, got 8"
+        InputError, match="crop_px: expected at least 8 for 3 doublings and these features, got 4"
     ):
-        recipe(scenes, tmp_path, crop_px=8)
+        recipe(scenes, tmp_path, crop_px=4)
     with pytest.raises(UnknownNameError, match="unknown norm 'instant'"):
         recipe(scenes, tmp_path, norm="instant")
     with pytest.raises(InputError, match="num_classes: expected 1 to 255, or 0 to find them, got 256"):

@@ -221,7 +221,7 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     return float(means + np.trace(first) + np.trace(second) - 2 * root)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_is_made_comes_close_to_what_was_shown(
     number: int, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

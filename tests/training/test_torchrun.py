@@ -25,7 +25,7 @@ RUN = ("-m", "tests.training.together")
 
 
 def environment(**more: str) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+    return os.environ | {"OMP_NUM_THREADS": "1", **more}
 
 
 def two_processes(*arguments: object) -> None:

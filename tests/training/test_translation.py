@@ -122,6 +122,7 @@ def test_pix2pix_learns_and_its_result_translates_without_torch(
     assert "expected a folder that 'stylenorm train cyclegan'" in done.err
 
 
+@pytest.mark.slow
 def test_cyclegan_resumes_to_the_bit_with_its_pools_and_exports_both_ways(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,7 +146,7 @@ def one_painting(material: Path, out: Path, kind: str) -> Recipe:
     With group norm: a bias before an instance norm has no gradient, and Adam moves it by rounding's sign.
     """
     painting = Painting(material / "paintings" / "0.png", "mine")
-    toy = {"features": str(material / "features"), "crop_px": 32, "batch_size": 4}
+    toy = {"features": "vgg16", "crop_px": 32, "batch_size": 4}
     toy |= {"painting_px": 48, "num_held_out": 4}
     if kind == "johnson":
         network = JohnsonConfig(material / "photos", norm="batch", width=4, num_blocks=1, **toy)
@@ -155,12 +155,12 @@ def one_painting(material: Path, out: Path, kind: str) -> Recipe:
 
 
 def texture(material: Path, out: Path) -> Recipe:
-    toy = {"features": str(material / "features"), "crop_px": 32, "batch_size": 4, "picture_px": 48}
+    toy = {"features": "vgg16", "crop_px": 32, "batch_size": 4, "picture_px": 48}
     return Texture(TextureConfig(material / "paintings" / "0.png", norm="batch", pyramid=2, **toy), out)
 
 
 def adain(material: Path, out: Path) -> Recipe:
-    toy = {"features": str(material / "features"), "crop_px": 32, "painting_px": 32, "batch_size": 4}
+    toy = {"features": "vgg16", "crop_px": 32, "painting_px": 32, "batch_size": 4}
     config = AdainConfig(material / "photos", material / "photos", num_held_out=2, width=4, **toy)
     return Adain(config, out)
 
@@ -194,7 +194,7 @@ def spade(material: Path, out: Path) -> Recipe:
     Judgements begin beyond the hinge: before it true and made pictures push the last bias by equal amounts to
     either side, and Adam moves it by the rounding's sign.
     """
-    toy = {"features": str(material / "features"), "width": 2, "hidden": 4, "judge_width": 4}
+    toy = {"features": "vgg16", "width": 2, "hidden": 4, "judge_width": 4}
     toy |= {"num_doublings": 3, "latent": 3, "crop_px": 24, "batch_size": 4, "num_held_out": 2}
     recipe = Spade(SpadeConfig(material / "labelled", **toy), out)
     for scale in recipe.model.judge.scales:

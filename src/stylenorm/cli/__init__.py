@@ -21,6 +21,7 @@ import stylenorm
 from stylenorm.cli.streams import open_standard_streams
 from stylenorm.cli.usage import UsageError, one_line
 from stylenorm.errors import StylenormError
+from stylenorm.interrupts import repeat_lost_signals
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         open_standard_streams()
+        repeat_lost_signals()
         signal.signal(signal.SIGTERM, _terminate)
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not under nohup
             signal.signal(signal.SIGHUP, _terminate)

@@ -97,7 +97,7 @@ def _kernels() -> str:
 
 def _check_engines(network: NetworkFolder, threads: int | None) -> bool:
     """Let each engine paint the same small picture; print what came; say whether the default one did."""
-    from stylenorm.engines import AUTO, DEFAULT_ENGINE, ENGINES
+    from stylenorm.engines import AUTO, ENGINES
 
     paintings: dict[str, Any] = {}
     print()
@@ -119,7 +119,7 @@ def _check_engines(network: NetworkFolder, threads: int | None) -> bool:
         _say(f"engine {name}", f"works: {about}")
     chosen, why = _fastest(network)
     _say(f"engine {AUTO}", f"here {chosen}: {why}")
-    return DEFAULT_ENGINE in paintings
+    return chosen in paintings
 
 
 def _fastest(network: NetworkFolder) -> tuple[str, str]:
@@ -134,10 +134,7 @@ def _fastest(network: NetworkFolder) -> tuple[str, str]:
     except (StylenormError, ImportError) as error:
         return "none", one_line(error)
     if chosen == "winograd":
-        return (
-            chosen,
-            "made for processors with AVX2 and without AVX-512; not the default yet, see docs/kernels.md",
-        )
+        return chosen, "made for processors with AVX2 and without AVX-512; see docs/kernels.md"
     return chosen, reason or "winograd is for the families quarter and quarter-nearest"
 
 

@@ -222,7 +222,10 @@ def _seconds(text: str) -> float:
 
 
 def _smooth(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not 0 <= number <= 0.9:
-        raise argparse.ArgumentTypeError(f"expected 0 (off) to 0.9, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a number from 0 (off) to 0.9, got {text}")
     return number

@@ -64,10 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     running.add_argument(
         "--features",
-        default="distilled",
+        default="vgg16",
         metavar="NAMES",
-        help="distilled (ships), vgg16, vgg19 (downloaded once), a folder with Darknets; several with commas "
-        "(default: %(default)s)",
+        help="vgg16 (ships), vgg19 (downloaded once), or both with a comma (default: %(default)s)",
     )
     running.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     add_quiet_argument(running, "no progress")

@@ -75,9 +75,6 @@ def _add_options(recipe: argparse.ArgumentParser, entry: RecipeEntry) -> None:
             "--painting", type=Path, required=True, metavar="FILE", help="whose style is wanted"
         )
         what.add_argument("--name", help="name of the style, in kebab-case; default: the painting's")
-    if entry.name == "distill":  # no loop
-        add_fields(what, config_fields(entry.config))
-        return
     loop = config_fields(LoopConfig, vars(getattr(entry.config, "loop", LoopDefaults())))
     shared = {field.name for field in loop}  # the seed: one for all
     add_fields(what, [field for field in config_fields(entry.config) if field.name not in shared])
@@ -109,10 +106,6 @@ def train(options: argparse.Namespace) -> int:
         TrainingError: the training cannot go on.
     """
     entry: RecipeEntry = options.entry
-    if entry.name == "distill":
-        told = entry.load()(entry.config(**values_of(entry.config, options)), recorded_command())
-        print(f"{options.out}: {entry.hint.format(errors=told['held_out_error'])}")
-        return 0
     recipe, filled = _BUILDERS.get(entry.name, _recipe)(entry, options)
     code = fit_recipe(recipe, options)
     if code == 0:

@@ -22,7 +22,6 @@ from stylenorm.configurations.recognition import (
     VolumesConfig,
 )
 from stylenorm.configurations.styles import (
-    DistillConfig,
     LearnConfig,
     MultistyleConfig,
     NetworkConfig,
@@ -35,7 +34,6 @@ __all__ = [
     "AdainConfig",
     "ConfigField",
     "CycleGanConfig",
-    "DistillConfig",
     "IbnConfig",
     "JohnsonConfig",
     "LearnConfig",

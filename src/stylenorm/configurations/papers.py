@@ -17,8 +17,8 @@ class JohnsonConfig:
 
     Attributes:
         photos: folder of photos.
-        features: the networks that judge: distilled for those that ship, vgg16 as in the paper, vgg19, or a
-            folder with the Darknets' weights; several separated by commas.
+        features: the network whose features are compared: vgg16, which ships, as in the paper; vgg19; or
+            both, separated by a comma.
         norm: instance, batch (the paper's), group or none.
         width: channels of the first convolution; the paper has 32, its authors' instance-norm models 16.
         num_blocks: residual blocks.
@@ -36,7 +36,7 @@ class JohnsonConfig:
     """
 
     photos: Path
-    features: str = "distilled"
+    features: str = "vgg16"
     norm: Literal["instance", "batch", "group", "none"] = "instance"
     width: int = 32
     num_blocks: int = 5
@@ -60,8 +60,8 @@ class UlyanovConfig:
 
     Attributes:
         photos: folder of photos.
-        features: the networks that judge: distilled for those that ship, vgg19 as in the paper, vgg16, or a
-            folder with the Darknets' weights; several separated by commas.
+        features: the network whose features are compared: vgg16, which ships; vgg19 as in the paper; or both,
+            separated by a comma.
         norm: instance, batch (the first paper's), group or none.
         pyramid: scales at which noise and photo enter; 6 in the paper.
         channels: of a scale's block, and by which the joined blocks grow; 8 in the paper.
@@ -79,7 +79,7 @@ class UlyanovConfig:
     """
 
     photos: Path
-    features: str = "distilled"
+    features: str = "vgg16"
     norm: Literal["instance", "batch", "group", "none"] = "instance"
     pyramid: int = 6
     channels: int = 8
@@ -103,8 +103,8 @@ class TextureConfig:
 
     Attributes:
         picture: the picture whose texture is wanted.
-        features: the networks that judge: distilled for those that ship, vgg19 as in the paper, vgg16, or a
-            folder with the Darknets' weights; several separated by commas.
+        features: the network whose features are compared: vgg16, which ships; vgg19 as in the paper; or both,
+            separated by a comma.
         norm: instance, batch (the paper's), group or none.
         pyramid: scales at which noise enters; 5 in the paper.
         channels: of a scale's block, and by which the joined blocks grow; 8 in the paper.
@@ -120,7 +120,7 @@ class TextureConfig:
     """
 
     picture: Path
-    features: str = "distilled"
+    features: str = "vgg16"
     norm: Literal["instance", "batch", "group", "none"] = "instance"
     pyramid: int = 5
     channels: int = 8
@@ -143,9 +143,8 @@ class AdainConfig:
     Attributes:
         photos: folder of photos.
         paintings: folder of paintings.
-        features: the encoder, and what judges: distilled for the networks that ship, vgg19 as in the paper,
-            vgg16, or a folder with the Darknets' weights; several separated by commas.
-        width: channels of the decoder's last layers; 0 takes 64, the paper's, for VGG and 32 for others.
+        features: the encoder, which also compares: vgg16, which ships, or vgg19 as in the paper.
+        width: channels of the decoder's last layers; the paper's is 64.
         crop_px: side of the crops of photos; a multiple of 8.
         painting_px: side of the crops of paintings; a multiple of 8. Strokes come out as large, in pixels,
             as they are here.
@@ -159,8 +158,8 @@ class AdainConfig:
 
     photos: Path
     paintings: Path
-    features: str = "distilled"
-    width: int = 0
+    features: str = "vgg16"
+    width: int = 64
     crop_px: int = 256
     painting_px: int = 256
     batch_size: int = 8

@@ -90,8 +90,7 @@ class SpadeConfig:
         latent: numbers that say what a picture looks like beyond its labels; 256 in the paper, 0 for none.
         crop_px: side of the training crops.
         batch_size: photos a step, of all processes together.
-        features: the networks that the perceptual loss looks through: distilled, vgg19, or a folder with
-            Darknets.
+        features: the network that the perceptual loss looks through: vgg16 or vgg19.
         feature_weight: weight of feature matching.
         perceptual_weight: weight of the perceptual loss; 0 turns it off.
         divergence_weight: weight of how far the encoder is from normal numbers.
@@ -109,7 +108,7 @@ class SpadeConfig:
     latent: int = 0
     crop_px: int = 256
     batch_size: int = 1
-    features: str = "distilled"
+    features: str = "vgg16"
     feature_weight: float = 10.0
     perceptual_weight: float = 10.0
     divergence_weight: float = 0.05

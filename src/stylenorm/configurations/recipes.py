@@ -15,7 +15,7 @@ from stylenorm.configurations.pictures import (
     StyleGanConfig,
 )
 from stylenorm.configurations.recognition import IbnConfig, VolumesConfig
-from stylenorm.configurations.styles import DistillConfig, MultistyleConfig, PredictConfig
+from stylenorm.configurations.styles import MultistyleConfig, PredictConfig
 
 __all__ = ["RECIPES", "RecipeEntry"]
 
@@ -163,14 +163,6 @@ RECIPES = (
         PredictConfig,
         "Predict",
         "paint with: stylenorm stylize --network {network} --style PICTURE",
-    ),
-    RecipeEntry(
-        "distill",
-        "the feature networks that the losses look through",
-        "Learn small feature networks whose losses move pictures as those of two classifiers do.",
-        DistillConfig,
-        "distill",
-        "distilled.safetensors; errors on held-out pictures: {errors}",
     ),
 )
 """In the order in which ``stylenorm train --help`` lists them."""

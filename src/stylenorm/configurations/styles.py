@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from stylenorm.configurations.loop import LoopDefaults
 
-__all__ = ["DistillConfig", "LearnConfig", "MultistyleConfig", "NetworkConfig", "PredictConfig"]
+__all__ = ["LearnConfig", "MultistyleConfig", "NetworkConfig", "PredictConfig"]
 
 
 @dataclass(frozen=True)
@@ -159,30 +159,3 @@ class LearnConfig:
     seed: int = 0
     loop: ClassVar[LoopDefaults] = LoopDefaults(steps=120, learning_rate=0.03, average=0.9)
     thorough_loop: ClassVar[LoopDefaults] = LoopDefaults(steps=2000, learning_rate=0.001, average=0.9)
-
-
-@dataclass(frozen=True)
-class DistillConfig:
-    """What the students learn from.
-
-    Attributes:
-        photos: folder of photos.
-        paintings: folder of paintings.
-        features: folder with the teachers' weights.
-        out: folder for the results: ``distilled.safetensors`` and ``record.json``.
-        crop_px: side of the training crops.
-        batch_size: crops in a batch, of photos and of paintings each.
-        num_batches: batches from which each layer is learned.
-        num_held_out: photos, and as many paintings, that are not learned from.
-        seed: what all choices are drawn from.
-    """
-
-    photos: Path
-    paintings: Path
-    features: Path
-    out: Path
-    crop_px: int = 256
-    batch_size: int = 4
-    num_batches: int = 60
-    num_held_out: int = 24
-    seed: int = 0

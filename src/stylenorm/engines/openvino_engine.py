@@ -1,4 +1,4 @@
-"""The default engine: OpenVINO on the CPU.
+"""OpenVINO on the CPU: runs any network, and is the default where ours does not fit.
 
 What was measured, and therefore done (quarter network of width 48, two AVX2 cores; benchmarks/engines.py):
 

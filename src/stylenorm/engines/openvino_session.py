@@ -183,11 +183,11 @@ def check_small_picture(graph: Path) -> None:
     """Refuse a graph by its bytes, and by how large its tensors become for a small picture.
 
     Raises:
-        InputError: as `stylenorm.graphs.check_graph` and `check_sizes` do.
+        InputError: as `read_graph` and `check_sizes` do.
+        MemoryError: there is no memory for it.
     """
-    _check_content(graph)
+    model = read_graph(graph)
     with clear_errors():
-        model = openvino_core().read_model(graph)
         sizes = {
             i: [
                 side.get_length() if side.is_static else (1 if axis == 0 else _SMALL_PX)

@@ -17,8 +17,8 @@ __all__ = ["AUTO", "DEFAULT_ENGINE", "ENGINES", "EngineKind", "open_engine"]
 AUTO = "auto"
 """The engine that is fastest here: winograd for a quarter network where it was measured so, else openvino."""
 
-DEFAULT_ENGINE = "openvino"
-"""What paints unless another engine is asked for."""
+DEFAULT_ENGINE = AUTO
+"""The engine unless another one is asked for."""
 
 
 @dataclass(frozen=True)

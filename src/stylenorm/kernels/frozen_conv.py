@@ -66,6 +66,7 @@ class FrozenConvReLU(nn.Conv2d):
             or x.shape[1] != self.in_channels
             or self.out_channels % LANES
             or (self.in_channels % LANES and self.in_channels != 3)
+            or self.padding_mode != "zeros"
             or weight.dtype != torch.float32
             or not weight.is_cpu
             or (

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stylenorm.errors import InputError
 from stylenorm.media import find_pictures, read_picture, resize_shorter, to_uint8
-from stylenorm.perceptual import DISTILLED, FeatureNetwork, PerceptualLoss, load_features
+from stylenorm.perceptual import FeatureNetwork, PerceptualLoss, load_features
 from stylenorm.training import DeadLeaves
 from stylenorm.zoo import shipped_network
 
@@ -107,7 +107,7 @@ class Material:
         photos: Path | None = None,
         paintings: Sequence[Path] | None = None,
         show: Sequence[Path] | None = None,
-        features: str = DISTILLED,
+        features: str = "vgg16",
     ) -> None:
         self._photos = find_pictures(photos) if photos is not None else []
         if photos is not None and not self._photos:

@@ -16,10 +16,9 @@ x 2, two times conv 3x3         1/2    2w, w
 x 2, two times conv 3x3         1      w, 3 (no ReLU)
 ==============================  =====  ===================
 
-With other feature networks as the encoder (those that ship, Darknets) what is mirrored is the grids; their
-features are put side by side where there are several. As in the paper the encoder's borders are reflected
-(`reflect_borders`): the zeros that it was trained with look like an edge around every picture. Differs from
-the paper: pictures are RGB in 0..1.
+With another encoder what is mirrored is the grids; features of several are put side by side. As in the paper
+the encoder's borders are reflected (`reflect_borders`): the zeros that it was trained with look like an edge
+around every picture. Differs from the paper: pictures are RGB in 0..1.
 """
 
 from __future__ import annotations

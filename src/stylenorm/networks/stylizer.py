@@ -91,6 +91,13 @@ class StyledResidual(nn.Module):
         return x + change
 
 
+def split_style(style: Tensor, norm_sizes: Sequence[int]) -> tuple[Tensor, ...]:
+    """Return gamma and beta of each norm in turn, then the photo gate: parts of (..., L)."""
+    return torch.split(
+        style, [size for channels in norm_sizes for size in (channels, channels)] + [1], dim=-1
+    )
+
+
 class StylizerNetwork(nn.Module):
     """Base of the two families. A subclass defines ``paint`` and lists its norms in ``norm_sizes``.
 
@@ -148,8 +155,7 @@ class StylizerNetwork(nn.Module):
             )
         height, width = photo.shape[-2:]
         whole = F.pad(photo, (0, -width % self.grid, 0, -height % self.grid), mode="replicate")
-        sizes = [size for channels in self.norm_sizes for size in (channels, channels)]
-        *parts, gate = torch.split(style, [*sizes, 1], dim=-1)
+        *parts, gate = split_style(style, self.norm_sizes)
         painted = self.paint(whole, list(zip(parts[0::2], parts[1::2], strict=True)))
         mixed: Tensor = painted + gate.reshape(-1, 1, 1, 1) * (whole - painted)
         return mixed[..., :height, :width]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from stylenorm.networks.stylizer import StylizerNetwork
+from stylenorm.networks.stylizer import StylizerNetwork, split_style
 
 __all__ = ["widen", "widened_style"]
 
@@ -51,9 +51,7 @@ def widened_style(style: Tensor, sizes: Sequence[int], network: StylizerNetwork)
         sizes: channels of each of its norms.
         network: the wider one.
     """
-    initial = network.initial_style().to(style)
-    *parts, gate = torch.split(style, [size for channels in sizes for size in (channels, channels)] + [1])
-    wide = [size for channels in network.norm_sizes for size in (channels, channels)]
-    *fresh, _ = torch.split(initial, [*wide, 1])
+    *parts, gate = split_style(style, sizes)
+    *fresh, _ = split_style(network.initial_style().to(style), network.norm_sizes)
     pairs = zip(parts, fresh, strict=True)
     return torch.cat([*(torch.cat([part, new[len(part) :]]) for part, new in pairs), gate])

@@ -1,8 +1,6 @@
 """Frozen feature extractors and the losses on them."""
 
 from stylenorm.perceptual.choosing import load_feature_network, load_features
-from stylenorm.perceptual.darknet import DARKNETS, SMALLEST_PX, Darknet, DarknetSpec, load_darknet
-from stylenorm.perceptual.distilled import COLUMNS, DISTILLED, DistilledNetwork, load_distilled
 from stylenorm.perceptual.download import CACHE_VARIABLE, cache_folder, fetch
 from stylenorm.perceptual.features import FeatureNetwork
 from stylenorm.perceptual.losses import (
@@ -28,16 +26,9 @@ from stylenorm.perceptual.vgg import DOWNLOADS_VARIABLE, VGGS, Vgg, VggSpec, loa
 
 __all__ = [
     "CACHE_VARIABLE",
-    "COLUMNS",
-    "DARKNETS",
-    "DISTILLED",
     "DOWNLOADS_VARIABLE",
     "LOOKS",
-    "SMALLEST_PX",
     "VGGS",
-    "Darknet",
-    "DarknetSpec",
-    "DistilledNetwork",
     "FeatureNetwork",
     "Look",
     "PaintingLoss",
@@ -54,8 +45,6 @@ __all__ = [
     "fetch",
     "gram_matrix",
     "lattice",
-    "load_darknet",
-    "load_distilled",
     "load_feature_network",
     "load_features",
     "load_vgg",

@@ -176,5 +176,5 @@ def _offline(url: str, target: Path, had: int, reason: object) -> str:
     kept = f"; {had / 2**20:.1f} MiB are kept, and the same command goes on from there" if had else ""
     return (
         f"cannot download {url} ({reason}){kept}. Without a network: download it elsewhere and put it at "
-        f"{target}, or use the features that ship (--features distilled)"
+        f"{target}, or use the features that ship (--features vgg16)"
     )

@@ -3,7 +3,6 @@
 from stylenorm.configurations import (
     AdainConfig,
     CycleGanConfig,
-    DistillConfig,
     IbnConfig,
     JohnsonConfig,
     LearnConfig,
@@ -28,7 +27,6 @@ from stylenorm.training.data.square_crops import Squares
 from stylenorm.training.loop import Recipe, fit
 from stylenorm.training.recipes.adain import Adain
 from stylenorm.training.recipes.cyclegan import CycleGan
-from stylenorm.training.recipes.distill import distill
 from stylenorm.training.recipes.ibn import Ibn
 from stylenorm.training.recipes.johnson import Johnson
 from stylenorm.training.recipes.learn import Learn
@@ -49,7 +47,6 @@ __all__ = [
     "CycleGan",
     "CycleGanConfig",
     "DeadLeaves",
-    "DistillConfig",
     "Ibn",
     "IbnConfig",
     "Johnson",
@@ -81,7 +78,6 @@ __all__ = [
     "UlyanovConfig",
     "Volumes",
     "VolumesConfig",
-    "distill",
     "fit",
     "read_painting",
 ]

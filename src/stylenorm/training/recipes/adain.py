@@ -16,7 +16,7 @@ Differs from the paper:
 - The losses are taken on the result less a random 0 to 7 pixels on its sides, and the content features of the
   photo cropped alike are what it is compared with: the encoder pools by 2 again and again, and at the phase
   that it was painted from the decoder hides a lattice where the encoder does not look.
-- By default the encoder is made of the feature networks that ship, and the decoder has half the width.
+- By default the encoder is VGG-16, which ships.
 - The rate warms up and falls by a cosine, gradients are clipped, and the result is the running average of the
   weights, as in every recipe here.
 """
@@ -40,7 +40,7 @@ from stylenorm.export import export_adain
 from stylenorm.functional import adaptive_instance_norm
 from stylenorm.media import write_json
 from stylenorm.networks import ADAIN_GRID, AdainDecoder, AdainNetwork, reflect_borders
-from stylenorm.perceptual import FeatureNetwork, Vgg, content_loss, total_variation
+from stylenorm.perceptual import FeatureNetwork, content_loss, total_variation
 from stylenorm.training.data.photos import Photos
 from stylenorm.training.recipe import Recipe, to_pixels
 from stylenorm.training.recipes.generators import load_judges
@@ -48,7 +48,6 @@ from stylenorm.training.recipes.generators import load_judges
 __all__ = ["Adain", "AdainConfig", "statistics_loss"]
 
 _VGG_TAPS = ("relu4_1", ("relu1_1", "relu2_1", "relu3_1", "relu4_1"))
-_VGG_WIDTH, _OWN_WIDTH = 64, 32
 _NUM_SAMPLES = 4
 _EPS = 1e-5  # in the deviations, as in adaptive instance norm
 _TINY = 1e-8
@@ -96,9 +95,8 @@ class Adain(Recipe):
             self.taps = [_taps_up_to_content(encoder, blank) for encoder in self.encoders]
             channels = sum(int(encoder(blank, [encoder.content_tap])[encoder.content_tap].shape[1])
                            for encoder in self.encoders)  # fmt: skip
-        own = _VGG_WIDTH if any(isinstance(encoder, Vgg) for encoder in self.encoders) else _OWN_WIDTH
         torch.manual_seed(config.seed)
-        self.model = AdainDecoder(channels, config.width or own)
+        self.model = AdainDecoder(channels, config.width)
 
     def to(self, device: torch.device) -> None:
         """Move decoder and encoder."""

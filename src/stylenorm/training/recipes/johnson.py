@@ -10,8 +10,8 @@ relu2_2, relu3_3 and relu4_3; batch norms folded away in the result (``--norm ba
 Differs from the paper:
 
 - Instance norm unless batch norm is asked for.
-- Losses are relative (`stylenorm.perceptual.losses`), so weights are of another size than the paper's; and by
-  default the feature networks are those that ship.
+- Losses are relative (`stylenorm.perceptual.losses`), so weights are of another size than the paper's.
+- Of VGG-16 what ships ends at relu4_1, which is compared in place of relu4_3.
 - Photo and painting are cropped by the same random few pixels before the losses
   (`generators.py`): at a fixed phase the generator hides a lattice where they do not look.
 - The rate warms up and falls by a cosine, gradients are clipped, and the result is the running average of the

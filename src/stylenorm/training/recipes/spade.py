@@ -9,10 +9,10 @@ perceptual loss with weight 10; Adam with (0, 0.9), 1e-4 for the generator and 4
 photo's look with a divergence loss of weight 0.05, if ``latent`` asks for it.
 
 Differs from the paper: the norm inside SPADE is instance norm unless ``norm`` is ``"batch"``, which measures
-the batch of all processes, as the paper's does; the perceptual loss looks through the feature networks that
-ship (``--features vgg19`` for the paper's), and its differences are relative, so that one weight fits all of
-them; the divergence is a mean over the batch, not a sum; there are no maps of the edges between instances;
-the discriminators see the pictures that the generator's turn judged, not such as are made anew after it; the
+the batch of all processes, as the paper's does; the perceptual loss looks through VGG-16, which ships
+(``--features vgg19`` for the paper's), and its differences are relative, so that one weight fits both; the
+divergence is a mean over the batch, not a sum; there are no maps of the edges between instances; the
+discriminators see the pictures that the generator's turn judged, not such as are made anew after it; the
 result is the running average of the weights (``--average 0`` for the last ones); pictures are scaled at
 random by 1 to 1.35 before they are cropped. The paper trains with 32 photos at a time, on 8 GPUs.
 """
