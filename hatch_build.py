@@ -114,6 +114,9 @@ class KernelBuildHook(BuildHookInterface):  # type: ignore[misc]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling; ``version`` is "standard" or "editable"."""
+        manual = Path(self.root) / "build" / "stylenorm.1"  # .ci/manual.py writes it
+        if manual.is_file():
+            build_data["shared_data"][str(manual)] = "share/man/man1/stylenorm.1"
         library = build(Path(self.root))
         if library is None or version == "editable":
             return  # an editable install finds the library in the checkout

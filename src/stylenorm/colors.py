@@ -10,7 +10,7 @@ A method that needs to know the whole of both pictures measures them first, in s
 >>> np.allclose(recolor(painting[:4], photo[:4]), method(painting, photo)[:4], atol=1e-6)
 True
 
-Which picture is changed? Where a painting is optimised, the style's picture can be given the photo's colours
+Which picture is changed? Where a painting is optimized, the style's picture can be given the photo's colours
 before (Gatys et al., arXiv:1606.05897, section 3). A network whose styles are learned has no such picture at
 hand, so here it is the painted result that gets the photo's colours; the same functions do both.
 """

@@ -39,13 +39,13 @@ def test_what_is_asked_for_is_painted(run: Run, folder: Path, paintings: list[Pa
     out = tmp_path / "out.png"
     done = run(
         *("adain", photo, *paintings, "--weights", "3", "1", "--photo-masks", "none", tmp_path / "left.png"),
-        *("--alpha", "0.7", "--colors", "luminance", "--stroke-px", "32", "--network", folder, "-o", out),
+        *("--strength", "0.7", "--keep-colors", "--stroke-px", "32", "--network", folder, "-o", out),
     )
     assert (done.code, done.err) == (0, "")
     region = mask.astype(np.float32) / 255
     a, b = (np.array(Image.open(path)) for path in paintings)
     styles = [StylePicture(a, 3.0), StylePicture(b, 1.0, region)]
-    expected = AdainPainter(folder)(pixels(photo), styles, alpha=0.7, colors="luminance")
+    expected = AdainPainter(folder)(pixels(photo), styles, strength=0.7, colors="luminance")
     np.testing.assert_array_equal(pixels(out), expected)
     assert not hidden_files(tmp_path)
 
@@ -67,7 +67,7 @@ def test_the_size_and_the_alpha_of_a_photo(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--alpha", "2"], "alpha: expected 0"),
+        (["--strength", "2"], "expected a number from 0 to 1"),
         (["--weights", "1"], "--weights: expected 2, one a painting, got 1"),
         (["--photo-masks", "none"], "--photo-masks: expected 2"),
         (["--photo-masks", "none", "nowhere.png"], "nowhere.png"),

@@ -33,7 +33,7 @@ def test_a_grid_and_a_file_each_without_torch(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     generator = PictureGenerator(folder)
-    command = ("generate", "--model", folder, "--seeds", "3,8-10,2")
+    command = ("generate", "--network", folder, "--seeds", "3,8-10,2")
     done = run(*command, "-o", tmp_path / "grid.png")
     assert (done.code, done.err) == (0, "")
     grid = pixels(tmp_path / "grid.png")
@@ -55,7 +55,7 @@ def test_a_grid_and_a_file_each_without_torch(
 
 
 def test_styles_mixed(run: Run, folder: Path, tmp_path: Path) -> None:
-    command = ("generate", "--model", folder, "--seeds", "1,2", "--mix", "5-7", "--truncation", "1")
+    command = ("generate", "--network", folder, "--seeds", "1,2", "--mix", "5-7", "--truncation", "1")
     done = run(*command, "--layers", "2-3", "-o", tmp_path / "mixed.png")
     assert (done.code, done.err) == (0, "")
     figure, generator = pixels(tmp_path / "mixed.png"), PictureGenerator(folder)
@@ -76,7 +76,7 @@ def test_styles_mixed(run: Run, folder: Path, tmp_path: Path) -> None:
 
 def test_a_walk(run: Run, folder: Path, tmp_path: Path) -> None:
     av = need("av")
-    command = ("generate", "--model", folder, "--seeds", "1-3", "--seconds", "0.5", "--rate", "10")
+    command = ("generate", "--network", folder, "--seeds", "1-3", "--seconds", "0.5", "--rate", "10")
     done = run(*command, "--walk", tmp_path / "walk.mp4")
     assert (done.code, done.err) == (0, "")
     generator = PictureGenerator(folder)
@@ -120,7 +120,7 @@ def test_a_walk(run: Run, folder: Path, tmp_path: Path) -> None:
         (("--walk", "walk.avi"), "walk.avi: a film cannot be written as .avi"),
         (("--walk", "walk.mp4", "--seeds", "1"), "--walk: expected at least 2 seeds"),
         (("--walk", "walk.mp4", "--seconds", "0"), "--walk: expected at least 2 seeds and --seconds"),
-        (("--model", ".", "-o", "out.png"), "that 'stylenorm train stylegan' or 'stylegan2' wrote"),
+        (("--network", ".", "-o", "out.png"), "that 'stylenorm train stylegan' or 'stylegan2' wrote"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -134,7 +134,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.png").write_bytes(b"mine")
-    done: Done = run("generate", "--model", folder, *options)
+    done: Done = run("generate", "--network", folder, *options)
     assert done.code == 2
     assert message in done.err
     if "-3" not in options:  # argparse's own, with the usage
@@ -153,7 +153,7 @@ def test_a_walk_that_fails_leaves_nothing(
         raise MemoryError
 
     monkeypatch.setattr(PictureGenerator, "walk", broken)
-    done = run("generate", "--model", folder, "--walk", tmp_path / "walk.mp4")
+    done = run("generate", "--network", folder, "--walk", tmp_path / "walk.mp4")
     assert (done.code, len(done.lines)) == (1, 1)
     assert "out of memory" in done.err
     assert not list(tmp_path.glob("walk*"))
@@ -172,10 +172,10 @@ def test_training_from_the_command_line(run: Run, tmp_path: Path, monkeypatch: p
     small = ("--size-px", "8", "--channel-base", "32", "--channel-max", "4", "--style-length", "3")
     small += ("--batch-size", "4", "--num-mapping-layers", "1", "--mirror", "--fit", "squeeze")
     for name in ("stylegan", "stylegan2"):
-        command = ("train", name, "--photos", tmp_path / "photos", "--out", tmp_path / name, *small)
+        command = ("train", name, "--photos", tmp_path / "photos", "-o", tmp_path / name, *small)
         done = run(*command, "--steps", "1")
         assert done.code == 0
-        assert "stylenorm generate --model" in done.out.decode()
+        assert "stylenorm generate --network" in done.out.decode()
         assert "note: skipped" in done.err
         assert (exported[-1]["recipe"], exported[-1]["fit"]) == (name, "squeeze")
     done = run(*command, "--steps", "1")

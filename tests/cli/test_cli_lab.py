@@ -22,17 +22,17 @@ def test_the_list_has_all_of_them(run: Run) -> None:
 def test_run_and_report(run: Run, tmp_path: Path) -> None:
     need("sklearn", "scikit-learn")
     page = tmp_path / "report.html"
-    done = run("lab", "run", "classification", "--size", "tiny", "--out", tmp_path / "lab")
+    done = run("lab", "run", "classification", "--size", "tiny", "--results", tmp_path / "lab")
     assert done.code == 0, done.err
     first = done.out.decode().splitlines()[0]
     assert first.startswith("classification: ")
     assert "(tiny size: only shows that it runs)" in first
-    done = run("lab", "report", "--out", tmp_path / "lab", "-o", page, "--own")
+    done = run("lab", "report", "--results", tmp_path / "lab", "-o", page, "--own")
     assert done.code == 0, done.err
     assert b"1 results of your own, 0 published ones" in done.out
     assert page.read_text().count("<section ") == 1
-    assert run("lab", "report", "--out", tmp_path / "lab", "-o", page).code == 2, "not overwritten"
-    done = run("lab", "report", "--out", tmp_path / "lab", "-o", page, "--overwrite")
+    assert run("lab", "report", "--results", tmp_path / "lab", "-o", page).code == 2, "not overwritten"
+    done = run("lab", "report", "--results", tmp_path / "lab", "-o", page, "--overwrite")
     others = set(read_results(PUBLISHED)) - {"classification"}
     assert f"1 results of your own, {len(others)} published ones".encode() in done.out
 
@@ -44,7 +44,7 @@ def test_ctrl_c_says_how_to_go_on(run: Run, tmp_path: Path, monkeypatch: pytest.
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Bench, "arm", interrupted)
-    done = run("lab", "run", "statistics", "--size", "tiny", "--out", tmp_path)
+    done = run("lab", "run", "statistics", "--size", "tiny", "--results", tmp_path)
     assert done.code == 130
     assert done.lines == [
         "stylenorm: interrupted; 0 arms are finished, and the same command goes on with the others"
@@ -61,7 +61,7 @@ def test_ctrl_c_says_how_to_go_on(run: Run, tmp_path: Path, monkeypatch: pytest.
         (["run", "padding", "--paintings", "none.jpg"], "none.jpg: expected a picture, got no such file"),
         (["run", "padding", "--features", "vgg17"], "unknown feature network, or folder of some, 'vgg17'"),
         (["run", "padding", "--device", "abacus"], "--device: 'abacus' is not there"),
-        (["report", "--out", "nowhere", "--own"], "nowhere: expected results of experiments, got none"),
+        (["report", "--results", "nowhere", "--own"], "nowhere: expected results of experiments, got none"),
     ],
 )
 def test_what_cannot_be_done(

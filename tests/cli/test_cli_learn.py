@@ -34,7 +34,7 @@ def test_the_command_puts_the_style_where_all_commands_find_it(
     draw(tmp_path / "photo.png", 6, (40, 30))
     small = ("--crop-px", 48, "--stroke-px", 48, "--steps", 2)
     learn = ("learn", tmp_path / "My Painting.png", "--network", network.path, *small)
-    done = run(*learn, "--preview", tmp_path / "preview.png")
+    done = run(*learn, "--sample", tmp_path / "preview.png")
     assert done.code == 0, done.err
     assert b"--style my-painting" in done.out
     assert (tmp_path / "preview.png").is_file()
@@ -65,7 +65,7 @@ def test_the_command_puts_the_style_where_all_commands_find_it(
 def test_an_interrupted_learning_resumes(run: Run, material: Path, tmp_path: Path) -> None:
     small = ("--crop-px", 48, "--stroke-px", 48)
     learn = ("learn", material / "paintings" / "0.png", "--network", tiny_network().path, *small)
-    where = ("--name", "mine", "--resume", tmp_path / "run")
+    where = ("--name", "mine", "--checkpoints", tmp_path / "run", "--resume")
     assert run(*learn, *where, "--steps", 1, "-o", tmp_path / "a.safetensors").code == 0
     assert run(*learn, *where, "--steps", 3, "-o", tmp_path / "b.safetensors").code == 0
     first, second = (Style.load(tmp_path / f"{name}.safetensors") for name in "ab")

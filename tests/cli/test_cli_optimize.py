@@ -51,8 +51,8 @@ def test_weights_masks_and_colors(paint: Run, tmp_path: Path) -> None:
     Image.fromarray(255 - up).save(tmp_path / "down.png")
     masks = ("--photo-masks", "up.png", "down.png", "--painting-masks", "none", "up.png")
     for colors in ("painting", "luminance", "covariance", "histogram"):
-        done = paint("photo.jpg", "one.jpg", "two.png", "-o", f"{colors}.png", *masks, "--colors", colors,
-                     "--weights", "2", "1")  # fmt: skip
+        how = ("--color-method", colors, "--weights", "2", "1")
+        done = paint("photo.jpg", "one.jpg", "two.png", "-o", f"{colors}.png", *masks, *how)
         assert (done.code, done.err) == (0, "")
     pictures = {p.read_bytes() for p in tmp_path.glob("*e.png")}
     assert len(pictures) == len(list(tmp_path.glob("*e.png")))
@@ -72,7 +72,7 @@ def test_alpha_is_the_photos(paint: Run, tmp_path: Path) -> None:
     [
         (("--weights", "1", "2"), "--weights: expected 1, one a painting, got 2"),
         (("--photo-masks", "none", "none"), "--photo-masks: expected 1"),
-        (("--colors", "sepia"), "unknown colors 'sepia'"),
+        (("--color-method", "sepia"), "invalid choice: 'sepia'"),
         (("--start", "phto"), "did you mean 'photo'"),
         (("--device", "abacus"), "--device: 'abacus' is not there"),
         (("--size", "8"), "at least 16 px a side"),
@@ -91,7 +91,7 @@ def test_resume_needs_the_same_settings(paint: Run, tmp_path: Path) -> None:
     (tmp_path / "out.png.checkpoint").write_bytes(b"rubbish")
     done = paint("photo.jpg", "one.jpg", "-o", "out.png", "--resume")
     assert done.code == 1
-    assert "expected the checkpoint of an optimisation" in done.err
+    assert "expected the checkpoint of an optimization" in done.err
     done = paint("photo.jpg", "one.jpg", "-o", "out.png")
     assert "go on with --resume" in done.err
 
@@ -103,7 +103,7 @@ def test_without_torch(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     done = run("optimize", "a.jpg", "b.jpg", "-o", tmp_path / "c.jpg")
     assert done.code == 1
-    assert done.err == "stylenorm: optimising a picture needs torch: pip install 'stylenorm[torch]'\n"
+    assert done.err == "stylenorm: optimizing a picture needs torch: pip install 'stylenorm[torch]'\n"
 
 
 def test_its_options_are_the_configurations() -> None:

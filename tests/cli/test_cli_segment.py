@@ -39,28 +39,28 @@ def test_the_command_line_says_what_is_wrong(scan: Path, tmp_path: Path, run: Ru
     def voxels(path: Path) -> np.ndarray:
         return np.asarray(nibabel.load(path).dataobj)
 
-    refused(2, "expected a folder that 'stylenorm train volumes' wrote", scan, "--model", tmp_path)
-    refused(2, "unknown method 'windows'", scan, "--model", model, "--method", "windows")
-    refused(2, "overlap: expected 0 to below 1", scan, "--model", model, "--overlap", "1.5")
-    refused(2, "expected a name that ends in .nii", scan, "--model", model, "-o", tmp_path / "out.png")
-    refused(2, "expected a name that ends in .nii", tmp_path / "photo.jpg", "--model", model)
-    refused(2, "found none in it", tmp_path, "--model", model)
+    refused(2, "expected a folder that 'stylenorm train volumes' wrote", scan, "--network", tmp_path)
+    refused(2, "unknown method 'windows'", scan, "--network", model, "--method", "windows")
+    refused(2, "overlap: expected 0 to below 1", scan, "--network", model, "--overlap", "1.5")
+    refused(2, "expected a name that ends in .nii", scan, "--network", model, "-o", tmp_path / "out.png")
+    refused(2, "expected a name that ends in .nii", tmp_path / "photo.jpg", "--network", model)
+    refused(2, "found none in it", tmp_path, "--network", model)
     refused(
         1,
         "expected a NIfTI file, found none",
         tmp_path / "no.nii",
-        "--model",
+        "--network",
         model,
         "-o",
         tmp_path / "o.nii",
     )
     write_nifti(nifti_image(np.zeros((4, 4, 4, 2), np.int16), np.eye(4)), tmp_path / "in" / "4d.nii")
     many = tmp_path / "in" / "4d.nii"
-    refused(1, "expected one volume in 3 dimensions", many, "--model", model, "-o", tmp_path / "o.nii")
+    refused(1, "expected one volume in 3 dimensions", many, "--network", model, "-o", tmp_path / "o.nii")
 
     far = nifti_image(voxels(scan), np.diag([3, 3, 3, 1.0]))
     write_nifti(far, tmp_path / "in" / "scan.nii.gz")
-    done = run("segment", many.parent, "--model", model, "-o", tmp_path / "out", "--threads", "1")
+    done = run("segment", many.parent, "--network", model, "-o", tmp_path / "out", "--threads", "1")
     assert done.code == 1
     assert [line.split(":")[0] for line in done.lines] == ["stylenorm"] * 3
     assert "4d.nii: expected one volume" in done.lines[0]
@@ -70,17 +70,17 @@ def test_the_command_line_says_what_is_wrong(scan: Path, tmp_path: Path, run: Ru
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"scan.nii.gz"}
 
     beside = tmp_path / "in" / "scan.nii.gz"
-    done = run("segment", beside, "--model", model, "--method", "whole", "--quiet", "--threads", "1")
+    done = run("segment", beside, "--network", model, "--method", "whole", "--quiet", "--threads", "1")
     assert (done.code, done.err) == (0, "")
     first = voxels(beside.with_name("scan.labels.nii.gz"))
     assert first.shape == voxels(scan).shape
     (tmp_path / "in" / "._scan.nii.gz").write_bytes(b"what macOS leaves")
     many.unlink()
-    done = run("segment", many.parent, "--model", model, "--quiet", "--overwrite", "--threads", "1")
+    done = run("segment", many.parent, "--network", model, "--quiet", "--overwrite", "--threads", "1")
     assert (done.code, done.err) == (0, "")
     assert len(list(many.parent.glob("[!.]*"))) == 2  # labels are no scan
     (tmp_path / "in" / "._scan.nii.gz").unlink()
-    done = run("segment", beside, "--model", model, "--quiet")
+    done = run("segment", beside, "--network", model, "--quiet")
     assert (done.code, len(done.lines)) == (1, 1)
     assert "exists already" in done.err
     assert not hidden_files(tmp_path)
@@ -105,7 +105,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
         "from stylenorm.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
-    arguments = ["segment", str(tmp_path / "scan.nii"), "--model", str(tiny_segmenter()), "--threads", "1"]
+    arguments = ["segment", str(tmp_path / "scan.nii"), "--network", str(tiny_segmenter()), "--threads", "1"]
     running = subprocess.Popen(
         [*command, code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -166,7 +166,7 @@ def test_folders_with_mistakes(paintings: Path, tmp_path: Path) -> None:
 def arguments(tmp_path: Path, paintings: Path) -> list[str]:
     return [
         *("train", "multistyle", "--paintings", str(paintings), "--photos", str(tmp_path / "photos")),
-        *("--out", str(tmp_path / "out")),
+        *("-o", str(tmp_path / "out")),
     ]
 
 
@@ -196,7 +196,7 @@ def one_picture(paintings: Path, tmp_path: Path) -> list[str]:
     for i in range(3):
         write_photo(tmp_path / "photos" / f"{i}.png", 40, 48)
     toy = ("--crop-px", "32", "--batch-size", "1", "--steps", "1")
-    return [*toy, "--sample-every", "0", "--out", str(tmp_path / "out")]
+    return [*toy, "--sample-every", "0", "-o", str(tmp_path / "out")]
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_alpha_mixes_the_features(painter: AdainPainter) -> None:
     content, style = features(PHOTO), features(A)
     for alpha in (0.0, 0.4, 1.0):
         expected = decoded((1 - alpha) * content + alpha * adapted(content, style))
-        painted = painter(PHOTO, [StylePicture(A)], alpha=alpha)
+        painted = painter(PHOTO, [StylePicture(A)], strength=alpha)
         assert painted.dtype == np.uint8
         assert np.abs(painted - expected).max() <= HALF_A_LEVEL
 
@@ -88,7 +88,7 @@ def test_regions_have_their_own_styles_and_statistics(painter: AdainPainter) -> 
     expected = np.where(on_grid, adapted(content, features(A), on_grid), content)
     assert np.abs(alone - decoded(expected)).max() <= HALF_A_LEVEL
     nowhere = painter(PHOTO, [StylePicture(A, region=np.zeros_like(left))])
-    np.testing.assert_array_equal(nowhere, painter(PHOTO, [StylePicture(A)], alpha=0.0))
+    np.testing.assert_array_equal(nowhere, painter(PHOTO, [StylePicture(A)], strength=0.0))
 
 
 def test_regions_may_be_soft_and_overlap(painter: AdainPainter) -> None:
@@ -136,8 +136,8 @@ def test_bad_input_is_one_error(painter: AdainPainter, tmp_path: Path) -> None:
     style = StylePicture(A)
     with pytest.raises(InputError, match="one painting or more"):
         painter(PHOTO, [])
-    with pytest.raises(InputError, match=r"alpha: expected 0 .* got 1\.5"):
-        painter(PHOTO, [style], alpha=1.5)
+    with pytest.raises(InputError, match=r"strength: expected 0 .* got 1\.5"):
+        painter(PHOTO, [style], strength=1.5)
     with pytest.raises(UnknownNameError, match="did you mean 'luminance'"):
         painter(PHOTO, [style], colors="luminence")
     with pytest.raises(InputError, match="weight: expected more than 0, got -1"):

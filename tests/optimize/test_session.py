@@ -63,10 +63,10 @@ def test_interrupted_and_resumed_is_bitwise(loss: PerceptualLoss, tmp_path: Path
 def test_another_file_is_refused(loss: PerceptualLoss, tmp_path: Path) -> None:
     for content in (b"no checkpoint", b""):
         (tmp_path / "c").write_bytes(content)
-        with pytest.raises(InputError, match="expected the checkpoint of an optimisation"):
+        with pytest.raises(InputError, match="expected the checkpoint of an optimization"):
             run_session(optimization(loss), Session(tmp_path / "c", resume=True, quiet=True))
     torch.save({"format": "stylenorm-checkpoint-1"}, tmp_path / "c")
-    with pytest.raises(InputError, match="expected the checkpoint of an optimisation"):
+    with pytest.raises(InputError, match="expected the checkpoint of an optimization"):
         run_session(optimization(loss), Session(tmp_path / "c", resume=True, quiet=True))
 
 

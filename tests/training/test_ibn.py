@@ -90,22 +90,25 @@ def test_it_learns_and_its_result_classifies_without_torch(
     path = recipe.source.paths[3]
     shares = classifier(np.asarray(Image.open(path)))
     first = next(iter(shares))
-    done = run("classify", path, "--model", out)
+    done = run("classify", path, "--network", out)
     assert (done.code, done.err) == (0, "")
     assert done.out.decode() == f"{path}: {first} ({100 * shares[first]:.1f} %)\n"
     (tmp_path / "more").mkdir()
     shutil.copy(path, tmp_path / "more" / "a.png")
     (tmp_path / "more" / "b.jpg").write_bytes(b"no picture")
-    done = run("classify", tmp_path / "more", "--model", out, "--json", "--top", "2")
+    done = run("classify", tmp_path / "more", "--network", out, "--json", "--top", "2")
     assert done.code == 1
     assert "b.jpg" in done.err
     assert done.lines[-1] == "stylenorm: 1 of 2 pictures failed"
     (line,) = done.out.decode().splitlines()
     assert json.loads(line)["classes"] == {k: round(v, 6) for k, v in list(shares.items())[:2]}
     for wrong, said in (
-        (("classify", tmp_path / "none", "--model", out), (1, "none")),
-        (("classify", path, "--model", tmp_path), (2, "expected a folder that 'stylenorm train ibn' wrote")),
-        (("classify", out / "samples", path, "--model", out, "--top", "0"), (2, "expected 1 or more")),
+        (("classify", tmp_path / "none", "--network", out), (1, "none")),
+        (
+            ("classify", path, "--network", tmp_path),
+            (2, "expected a folder that 'stylenorm train ibn' wrote"),
+        ),
+        (("classify", out / "samples", path, "--network", out, "--top", "0"), (2, "expected 1 or more")),
     ):
         done = run(*wrong)
         assert done.code == said[0]
@@ -222,10 +225,10 @@ def test_folders_and_settings_that_do_not_fit(
     with pytest.raises(InputError, match="unseen: expected a source with it"):
         ibn(None, tmp_path, unseen=shapes)  # type: ignore[arg-type]
     done = run(
-        "train", "ibn", "--source", shapes, "--norm", "ibn", "--num-held-out", "2", "--out", tmp_path / "o"
+        "train", "ibn", "--source", shapes, "--norm", "ibn", "--num-held-out", "2", "-o", tmp_path / "o"
     )
     assert (done.code, len(done.lines)) == (2, 1)
     assert "unknown norm 'ibn'" in done.err
-    done = run("train", "ibn", "--source", tmp_path / "nowhere", "--out", tmp_path / "o")
+    done = run("train", "ibn", "--source", tmp_path / "nowhere", "-o", tmp_path / "o")
     assert (done.code, len(done.lines)) == (2, 1)
     assert "nowhere: expected a folder of pictures, got nothing" in done.err

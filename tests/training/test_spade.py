@@ -100,13 +100,13 @@ def test_it_learns_and_its_result_paints_labels_without_torch(
     palette.putpalette([200, 30, 30] * 256)
     palette.save(tmp_path / "labels.png")
     Image.fromarray(odd).save(tmp_path / "grey.png")
-    command = ("translate", tmp_path / "labels.png", "--model", learned.out)
+    command = ("translate", tmp_path / "labels.png", "--network", learned.out)
     done = run(*command)
     assert (done.code, done.err) == (0, "")
     with Image.open(tmp_path / "labels.labels-to-photo.png") as out:
         assert np.array_equal(np.asarray(out), translator(odd))
         assert out.mode == "RGB"
-    done = run("translate", tmp_path / "grey.png", "--model", learned.out, "-o", tmp_path / "photo.jpg")
+    done = run("translate", tmp_path / "grey.png", "--network", learned.out, "-o", tmp_path / "photo.jpg")
     assert done.code == 0
     for name, content, message in (
         ("photo.jpg", None, "expected a label map (a palette or grey PNG"),
@@ -115,7 +115,7 @@ def test_it_learns_and_its_result_paints_labels_without_torch(
     ):
         if content is not None:
             content.save(tmp_path / name)
-        done = run("translate", tmp_path / name, "--model", learned.out, "-o", tmp_path / "no.png")
+        done = run("translate", tmp_path / name, "--network", learned.out, "-o", tmp_path / "no.png")
         assert (done.code, len(done.lines)) == (1, 1)
         assert message in done.err
         assert name in done.err
@@ -309,7 +309,7 @@ def test_the_command(
     finished: list[Spade] = []
     monkeypatch.setattr(Spade, "finish", lambda self, *_: finished.append(self))
     toy = ("--width", "2", "--hidden", "4", "--judge-width", "2", "--num-doublings", "3", "--crop-px", "16")
-    toy += ("--perceptual-weight", "0", "--steps", "1", "--sample-every", "0", "--out", str(tmp_path / "out"))
+    toy += ("--perceptual-weight", "0", "--steps", "1", "--sample-every", "0", "-o", str(tmp_path / "out"))
     done = run("train", "spade", "--pairs", scenes, *toy)
     assert done.code == 0, done.err
     assert "stylenorm translate labels.png --model" in done.out.decode()

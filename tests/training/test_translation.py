@@ -102,7 +102,7 @@ def test_pix2pix_learns_and_its_result_translates_without_torch(
 
     monkeypatch.setitem(sys.modules, "torch", None)
     Image.fromarray(odd).save(tmp_path / "photo.png")
-    command = ("translate", tmp_path / "photo.png", "--model", recipe.out)
+    command = ("translate", tmp_path / "photo.png", "--network", recipe.out)
     done = run(*command, "-o", tmp_path / "out.png")
     assert (done.code, done.err) == (0, "")
     with Image.open(tmp_path / "out.png") as out:
@@ -117,7 +117,7 @@ def test_pix2pix_learns_and_its_result_translates_without_torch(
     done = run(*command, "--direction", "b-to-a")
     assert (done.code, len(done.lines)) == (2, 1)
     assert "unknown direction 'b-to-a'" in done.err
-    done = run("translate", tmp_path / "photo.png", "--model", tmp_path)
+    done = run("translate", tmp_path / "photo.png", "--network", tmp_path)
     assert (done.code, len(done.lines)) == (2, 1)
     assert "expected a folder that 'stylenorm train cyclegan'" in done.err
 

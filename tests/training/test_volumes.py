@@ -61,7 +61,7 @@ def test_it_learns_and_labels_held_out_scans_without_torch(
     assert (described["num_classes"], described["window"], described["norm"]) == (4, [16] * 3, "instance")
 
     monkeypatch.setitem(sys.modules, "torch", None)
-    done = run("segment", scans / "images", "--model", recipe.out, "-o", tmp_path / "out", "--threads", "1")
+    done = run("segment", scans / "images", "--network", recipe.out, "-o", tmp_path / "out", "--threads", "1")
     assert (done.code, done.err) == (0, "")
     scores = []
     for name in ("0000", "0001"):
@@ -81,7 +81,7 @@ def test_the_command_trains_and_says_what_to_do_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Volumes, "finish", lambda *_: None)
-    command = ["train", "volumes", "--cases", scans, "--out", tmp_path / "run", "--patch-voxels", "16"]
+    command = ["train", "volumes", "--cases", scans, "-o", tmp_path / "run", "--patch-voxels", "16"]
     command += ["--num-levels", "2", "--width", "2", "--sample-every", "0"]
     done = run(*command, "--steps", "2")
     assert done.code == 0, done.err
@@ -94,7 +94,7 @@ def test_the_command_trains_and_says_what_to_do_next(
     done = run(*command[:-2], "--patch-voxels", "15")
     assert (done.code, len(done.lines)) == (2, 1)
     assert "expected a multiple of 2 of at least 4" in done.err
-    done = run("train", "volumes", "--cases", tmp_path, "--out", tmp_path / "other")
+    done = run("train", "volumes", "--cases", tmp_path, "-o", tmp_path / "other")
     assert (done.code, len(done.lines)) == (1, 1)
     assert "expected folders imagesTr and labelsTr, or images and labels" in done.err
 

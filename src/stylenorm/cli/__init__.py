@@ -12,9 +12,9 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, NoReturn
 
 import stylenorm
@@ -41,6 +41,7 @@ COMMANDS = (
     "lab",
     "norms",
     "doctor",
+    "completion",
 )
 
 _DESCRIPTION = "Paint photos in the style of a painting, offline, on a CPU."
@@ -69,8 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands. Loads neither numpy nor an engine."""
+def build_parser(*, whole: bool = False) -> argparse.ArgumentParser:
+    """Return the parser of all commands. Loads neither numpy nor an engine.
+
+    Args:
+        whole: give every command its arguments now. Otherwise only the command that is run gets them, which
+            keeps the start short; completion, the man page and the reference need all of them.
+    """
     parser = argparse.ArgumentParser(prog="stylenorm", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"stylenorm {stylenorm.__version__}")
     parser.set_defaults(command=None, debug=False)
@@ -86,6 +92,8 @@ def build_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         command.module = module
+        if whole:
+            command.fill()
     return parser
 
 
@@ -93,19 +101,30 @@ class _CommandParser(argparse.ArgumentParser):
     """The parser of one command, which gets its arguments once it turns out to be the one that is run."""
 
     module: Any = None
+    renamed: Mapping[str, str] = MappingProxyType({})  # old spellings of options, which work for one release
+    respelled: Callable[[list[str]], list[str]] | None = None  # for what is more than one word for another
     more: tuple[str, ...] = ()  # titles of groups that --help leaves to --help-all
 
+    def fill(self) -> None:
+        """Add the command's arguments, once."""
+        if self.module is None:
+            return
+        module, self.module = self.module, None
+        module.add_arguments(self)
+        text = "show where in the program an error came from"
+        self.add_argument("--debug", action="store_true", help=text)
+        self.more, self.usage = getattr(module, "MORE", ()), getattr(module, "USAGE", None)
+        self.renamed = getattr(module, "RENAMED", self.renamed)
+        self.respelled = getattr(module, "respelled", self.respelled)
+        text = f"show all options, also of {', '.join(self.more)}" if self.more else argparse.SUPPRESS
+        self.add_argument("--help-all", action=_HelpAll, nargs=0, help=text)
+        self.set_defaults(command=module.run)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        if self.module is not None:
-            module, self.module = self.module, None
-            module.add_arguments(self)
-            text = "show where in the program an error came from"
-            self.add_argument("--debug", action="store_true", help=text)
-            self.more, self.usage = getattr(module, "MORE", ()), getattr(module, "USAGE", None)
-            text = f"show all options, also of {', '.join(self.more)}" if self.more else argparse.SUPPRESS
-            self.add_argument("--help-all", action=_HelpAll, nargs=0, help=text)
-            self.set_defaults(command=module.run)
+        self.fill()
         args = [self._spelt(word) for word in (sys.argv[1:] if args is None else args)]
+        if self.respelled is not None:
+            args = self.respelled(args)
         self._check_words(args)
         return super().parse_known_args(args, namespace)
 
@@ -128,8 +147,15 @@ class _CommandParser(argparse.ArgumentParser):
             self.error(f"{where}expected a value, got an empty one; is a variable not set?")
 
     def _spelt(self, word: str) -> str:
-        """An option's name with "colour" as it is spelt here, with "color"."""
+        """An option's name as it is spelt here: "color" for "colour", the new name for an old one."""
         option, equals, value = word.partition("=")
+        new = self.renamed.get(option)
+        if new is not None:
+            print(
+                f"stylenorm: note: {option} is now {new}; the old spelling goes with the next release",
+                file=sys.stderr,
+            )
+            return f"{new}{equals}{value}"
         american = option.replace("colour", "color")
         return f"{american}{equals}{value}" if american in self._option_string_actions else word
 

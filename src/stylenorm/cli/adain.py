@@ -7,7 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylenorm.cli.usage import UsageError, as_usage, number_from
+from stylenorm.cli.usage import (
+    UsageError,
+    add_color_arguments,
+    add_network_argument,
+    add_quiet_argument,
+    as_usage,
+    number_from,
+    share,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +31,8 @@ EPILOG = """examples:
   stylenorm adain photo.jpg painting.jpg --network trained/ -o out.png
   stylenorm adain photo.jpg a.jpg b.jpg c.jpg d.jpg --weights 4 3 2 1 --network trained/ -o out.png
   stylenorm adain photo.jpg sky.jpg land.jpg --photo-masks up.png down.png --network trained/ -o out.png
-  stylenorm adain photo.jpg painting.jpg --alpha 0.6 --colors luminance --network trained/ -o out.png"""
+  stylenorm adain photo.jpg painting.jpg --strength 0.6 --keep-colors --network trained/ -o out.png"""
+RENAMED = {"--alpha": "--strength", "--colors": "--color-method"}
 
 _NO_MASK = "none"
 
@@ -33,11 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, help="the photo")
     parser.add_argument("paintings", nargs="+", type=Path, metavar="PAINTING", help="one or more")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PATH", help="the result")
+    add_network_argument(parser, "'stylenorm train adain'")
     parser.add_argument(
-        "--network", type=Path, required=True, metavar="DIR", help="what 'stylenorm train adain' wrote"
-    )
-    parser.add_argument(
-        "--alpha", type=float, default=1.0, metavar="0..1", help="0: the photo; 1: the full style (default)"
+        "--strength",
+        type=share,
+        default=1.0,
+        metavar="0..1",
+        help="0: the photo; 1: the full style (default)",
     )
     parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one a painting")
     parser.add_argument(
@@ -47,13 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one a painting: white where it paints the photo; none is everywhere; where masks overlap, "
         "paintings are mixed, and where none is white the photo stays",
     )
-    parser.add_argument(
-        "--colors",
-        default="painting",
-        choices=("painting", "luminance", "covariance", "histogram"),
-        help="painting takes the paintings' colours; the others keep the photo's: luminance every object's, "
-        "covariance and histogram its palette (default: %(default)s)",
-    )
+    add_color_arguments(parser)
     parser.add_argument(
         "--stroke-px",
         type=number_from(16),
@@ -65,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=number_from(1), metavar="PX", help="longer side of the result; default: the photo's"
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no notes")
+    add_quiet_argument(parser, "no notes")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     parser.add_argument(
         "--quality", type=number_from(1, 100), default=95, metavar="1..100", help="of JPEG, WebP and AVIF"
@@ -78,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UsageError: network, pictures, masks or settings are not as expected.
     """
+    from stylenorm.configurations.optimizing import FREE_COLORS
     from stylenorm.media import (
         check_output,
         finished_picture,
@@ -93,7 +99,8 @@ def run(options: argparse.Namespace) -> int:
         picture = read_picture(options.photo)
         photo = scaled_image(picture, options.size)
         styles = _styles(options, photo.size)
-        painting = painter(_pixels(photo), styles, alpha=options.alpha, colors=options.colors)
+        colors = options.keep_colors or FREE_COLORS
+        painting = painter(_pixels(photo), styles, strength=options.strength, colors=colors)
     notes = write_picture(
         finished_picture(picture, painting),
         options.output,

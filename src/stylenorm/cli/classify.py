@@ -8,27 +8,35 @@ import sys
 from pathlib import Path
 
 from stylenorm.cli.progress import Progress
-from stylenorm.cli.usage import UsageError, as_usage, number_from, one_line
+from stylenorm.cli.usage import (
+    UsageError,
+    add_network_argument,
+    add_quiet_argument,
+    as_usage,
+    number_from,
+    one_line,
+)
 from stylenorm.errors import StylenormError, printable
 
 __all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "say what pictures show, by a network that train ibn made"
 EPILOG = """examples:
-  stylenorm classify photo.jpg --model run/
-  stylenorm classify photos/ --model run/ --top 3 --json"""
+  stylenorm classify photo.jpg --network run/
+  stylenorm classify photos/ --network run/ --top 3 --json"""
+RENAMED = {"--model": "--network"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("inputs", nargs="+", type=Path, metavar="PICTURE", help="files or folders")
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="what the training wrote")
+    add_network_argument(parser, "'stylenorm train ibn'")
     parser.add_argument(
         "--top", type=number_from(1), default=1, metavar="N", help="likeliest classes to name"
     )
     parser.add_argument("--json", action="store_true", help="a line of JSON for each picture")
     parser.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_quiet_argument(parser, "no progress")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from stylenorm.models.classifier import Classifier
 
     with as_usage():
-        classifier = Classifier(options.model, threads=options.threads)
+        classifier = Classifier(options.network, threads=options.threads)
         paths = [
             path for given in options.inputs for path in (find_pictures(given) if given.is_dir() else [given])
         ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylenorm.cli.progress import Progress
-from stylenorm.cli.usage import UsageError, as_usage, number_from
+from stylenorm.cli.usage import UsageError, add_network_argument, add_quiet_argument, as_usage, number_from
 
 if TYPE_CHECKING:
     from stylenorm.models.generator import PictureGenerator
@@ -18,17 +18,18 @@ __all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "make pictures by a network that train stylegan or stylegan2 made"
 EPILOG = """examples:
-  stylenorm generate --model run/ --seeds 0-15 --truncation 0.7 -o grid.png
-  stylenorm generate --model run/ --seeds 0-999 -o pictures/
-  stylenorm generate --model run/ --seeds 0-4 --mix 10-15 --layers coarse -o mixed.png
-  stylenorm generate --model run/ --seeds 3,8,21 --walk walk.mp4"""
+  stylenorm generate --network run/ --seeds 0-15 --truncation 0.7 -o grid.png
+  stylenorm generate --network run/ --seeds 0-999 -o pictures/
+  stylenorm generate --network run/ --seeds 0-4 --mix 10-15 --layers coarse -o mixed.png
+  stylenorm generate --network run/ --seeds 3,8,21 --walk walk.mp4"""
+RENAMED = {"--model": "--network"}
 
 _MOST_SEEDS = 1_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="what the training wrote")
+    add_network_argument(parser, "'stylenorm train stylegan' or 'stylegan2'")
     parser.add_argument(
         "--seeds", default="0-15", metavar="N", help="such as 0-15 or 3,8,20-24 (default: %(default)s)"
     )
@@ -78,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
-    parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    add_quiet_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         seeds = _numbers(options.seeds, "--seeds")
         columns = None if options.mix is None else _numbers(options.mix, "--mix")
         jobs: list[Any] = []
-        generator = PictureGenerator(options.model, threads=options.threads)
+        generator = PictureGenerator(options.network, threads=options.threads)
         if options.output is not None:
             jobs.append(_pictures(generator, seeds, columns, options))
         if options.walk is not None:

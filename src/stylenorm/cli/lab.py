@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylenorm.cli.usage import UsageError, as_usage
+from stylenorm.cli.usage import UsageError, add_quiet_argument, as_usage
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ EPILOG = """examples:
   stylenorm lab run classification
   stylenorm lab run --all --photos photos/ --paintings starry-night.jpg
   stylenorm lab report -o report.html"""
+RENAMED = {"--out": "--results"}
 
-_OUT = Path("lab")
+_RESULTS = Path("lab")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     running = commands.add_parser(
         "run",
         help="run experiments; what was stopped goes on",
-        description="Run experiments and write their results to --out. Finished arms are kept there: after "
-        "Ctrl-C the same command goes on with the others.",
+        description="Run experiments and write their results to --results. Finished arms are kept there: "
+        "after Ctrl-C the same command goes on with the others.",
     )
     running.set_defaults(lab=run_experiments)
     running.add_argument("names", nargs="*", metavar="NAME", help="see 'stylenorm lab list'")
@@ -68,12 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="vgg16 (ships), vgg19 (downloaded once), or both with a comma (default: %(default)s)",
     )
     running.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
-    running.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    add_quiet_argument(running, "no progress")
     for command in (running, reporting := commands.add_parser("report", help="one page of all results")):
         command.add_argument(
-            "--out",
+            "--results",
             type=Path,
-            default=_OUT,
+            default=_RESULTS,
             metavar="DIR",
             help="folder of the results (default: %(default)s)",
         )
@@ -131,7 +132,7 @@ def run_experiments(options: argparse.Namespace) -> int:
             find_experiment(name)
         material = Material(options.photos, options.paintings, options.show, options.features)
         material.networks()
-        bench = Bench(options.out, material, _device(options.device), quiet=options.quiet)
+        bench = Bench(options.results, material, _device(options.device), quiet=options.quiet)
     try:
         for name in names:
             _print_result(run_experiment(bench, name, Size(options.size)))
@@ -142,7 +143,7 @@ def run_experiments(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 130
-    print(f"{options.out}: report with: stylenorm lab report --out {options.out}")
+    print(f"{options.results}: report with: stylenorm lab report --results {options.results}")
     return 0
 
 
@@ -157,18 +158,18 @@ def report(options: argparse.Namespace) -> int:
     from stylenorm.media import atomic_write, check_output
 
     with as_usage():
-        check_output(options.output, overwrite=options.overwrite)
-        own = read_results(options.out)
+        check_output(options.resultsput, overwrite=options.overwrite)
+        own = read_results(options.results)
         others = {} if options.own else read_results(PUBLISHED)
     results = {name: own.get(name) or others[name] for name in EXPERIMENTS if name in own or name in others}
     if not results:
         raise UsageError(
-            f"{options.out}: expected results of experiments, got none; 'stylenorm lab run' makes them"
+            f"{options.results}: expected results of experiments, got none; 'stylenorm lab run' makes them"
         )
     page = report_page(results)
-    with atomic_write(options.output, overwrite=options.overwrite) as file:
+    with atomic_write(options.resultsput, overwrite=options.overwrite) as file:
         file.write(page.encode())
-    print(f"{options.output}: {len(own)} results of your own, {len(results) - len(own)} published ones")
+    print(f"{options.resultsput}: {len(own)} results of your own, {len(results) - len(own)} published ones")
     return 0
 
 

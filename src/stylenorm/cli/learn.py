@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["HELP", "add_arguments", "respelled", "run"]
 
 HELP = "learn a style from a picture, in about two minutes (needs torch)"
 EPILOG = """example:
@@ -24,7 +24,8 @@ EPILOG = """example:
 
 MORE = ("what is learned",)
 USAGE = "stylenorm learn PICTURE [--name NAME] [-o PATH] [options]"
-_PREVIEW_EVERY = 10
+RENAMED = {"--preview": "--sample"}
+_SAMPLE_EVERY = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--network", metavar="DIR", help="a network folder; default: the one that ships")
     parser.add_argument(
-        "--preview", type=Path, metavar="PATH", help="a picture that shows how far it is; painted anew often"
+        "--sample", type=Path, metavar="PATH", help="a picture that shows how far it is; painted anew often"
     )
     parser.add_argument(
         "--steps", type=number_from(1), metavar="N",
@@ -47,11 +48,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--thorough)",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace a style of that name")
+    parser.add_argument("--checkpoints", type=Path, metavar="DIR", help="keep a checkpoint there")
     parser.add_argument(
-        "--resume", type=Path, metavar="DIR", help="keep a checkpoint there, and go on from it"
+        "--resume", action="store_true", help="go on from the checkpoint in --checkpoints; without one, begin"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, ...; auto takes a GPU if there is one")
     add_fields(parser.add_argument_group("what is learned"), config_fields(LearnConfig))
+
+
+def respelled(words: list[str]) -> list[str]:
+    """Turn the old ``--resume DIR`` into ``--checkpoints DIR --resume``; it goes with the next release."""
+    place = words.index("--resume") + 1 if "--resume" in words else len(words)
+    if place == len(words) or words[place].startswith("-") or Path(words[place]).is_file():
+        return words
+    folder = words[place]
+    print(
+        f"stylenorm: note: --resume {folder} is now --checkpoints {folder} --resume; the old spelling goes "
+        "with the next release",
+        file=sys.stderr,
+    )
+    return [*words[: place - 1], "--checkpoints", folder, "--resume", *words[place + 1 :]]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,6 +88,9 @@ def run(options: argparse.Namespace) -> int:
     from stylenorm.zoo import NetworkFolder, shipped_network
 
     config = LearnConfig(**values_of(LearnConfig, options))
+    checkpoints: Path | None = options.checkpoints
+    if options.resume and checkpoints is None:
+        raise UsageError("--resume: expected --checkpoints DIR too, the folder of the checkpoint")
     with as_usage():
         network = NetworkFolder.open(options.network) if options.network else shipped_network()
         name = _name(options, network)
@@ -83,23 +102,23 @@ def run(options: argparse.Namespace) -> int:
             destination,
             network=network,
             command=recorded_command(),
-            on_preview=_preview(options.preview),
+            on_preview=_preview(options.sample),
         )
     with tempfile.TemporaryDirectory(prefix="stylenorm-learn-") as scratch:
         loop = LoopConfig(
-            out=options.resume or Path(scratch),
+            out=checkpoints or Path(scratch),
             steps=options.steps,
-            sample_every=_PREVIEW_EVERY if options.preview else 0,
+            sample_every=_SAMPLE_EVERY if options.sample else 0,
             seed=config.seed,
-            resume=options.resume is not None,
+            resume=options.resume,
             device=options.device,
         )
         try:
             fit(recipe, loop)
         except KeyboardInterrupt:
-            if options.resume is None:
+            if checkpoints is None:
                 raise
-            print("stylenorm: interrupted; the same command goes on from here", file=sys.stderr)
+            print("stylenorm: interrupted; the same command with --resume goes on from here", file=sys.stderr)
             return 130
     where = (
         f"--network {destination} --style {name}" if config.thorough else f"--style {_said(options, name)}"

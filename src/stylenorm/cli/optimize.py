@@ -1,4 +1,4 @@
-"""``stylenorm optimize``: a painting by optimising the picture itself (Gatys 2016)."""
+"""``stylenorm optimize``: a painting by optimizing the picture itself (Gatys 2016)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylenorm.cli.usage import UsageError, add_fields, as_usage, number_from, positive_number, values_of
+from stylenorm.cli.usage import (
+    UsageError,
+    add_color_arguments,
+    add_fields,
+    add_quiet_argument,
+    as_usage,
+    number_from,
+    positive_number,
+    values_of,
+)
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -20,12 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "paint one photo by optimising it, as Gatys did: minutes, any painting (needs torch)"
+HELP = "paint one photo by optimizing it, as Gatys did: minutes, any painting (needs torch)"
 EPILOG = """examples:
   stylenorm optimize photo.jpg painting.jpg -o out.png
   stylenorm optimize photo.jpg a.jpg b.jpg --weights 0.7 0.3 -o out.png
   stylenorm optimize photo.jpg sky.jpg land.jpg --photo-masks up.png down.png -o out.png
-  stylenorm optimize photo.jpg painting.jpg --colors luminance --record steps/ -o out.png"""
+  stylenorm optimize photo.jpg painting.jpg --keep-colors --record steps/ -o out.png"""
+RENAMED = {"--colors": "--color-method", "--style-scale": "--stroke-size"}
 
 _NO_MASK = "none"
 
@@ -45,12 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="longer side of the result, at most the photo's (default: %(default)s)",
     )
     parser.add_argument(
-        "--style-scale",
+        "--stroke-size",
         type=positive_number,
         default=1.0,
         metavar="X",
         help="longer side of the paintings in that of the result; larger gives larger strokes (default: 1)",
     )
+    add_color_arguments(parser)
     parser.add_argument("--weights", nargs="+", type=positive_number, metavar="W", help="one a painting")
     parser.add_argument(
         "--photo-masks",
@@ -81,12 +92,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preview-every", type=number_from(1), default=10, metavar="N", help="steps (default: %(default)s)"
     )
     keeping.add_argument("--resume", action="store_true", help="go on where the same command was stopped")
-    keeping.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes")
+    add_quiet_argument(keeping, "no progress and no notes")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     parser.add_argument(
         "--quality", type=number_from(1, 100), default=95, metavar="1..100", help="of JPEG, WebP and AVIF"
     )
-    add_fields(parser.add_argument_group("optimisation"), config_fields(OptimizeConfig))
+    fields = [field for field in config_fields(OptimizeConfig) if field.name != "colors"]
+    add_fields(parser.add_argument_group("optimization"), fields)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -100,14 +112,16 @@ def run(options: argparse.Namespace) -> int:
     import importlib.util
 
     if importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("torch", "torch", "optimising a picture")
+        raise MissingExtraError("torch", "torch", "optimizing a picture")
     from stylenorm.configurations import OptimizeConfig
+    from stylenorm.configurations.optimizing import FREE_COLORS
     from stylenorm.media import check_output, finished_picture, read_picture, scaled_image, write_picture
     from stylenorm.optimize import Optimization, Session, run_session
     from stylenorm.perceptual import PaintingLoss, load_feature_network
 
     with as_usage():
         check_output(options.output, overwrite=options.overwrite)
+        options.colors = options.keep_colors or FREE_COLORS
         config = OptimizeConfig(**values_of(OptimizeConfig, options))
         device = _device(options.device)
         picture = read_picture(options.photo)
@@ -173,7 +187,7 @@ def _sources(
     for path, weight, photo_mask, painting_mask in zip(
         options.paintings, weights, photo_masks, painting_masks, strict=True
     ):
-        longer_px = round(options.size * options.style_scale)
+        longer_px = round(options.size * options.stroke_size)
         painting = scaled_image(read_picture(path), longer_px, enlarge=True)
         mask = mask_of(painting_mask, painting.size)
         sources.append(StyleSource(_tensor(painting).to(device), weight, mask, regions[photo_mask]))

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stylenorm.cli.progress import Progress
-from stylenorm.cli.usage import UsageError, as_usage, number_from, one_line
+from stylenorm.cli.usage import (
+    UsageError,
+    add_network_argument,
+    add_quiet_argument,
+    as_usage,
+    number_from,
+    one_line,
+)
 from stylenorm.errors import OutputError, StylenormError
 
 if TYPE_CHECKING:
@@ -18,8 +25,9 @@ __all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "label the voxels of scans (NIfTI) by a network that train volumes made"
 EPILOG = """examples:
-  stylenorm segment scan.nii.gz --model run/ -o labels.nii.gz
-  stylenorm segment scans/ --model run/ --method whole -o labels/"""
+  stylenorm segment scan.nii.gz --network run/ -o labels.nii.gz
+  stylenorm segment scans/ --network run/ --method whole -o labels/"""
+RENAMED = {"--model": "--network"}
 
 _UNLIKE = 1.5  # spacings that differ by more are told
 
@@ -29,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="+", type=Path, metavar="SCAN", help="NIfTI files, or folders of them"
     )
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="what the training wrote")
+    add_network_argument(parser, "'stylenorm train volumes'")
     parser.add_argument(
         "-o",
         "--output",
@@ -53,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
-    parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    add_quiet_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,7 +74,9 @@ def run(options: argparse.Namespace) -> int:
 
     with as_usage():
         jobs = _planned(options.inputs, options.output)
-        segmenter = Segmenter(options.model, options.method, overlap=options.overlap, threads=options.threads)
+        segmenter = Segmenter(
+            options.network, options.method, overlap=options.overlap, threads=options.threads
+        )
     num_failed = 0
     progress = Progress(0, "step", enabled=not options.quiet)
     with progress:

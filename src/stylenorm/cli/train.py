@@ -23,7 +23,8 @@ __all__ = ["HELP", "add_arguments", "fit_recipe", "recorded_command", "run"]
 
 HELP = "learn styles from paintings (needs torch)"
 EPILOG = """example:
-  stylenorm train multistyle --photos photos/ --paintings paintings/ --styles styles.toml --out trained/"""
+  stylenorm train multistyle --photos photos/ --paintings paintings/ --styles styles.toml -o trained/"""
+RENAMED = {"--out": "--output"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

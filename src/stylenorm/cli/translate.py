@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from stylenorm.cli.progress import Progress
-from stylenorm.cli.usage import UsageError, as_usage, number_from, one_line
+from stylenorm.cli.usage import (
+    UsageError,
+    add_network_argument,
+    add_quiet_argument,
+    as_usage,
+    number_from,
+    one_line,
+)
 from stylenorm.errors import OutputError, StylenormError
 
 __all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "translate pictures or label maps by a network that train cyclegan, pix2pix or spade made"
 EPILOG = """examples:
-  stylenorm translate photo.jpg --model run/ -o out.png
-  stylenorm translate photos/ --model run/ --direction b-to-a -o out/
-  stylenorm translate labels.png --model run/ -o photo.png"""
+  stylenorm translate photo.jpg --network run/ -o out.png
+  stylenorm translate photos/ --network run/ --direction b-to-a -o out/
+  stylenorm translate labels.png --network run/ -o photo.png"""
+RENAMED = {"--model": "--network"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="+", metavar="PHOTO", help="files or folders; for spade of label maps"
     )
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="what the training wrote")
+    add_network_argument(parser, "'stylenorm train cyclegan', 'pix2pix' or 'spade'")
     parser.add_argument("--direction", metavar="NAME", help="a-to-b (default) or b-to-a")
     parser.add_argument(
         "-o",
@@ -40,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
-    parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    add_quiet_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -61,7 +68,9 @@ def run(options: argparse.Namespace) -> int:
     from stylenorm.models.translator import Translator
 
     with as_usage():
-        translator = Translator(options.model, options.direction, threads=options.threads, seed=options.seed)
+        translator = Translator(
+            options.network, options.direction, threads=options.threads, seed=options.seed
+        )
         jobs = plan_outputs(options.inputs, options.output, styles=[translator.direction])
         for job in jobs:
             if job.source is None or job.target is None or job.format in FILM_FORMATS:

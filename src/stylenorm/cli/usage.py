@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UsageError",
+    "add_color_arguments",
     "add_engine_arguments",
     "add_fields",
+    "add_network_argument",
+    "add_quiet_argument",
     "as_usage",
     "number_from",
     "one_line",
@@ -104,6 +107,37 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
 
 
+def add_color_arguments(parser: Any, what: str = "photo") -> None:
+    """Add how the colours of what is painted are kept; ``keep_colors`` is False, or the method's name."""
+    parser.add_argument(
+        "--keep-colors",
+        action="store_const",
+        const="luminance",
+        default=False,
+        help=f"keep every object's colour: only light and dark of the {what} are painted",
+    )
+    parser.add_argument(
+        "--color-method",
+        dest="keep_colors",
+        choices=("luminance", "covariance", "histogram", "painting"),
+        metavar="{luminance,covariance,histogram}",  # painting: what --colors, its old name, had as default
+        help="keep colours in this way: luminance is --keep-colors; covariance and histogram give the "
+        f"painting the {what}'s palette first",
+    )
+
+
+def add_network_argument(parser: Any, written_by: str) -> None:
+    """Add the folder that a training wrote."""
+    parser.add_argument(
+        "--network", type=Path, required=True, metavar="DIR", help=f"the folder that {written_by} wrote"
+    )
+
+
+def add_quiet_argument(parser: Any, what: str = "say nothing but errors") -> None:
+    """Add ``-q``."""
+    parser.add_argument("-q", "--quiet", action="store_true", help=what)
+
+
 def add_fields(group: argparse._ArgumentGroup, fields: Iterable[ConfigField]) -> None:
     """Add an option for each field of a configuration; its own checks refuse what is no choice."""
     from stylenorm.configurations import REQUIRED
@@ -111,6 +145,11 @@ def add_fields(group: argparse._ArgumentGroup, fields: Iterable[ConfigField]) ->
     for field in fields:
         flag = "--" + field.name.replace("_", "-")
         text = field.help.replace("%", "%%")
+        if flag == "--out":  # where results go has one name in all commands
+            group.add_argument(
+                "-o", "--output", dest="out", type=Path, required=True, metavar="DIR", help=text
+            )
+            continue
         if field.kind is bool:
             group.add_argument(flag, action="store_true", help=text)
             continue

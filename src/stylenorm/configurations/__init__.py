@@ -1,4 +1,4 @@
-"""What trainings and optimisations are told: dataclasses, read without torch; the table of recipes."""
+"""What trainings and optimizations are told: dataclasses, read without torch; the table of recipes."""
 
 from stylenorm.configurations.fields import REQUIRED, ConfigField, config_fields
 from stylenorm.configurations.loop import LoopConfig, LoopDefaults

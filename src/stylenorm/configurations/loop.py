@@ -34,7 +34,7 @@ class LoopConfig:
 
     Attributes:
         out: folder for checkpoint, samples and results.
-        steps: optimiser steps. These, the rate, the clip and a recipe's `Recipe.tunable` settings may be
+        steps: optimizer steps. These, the rate, the clip and a recipe's `Recipe.tunable` settings may be
             changed when a run is resumed: the rate goes on along the cosine of the new length, and the record
             says from which step on what held.
         learning_rate: peak rate of Adam; it warms up over the first 5 % and falls to 0 by a cosine, or goes

@@ -1,4 +1,4 @@
-"""What an optimisation is asked for."""
+"""What an optimization is asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FREE_COLORS = "painting"
 
 @dataclass(frozen=True)
 class OptimizeConfig:
-    """How a picture is optimised.
+    """How a picture is optimized.
 
     Attributes:
         steps: evaluations of the loss and its gradient at full size; one step of L-BFGS takes one, seldom

@@ -48,8 +48,8 @@ class RecipeEntry:
 
 
 _PAINT = "paint with: stylenorm stylize photo.jpg --network {out} --style {style}"
-_TRANSLATE = "translate with: stylenorm translate photo.jpg --model {out} -o out.png"
-_GENERATE = "make pictures with: stylenorm generate --model {out} -o grid.png"
+_TRANSLATE = "translate with: stylenorm translate photo.jpg --network {out} -o out.png"
+_GENERATE = "make pictures with: stylenorm generate --network {out} -o grid.png"
 
 RECIPES = (
     RecipeEntry(
@@ -107,7 +107,7 @@ RECIPES = (
     RecipeEntry(
         "pix2pix",
         "from one domain of pictures to another, from pairs (Isola 2017)",
-        "Learn to translate pictures from pairs of what is given and what shall come out.",
+        "Learn to translate pictures from pairs of what is given and what should come out.",
         Pix2PixConfig,
         "Pix2Pix",
         _TRANSLATE,
@@ -123,10 +123,10 @@ RECIPES = (
     RecipeEntry(
         "ibn",
         "a classifier for domains that it never saw (Pan 2018)",
-        "Learn to classify pictures in one domain, and count how many are recognised in another.",
+        "Learn to classify pictures in one domain, and count how many are recognized in another.",
         IbnConfig,
         "Ibn",
-        "recognised: {accuracy}; stylenorm classify picture.png --model {out}",
+        "recognized: {accuracy}; stylenorm classify picture.png --network {out}",
         ("source", "unseen"),
     ),
     RecipeEntry(
@@ -154,7 +154,7 @@ RECIPES = (
         "Learn to label scans, by nnU-Net's plain recipe, from scans with labels.",
         VolumesConfig,
         "Volumes",
-        "segment with: stylenorm segment scan.nii.gz --model {out} -o out.nii.gz",
+        "segment with: stylenorm segment scan.nii.gz --network {out} -o out.nii.gz",
     ),
     RecipeEntry(
         "predict",

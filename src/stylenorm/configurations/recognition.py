@@ -18,7 +18,7 @@ class IbnConfig:
     Attributes:
         source: folder of pictures in a sub-folder for each class; None draws scikit-learn's digits in two
             domains, in the folder of the results.
-        unseen: the same classes in another domain, which is only looked at to see how many are recognised.
+        unseen: the same classes in another domain, which is only looked at to see how many are recognized.
         norm: batch, instance, ibn-a or ibn-b.
         depth: of the network: 10, 18, 34, 50, 101 or 152.
         width: channels of its first convolution; 64 in the paper.

@@ -84,7 +84,7 @@ class PredictConfig:
     """What `Predict` learns from.
 
     Attributes:
-        network: folder of the network that shall obey; the predictor is written into it.
+        network: folder of the network that it is for; the predictor is written into it.
         photos: folder of photos.
         paintings: folder of paintings.
         features: the network that compares.

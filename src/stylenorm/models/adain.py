@@ -12,6 +12,7 @@ inside the root, on both sides.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +78,9 @@ class AdainPainter(Closing):
         photo: NDArray[np.uint8],
         styles: Sequence[StylePicture],
         *,
-        alpha: float = 1.0,
+        strength: float = 1.0,
         colors: str = FREE_COLORS,
+        alpha: float | None = None,
     ) -> NDArray[np.uint8]:
         """Paint a photo.
 
@@ -88,25 +90,31 @@ class AdainPainter(Closing):
         Args:
             photo: (H, W, 3) uint8, sRGB, any size.
             styles: one painting or more.
-            alpha: 0 gives the photo as the decoder knows it, 1 the full style.
+            strength: 0 gives the photo as the decoder knows it, 1 the full style; the paper's alpha.
             colors: ``"painting"`` takes the paintings'; ``"covariance"`` and ``"histogram"`` give the
                 paintings the photo's palette before; ``"luminance"`` gives the result the photo's colours.
+            alpha: the old name of ``strength``; it goes with the next release.
 
         Returns:
             (H, W, 3) uint8.
 
         Raises:
-            InputError: no styles; a weight that is not more than 0; an alpha beyond 0..1.
+            InputError: no styles; a weight that is not more than 0; a strength beyond 0..1.
             ShapeError: a picture or a region of another shape.
             UnknownNameError: no such way with colours.
             MemoryError: the photo does not fit into memory.
         """
-        _check(photo, styles, alpha, colors)
+        if alpha is not None:
+            warnings.warn(
+                "alpha is now strength; the old name goes with the next release", DeprecationWarning, 2
+            )
+            strength = alpha
+        _check(photo, styles, strength, colors)
         check_memory(photo.size // 3)
         seen = _floats(photo)
         content = self._features(seen)  # (C, h, w)
         mixed = self._mixed(content, seen, styles, colors)
-        blended = (content + np.float32(alpha) * (mixed - content))[None]
+        blended = (content + np.float32(strength) * (mixed - content))[None]
         if photo.size // 3 > _KEPT_PIXELS:
             self._encoder.close()  # what it holds of a big photo would lie beside what the decoder needs
         painted = self._decoder(blended)[0][0]
@@ -179,14 +187,14 @@ def _on_grid(region: FloatArray | None, shape: tuple[int, ...]) -> FloatArray:
     return np.asarray(whole.reshape(shape[1], _GRID, shape[2], _GRID).mean(axis=(1, 3)), np.float32)
 
 
-def _check(photo: NDArray[np.uint8], styles: Sequence[StylePicture], alpha: float, colors: str) -> None:
+def _check(photo: NDArray[np.uint8], styles: Sequence[StylePicture], strength: float, colors: str) -> None:
     for name, picture in (("photo", photo), *(("style", style.pixels) for style in styles)):
         if picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape or picture.dtype != np.uint8:
             raise ShapeError(f"{name}: expected uint8 (H, W, 3), got {picture.dtype} {picture.shape}")
     if not styles:
         raise InputError("styles: expected one painting or more, got none")
-    if not 0 <= alpha <= 1:
-        raise InputError(f"alpha: expected 0 (the photo) to 1 (the full style), got {alpha:g}")
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength: expected 0 (the photo) to 1 (the full style), got {strength:g}")
     if colors not in (FREE_COLORS, *COLOR_METHODS):
         raise UnknownNameError("way with colours", colors, (FREE_COLORS, *COLOR_METHODS))
     for style in styles:

@@ -1,4 +1,4 @@
-"""Painting by optimisation: slow, and the measure of what is possible."""
+"""Painting by optimization: slow, and the measure of what is possible."""
 
 from stylenorm.configurations.optimizing import FREE_COLORS, OPTIMIZERS, STARTS, OptimizeConfig
 from stylenorm.optimize.gatys import Evaluation, Optimization, optimize

@@ -1,4 +1,4 @@
-"""Keeping the photo's colours while it is optimised.
+"""Keeping the photo's colours while it is optimized.
 
 Gatys, Bethge, Hertzmann, Shechtman, "Preserving Color in Neural Artistic Style Transfer", 2016
 (arXiv:1606.05897). Here, unlike in a feed-forward network, the painting itself can be recoloured before
@@ -28,7 +28,7 @@ _LEAST_DEVIATION = 1e-4
 
 
 def prepared(photo: Tensor, sources: Sequence[StyleSource], colors: str) -> tuple[Tensor, list[StyleSource]]:
-    """Return photo and paintings as they are to be optimised; see `OptimizeConfig` for ``colors``.
+    """Return photo and paintings as they are to be optimized; see `OptimizeConfig` for ``colors``.
 
     With luminance, photo and paintings are grey, (1, 3, H, W) with three equal channels. A painting is
     measured under its mask, and the photo under the region that the painting is for.
@@ -52,7 +52,7 @@ def prepared(photo: Tensor, sources: Sequence[StyleSource], colors: str) -> tupl
 
 
 def colored(picture: Tensor, photo: Tensor, colors: str) -> Tensor:
-    """Return a picture that was optimised in its final colours; ``photo`` is the original, of any size."""
+    """Return a picture that was optimized in its final colours; ``photo`` is the original, of any size."""
     if colors != _LUMINANCE:
         return picture
     if photo.shape != picture.shape:

@@ -1,4 +1,4 @@
-"""The losses of an optimisation as a picture."""
+"""The losses of an optimization as a picture."""
 
 from __future__ import annotations
 

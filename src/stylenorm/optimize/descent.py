@@ -1,4 +1,4 @@
-"""The optimiser on one picture of one size."""
+"""The optimizer on one picture of one size."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Descent:
     """L-BFGS or Adam from a picture downwards.
 
     Args:
-        objective: what is minimised, together with total variation.
+        objective: what is minimized, together with total variation.
         start: (1, 3, H, W). If its channels are equal and the configuration paints luminance alone, they stay
-            so: one channel is what is optimised.
-        config: optimiser, rates, weights.
+            so: one channel is what is optimized.
+        config: optimizer, rates, weights.
 
     Attributes:
         best: the picture with the lowest total so far, not clipped.

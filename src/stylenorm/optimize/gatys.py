@@ -1,4 +1,4 @@
-"""A painting by optimisation: the picture itself is what is learned.
+"""A painting by optimization: the picture itself is what is learned.
 
 Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. With the coarse
 to fine procedure, guided Gram matrices and colour control of Gatys, Ecker, Bethge, Hertzmann, Shechtman,
@@ -45,7 +45,7 @@ class Evaluation:
         height, width: of the picture then.
         step: number of the evaluation at this size, from 1.
         content, style, palette: losses before their weights.
-        total: with weights and total variation; what is minimised.
+        total: with weights and total variation; what is minimized.
         seconds: since the start, over all sizes.
     """
 
@@ -67,7 +67,7 @@ def optimize(
     *,
     watch: Callable[[Evaluation, Tensor], None] | None = None,
 ) -> tuple[Tensor, list[Evaluation]]:
-    """Paint a photo by optimising it.
+    """Paint a photo by optimizing it.
 
     Args:
         photo: (1, 3, H, W), RGB, 0..1.
@@ -89,7 +89,7 @@ def optimize(
 
 
 class Optimization:
-    """An optimisation that can be looked at between steps, saved, and gone on with to the bit.
+    """An optimization that can be looked at between steps, saved, and gone on with to the bit.
 
     Args:
         photo: (1, 3, H, W), RGB, 0..1.

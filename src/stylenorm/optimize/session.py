@@ -1,4 +1,4 @@
-"""An optimisation that runs at a terminal: a bar, previews, a curve, a checkpoint, Ctrl-C."""
+"""An optimization that runs at a terminal: a bar, previews, a curve, a checkpoint, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, LookupEr
 
 @dataclass(frozen=True)
 class Session:
-    """What is kept while an optimisation runs.
+    """What is kept while an optimization runs.
 
     Attributes:
         checkpoint: file that it goes on from; removed at the end.
@@ -67,7 +67,7 @@ def run_session(run: Optimization, session: Session, about: str = "") -> Tensor:
         about: what else must be the same to go on, beside pictures and settings (the feature networks).
 
     Raises:
-        InputError: there is a checkpoint and ``resume`` is False, or it is of another optimisation.
+        InputError: there is a checkpoint and ``resume`` is False, or it is of another optimization.
         TrainingError: the loss is no longer finite.
     """
     from tqdm import tqdm
@@ -156,7 +156,7 @@ def _load(path: Path, identity: Mapping[str, Any], device: torch.device) -> Mapp
         theirs: Mapping[str, Any] = content["identity"]
         state: Mapping[str, Any] = content["state"]
     except _UNREADABLE as error:
-        raise InputError(f"{path}: expected the checkpoint of an optimisation, got another file") from error
+        raise InputError(f"{path}: expected the checkpoint of an optimization, got another file") from error
     differing: Sequence[str] = [name for name in identity if theirs.get(name) != identity[name]]
     if differing:
         raise InputError(
