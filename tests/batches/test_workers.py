@@ -95,7 +95,8 @@ def test_what_is_there_is_said_without_a_cluster(tmp_path: Path, monkeypatch: py
     ("words", "message"),
     [
         (("-", "--cluster", "local"), "expected pictures and folders"),
-        (("a.tar", "--cluster", "local"), "expected pictures and folders"),
+        (("a.tar", "--cluster", "local"), "expected pictures, got a.tar"),
+        (("a.png", "--cluster", "local", "--style", "scraem"), "did you mean 'scream'"),
         (("a.png", "--workers", "2"), "expected --cluster beside it"),
     ],
 )
