@@ -97,6 +97,7 @@ class BatchPainter(Closing):
         self.one_large = threading.Lock()
         self._styles: OrderedDict[str, Style] = OrderedDict()
         self._lanes: list[Lane] = []
+        self._free: list[Lane] = []
         self.main = self._lane(self._asked.threads)
 
     def style(self, text: str) -> Style:
@@ -127,11 +128,20 @@ class BatchPainter(Closing):
         return self.main.stylizer.engine.name in _THREADED
 
     def lane(self) -> Lane:
-        """Return one more lane, whose engine computes with one thread."""
+        """Return a lane whose engine computes with one thread: one that was given back, or a new one."""
+        with self._lock:
+            if self._free:
+                return self._free.pop()
         lane = self._lane(1)
         with self._lock:
             self._lanes.append(lane)
         return lane
+
+    def give_back(self, lane: Lane) -> None:
+        """Let another run have the lane, with what its engine has compiled."""
+        lane.forget()
+        with self._lock:
+            self._free.append(lane)
 
     def _lane(self, threads: int | None) -> Lane:
         stylizer = Stylizer(
