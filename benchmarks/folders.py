@@ -55,10 +55,10 @@ def main() -> None:
     options = parser.parse_args()
     found = find_pictures(options.photos)[: options.count]
     results: dict[str, object] = {"photos": len(found)}
+    if options.names:  # first: Linux hands the peak of a process on to those that it starts
+        results["plan"] = _planned(options.names)
     for engine in options.engines:
         results[engine] = _measured(found, engine, options.repeats, ray=options.ray)
-    if options.names:
-        results["plan"] = _planned(options.names)
     method = (
         f"{len(found)} photos, JPEG to JPEG, one style; wall and processor time of {options.repeats} rounds "
         "after one that is not counted; ratios are taken round by round"

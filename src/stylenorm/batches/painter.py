@@ -27,7 +27,7 @@ from stylenorm.media import (
     PictureSource,
     check_fits,
     check_output,
-    look_at,
+    picture_size,
     read_media,
     write_media,
 )
@@ -297,10 +297,10 @@ class Lane:
             raise NotSmallError
         if tile.tile not in ("auto", "off") or tile.memory_bytes is not None or options.stroke_size != 1:
             raise NotSmallError
-        seen = look_at(task.source, max_megapixels=options.max_megapixels, keep_gps=options.keep_gps)
-        longer = max(seen.width, seen.height)
+        width, height = picture_size(task.source, options.max_megapixels)
+        longer = max(width, height)
         scale = 1.0 if options.size_px is None else min(1.0, options.size_px / longer)
-        pixels = seen.width * seen.height
+        pixels = width * height
         if pixels > _SMALL_SOURCE_PIXELS or (not options.crop and pixels * scale**2 > _SMALL_PIXELS):
             raise NotSmallError
         if options.crop and (options.size_px or longer) ** 2 > _SMALL_PIXELS:
