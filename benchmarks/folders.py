@@ -1,6 +1,7 @@
 """How fast is a folder of small photos, and how much of it is painting?
 
     python benchmarks/folders.py PHOTOS --count 60 --engines openvino winograd
+    python benchmarks/folders.py PHOTOS --count 40 --engines winograd --square 224
     python benchmarks/folders.py PHOTOS --count 980 --engines winograd --ray --names 100000
 
 Rounds of three: one photo after the other, with all threads (as folders were painted before); side by side,
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from measured import ratio, summary, timed, write_result
-from stylenorm.batches import BatchPainter, BatchRun, EngineOptions, Outcome, Task, plan_tasks
+from stylenorm.batches import BatchPainter, BatchRun, EngineOptions, Outcome, PaintOptions, Task, plan_tasks
 from stylenorm.batches.cluster import PainterPlan, paint_on_cluster
 from stylenorm.batches.lanes import Lanes
 from stylenorm.batches.painter import Lane
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--engines", nargs="+", default=["openvino", "winograd"])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--square", type=int, help="as data sets are painted: --size PX --crop")
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--names", type=int, default=0)
     options = parser.parse_args()
@@ -58,20 +60,25 @@ def main() -> None:
     if options.names:  # first: Linux hands the peak of a process on to those that it starts
         results["plan"] = _planned(options.names)
     for engine in options.engines:
-        results[engine] = _measured(found, engine, options.repeats, ray=options.ray)
+        results[engine] = _measured(found, engine, options.repeats, options.square, ray=options.ray)
     method = (
         f"{len(found)} photos, JPEG to JPEG, one style; wall and processor time of {options.repeats} rounds "
         "after one that is not counted; ratios are taken round by round"
     )
-    write_result("folders", method, results)
+    name = f"folders_{options.square}" if options.square else "folders"
+    write_result(name, method, results)
 
 
-def _measured(found: list[Path], engine: str, repeats: int, *, ray: bool) -> dict[str, object]:
+def _measured(
+    found: list[Path], engine: str, repeats: int, square: int | None, *, ray: bool
+) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as temporary:
         asked = EngineOptions(engine)
-        with BatchPainter(shipped_network(), engine=asked) as painter:
+        painting = PaintOptions(size_px=square, crop=square is not None)
+        with BatchPainter(shipped_network(), painting, engine=asked) as painter:
             style = painter.style("scream")
-            photos = [read_picture(path).pixels for path in found]
+            pictures = [read_picture(path) for path in found]
+            photos = [(each.squared(square) if square else each).pixels for each in pictures]
             lanes = Lanes(painter, painter.threads)
             number = itertools.count()
 
@@ -109,7 +116,8 @@ def _measured(found: list[Path], engine: str, repeats: int, *, ray: bool) -> dic
             made[f"one after the other / side by side, {kind}"] = ratio(before, now)
             made[f"side by side / painting alone, {kind}"] = ratio(now, alone_s)
         if ray:
-            made["ray"] = _on_ray(plan_tasks(found, f"{temporary}/ray/", styles=["scream"]), asked)
+            tasks = plan_tasks(found, f"{temporary}/ray/", styles=["scream"])
+            made["ray"] = _on_ray(tasks, PainterPlan(None, painting, asked))
         return made
 
 
@@ -120,10 +128,10 @@ def check(outcomes: Iterable[Outcome]) -> None:
             raise SystemExit(f"{outcome.task.source}: {outcome.error}")
 
 
-def _on_ray(tasks: list[Task], engine: EngineOptions) -> dict[str, float]:
+def _on_ray(tasks: list[Task], plan: PainterPlan) -> dict[str, float]:
     began = time.perf_counter()
     first = None
-    for outcome in paint_on_cluster(tasks, PainterPlan(engine=engine)):
+    for outcome in paint_on_cluster(tasks, plan):
         check([outcome])
         first = first or time.perf_counter()
     ended = time.perf_counter()
