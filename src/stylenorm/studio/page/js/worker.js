@@ -86,8 +86,8 @@ function session(path) {
 /** @param {string} path */
 async function open(path) {
   const { ort, providers } = await loaded();
-  const answer = await fetch(new URL(`../${path}`, import.meta.url));
-  if (!answer.ok) throw new Error("A network could not be loaded: go online once, or reload the page.");
+  const answer = await fetch(new URL(`../${path}`, import.meta.url)).catch(() => null);
+  if (!answer?.ok) throw new Error("A network is not kept on this device yet: go online once, or choose fast detail.");
   const graph = new Uint8Array(await answer.arrayBuffer());
   return ort.InferenceSession.create(graph, { executionProviders: path.includes("predictor") ? ["wasm"] : providers });
 }
