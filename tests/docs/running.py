@@ -17,6 +17,7 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ SMALL = {
 def run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Carry a command out in the current folder, by the rules above."""
     words = shlex.split(command)
+    if ">" in words:  # what it prints goes into a file
+        with Path(words[-1]).open("w") as file, redirect_stdout(file):
+            run(shlex.join(words[: words.index(">")]), monkeypatch)
+        assert Path(words[-1]).stat().st_size
+        return
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):  # a variable for this command
         name, _, value = words.pop(0).partition("=")
         monkeypatch.setenv(name, value)
@@ -172,6 +178,14 @@ def _files(words: list[str]) -> None:
         assert word.startswith("-") or not re.search(r"[/.]", word) or (ROOT / word).exists(), word
 
 
+def _container(words: list[str]) -> None:
+    """What a container is built of is there, and what is run in it is a command of ours."""
+    assert (ROOT / "Containerfile").is_file()
+    if words[1] == "run":
+        ours = words[words.index("stylenorm") + 1 :]
+        assert options_of(ours[:1]) is not None
+
+
 def _ours(words: list[str]) -> None:
     assert (ROOT / words[0]).is_file() or words[0] in ("pre-commit", "python3", ".", "cd", "git")
 
@@ -180,7 +194,8 @@ _CHECKED: dict[str, Callable[[list[str]], None]] = {
     "pip install": _requirements,
     "pip install -e": _requirements,
     "pipx install": _requirements,
-    "python benchmarks/": _script,
+    "podman build": _container,
+    "podman run": _container,
     "python": _script,
     "pytest": _files,
     "python hatch_build.py": _files,
