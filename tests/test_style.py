@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,13 @@ def test_a_style_file_is_a_few_kb() -> None:
 def test_mixture_is_the_mean_of_the_vectors(t: float) -> None:
     mixed = (t * A + (1 - t) * B).vector()
     assert_close(mixed, t * A.vector().astype(float) + (1 - t) * B.vector().astype(float))
+
+
+def test_a_mixture_has_a_licence_only_if_all_have_the_same() -> None:
+    for theirs, expected in (("public domain", "public domain"), ("CC BY 4.0", ""), ("", "")):
+        other = replace(B, licence=theirs)
+        assert (0.5 * A + 0.5 * other).licence == expected
+        assert (0.5 * other + 0.5 * A).licence == expected
 
 
 def test_mixture_that_does_not_add_up_is_refused_and_can_be_normalized() -> None:

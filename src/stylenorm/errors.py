@@ -21,6 +21,7 @@ Each message is one line: what was expected, what came, what to do.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "StylenormError",
     "TrainingError",
     "UnknownNameError",
+    "one_line",
     "printable",
 ]
 
@@ -56,6 +58,22 @@ def _escaped(char: str) -> str:
     if "\udc80" <= char <= "\udcff":  # how Python keeps a byte of a name that is no character
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def one_line(error: BaseException) -> str:
+    """Say what went wrong in one line.
+
+    >>> one_line(FileNotFoundError(2, "No such file or directory", "a.jpg"))
+    'a.jpg: No such file or directory'
+    >>> one_line(MemoryError())
+    'out of memory: paint a smaller picture, or close other programs'
+    """
+    if isinstance(error, MemoryError):
+        detail = f" ({' '.join(str(error).split())})" if str(error) else ""
+        return f"out of memory{detail}: paint a smaller picture, or close other programs"
+    if isinstance(error, OSError) and error.strerror:
+        return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return printable(re.sub(r"\s*[\r\n]\s*", " ", str(error)).strip()) or type(error).__name__
 
 
 class StylenormError(Exception):

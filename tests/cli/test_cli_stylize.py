@@ -73,12 +73,12 @@ def test_several_styles_once_each(stylize: Run, photo: Path, tmp_path: Path) -> 
 def test_a_photo_is_read_once_for_all_styles(
     stylize: Run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import stylenorm.media
+    import stylenorm.batches.painter as painter
 
     reads = []
-    read_media = stylenorm.media.read_media
+    read_media = painter.read_media
     monkeypatch.setattr(
-        stylenorm.media, "read_media", lambda source, **o: (reads.append(source), read_media(source, **o))[1]
+        painter, "read_media", lambda source, **o: (reads.append(source), read_media(source, **o))[1]
     )
     assert stylize(photo, "--style", "all", "-o", f"{tmp_path}/out/").code == 0
     assert reads == [photo]

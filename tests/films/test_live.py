@@ -140,8 +140,10 @@ def test_the_page_answers_this_machine_alone() -> None:
     with LivePage() as page:
         page.show(np.zeros((4, 4, 3), np.uint8))
         assert get(page, "/", host="evil.example:80")[0] == 403
-        assert get(page, "/", host="localhost:80")[0] == 200
-        assert get(page, "/", host="127.0.0.1")[0] == 200
+        port = page.url.rstrip("/").rpartition(":")[2]
+        assert get(page, "/", host=f"localhost:{port}")[0] == 200
+        assert get(page, "/", host=f"127.0.0.1:{port}")[0] == 200
+        assert get(page, "/", host="localhost:1")[0] == 403  # another server's name
 
 
 def test_a_port_that_is_taken() -> None:

@@ -108,6 +108,15 @@ def test_running_statistics_follow(stylizer: Stylizer) -> None:
     assert np.abs(followed.astype(int) - alone).max() <= 2
 
 
+def test_running_statistics_take_a_fifth_of_what_is_new(stylizer: Stylizer) -> None:
+    start = random_photo(32, 64)
+    end = (start * 0.8 + 20).astype(np.uint8)
+    painter = RunningPainter(stylizer, PLAIN, every=1, follow_light=False)
+    painter(start)
+    mixture = faded_statistics(stylizer.measure([start]), stylizer.measure([end]), 0.2)
+    assert np.abs(painter(end).astype(int) - stylizer.freeze(mixture)(end)).max() <= 1
+
+
 def test_a_cut_begins_running_statistics_anew(stylizer: Stylizer) -> None:
     dark = (random_photo(27, 48) // 6).astype(np.uint8)
     light = (255 - dark[::-1]).astype(np.uint8)

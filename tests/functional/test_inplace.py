@@ -88,6 +88,16 @@ def test_gradients_of_inplace(
         assert_close(in_place, out_of_place, rtol=0, atol=3e-6 * size)
 
 
+def test_a_shift_that_swallows_digits_keeps_the_input() -> None:
+    """Beside a shift of 10,000 times its scale float32 has 10 bits left of what was normalized."""
+    x, g = data(2, 3, 16, 15).double().requires_grad_(), data(2, 3, 16, 15, seed=1)
+    w, b = torch.full((3,), 1e-4), torch.ones(3)
+    expected = torch.autograd.grad(instance_norm(x, weight=w.double(), bias=b.double()), x, g.double())[0]
+    leaf = x.detach().float().requires_grad_()
+    found = torch.autograd.grad(instance_norm(leaf * 1, weight=w, bias=b, inplace=True), leaf, g)[0]
+    assert_close(found, expected, rtol=0, atol=3e-6 * float(expected.abs().max()))
+
+
 def test_inplace_is_refused_as_torch_refuses() -> None:
     leaf = data(2, 3, 6, 5).requires_grad_()
     with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):

@@ -160,10 +160,12 @@ def test_resolution_comment_and_texts() -> None:
             assert opened.text == {"Title": "walk", "Author": "Žofie"}
 
 
-def test_resolution_turns_with_the_picture() -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_resolution_turns_with_the_picture(orientation: int) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6
-    assert read_picture(saved(image("RGB"), "JPEG", dpi=(300, 150), exif=exif)).metadata.dpi == (150, 300)
+    exif[0x0112] = orientation
+    expected = (300, 150) if orientation < 5 else (150, 300)
+    assert read_picture(saved(image("RGB"), "JPEG", dpi=(300, 150), exif=exif)).metadata.dpi == expected
 
 
 def test_a_picture_without_metadata_gets_none() -> None:

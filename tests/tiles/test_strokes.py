@@ -51,6 +51,24 @@ def test_detail_is_not_carried_into_its_negative() -> None:
     assert np.abs(out.astype(int) - soft).max() <= 1
 
 
+def test_detail_is_carried_by_its_luma_of_rec_709() -> None:
+    """Colours of one luma in a pattern finer than the strokes are as no pattern at all."""
+    y, x = np.mgrid[0:120, 0:160]
+    light = 0.6 + 0.3 * np.sin(x / 20) * np.cos(y / 25)  # what the painting has, too
+    red, green = np.array([0.8, 0.2, 0.2]), np.array([0.2, 0.6 * 0.2126 / 0.7152 + 0.2, 0.2])
+    luma = red @ [0.2126, 0.7152, 0.0722]
+    checkered = np.where(((x + y) % 2)[..., None] == 0, red, green) * light[..., None]
+    grey = np.repeat(luma * light[..., None], 3, axis=2)
+    found = []
+    for photo in (checkered.astype(np.float32), grey.astype(np.float32)):
+        found.append(np.zeros_like(photo))
+        small = shrunk(photo, 4)
+        carry_detail(
+            photo, small, np.repeat((small @ [0.2126, 0.7152, 0.0722])[..., None], 3, axis=2), found[-1]
+        )
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=0.01)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_stylizers_paint_larger_strokes(dtype: str) -> None:
     needs("openvino")

@@ -27,6 +27,7 @@ __all__ = ["COMMANDS", "build_parser", "main"]
 
 COMMANDS = (
     "stylize",
+    "studio",
     "live",
     "styles",
     "learn",

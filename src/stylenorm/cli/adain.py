@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from stylenorm.media import Picture
     from stylenorm.models.adain import StylePicture
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -85,19 +84,28 @@ def run(options: argparse.Namespace) -> int:
         UsageError: network, pictures, masks or settings are not as expected.
     """
     from stylenorm.configurations.optimizing import FREE_COLORS
-    from stylenorm.media import check_output, read_picture, write_picture
+    from stylenorm.media import (
+        check_output,
+        finished_picture,
+        read_picture,
+        scaled_image,
+        write_picture,
+    )
     from stylenorm.models.adain import AdainPainter
 
     with as_usage():
         check_output(options.output, overwrite=options.overwrite)
         painter = AdainPainter(options.network)
         picture = read_picture(options.photo)
-        photo = _scaled(picture, options.size)
+        photo = scaled_image(picture, options.size)
         styles = _styles(options, photo.size)
         colors = options.keep_colors or FREE_COLORS
         painting = painter(_pixels(photo), styles, strength=options.strength, colors=colors)
     notes = write_picture(
-        _finished(picture, painting), options.output, quality=options.quality, overwrite=options.overwrite
+        finished_picture(picture, painting),
+        options.output,
+        quality=options.quality,
+        overwrite=options.overwrite,
     )
     if not options.quiet:
         for note in (*picture.notes, *notes):
@@ -106,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _styles(options: argparse.Namespace, photo_size: tuple[int, int]) -> list[StylePicture]:
-    from stylenorm.media import read_picture
+    from stylenorm.media import read_mask, read_picture, scaled_image
     from stylenorm.models.adain import StylePicture
 
     count = len(options.paintings)
@@ -117,66 +125,16 @@ def _styles(options: argparse.Namespace, photo_size: tuple[int, int]) -> list[St
             raise UsageError(f"{name}: expected {count}, one a painting, got {len(given)}")
     styles = []
     for path, weight, mask in zip(options.paintings, weights, masks, strict=True):
-        image = _visible(read_picture(path))
-        longer_px = round(options.stroke_px * max(image.size) / min(image.size))
-        pixels = _pixels(_resized(image, longer_px))
-        region = None if mask == _NO_MASK else _mask(Path(mask), photo_size)
+        picture = read_picture(path)
+        sides = (picture.width, picture.height)
+        longer_px = round(options.stroke_px * max(sides) / min(sides))
+        pixels = _pixels(scaled_image(picture, longer_px, enlarge=True))
+        region = None if mask == _NO_MASK else read_mask(mask, photo_size)
         styles.append(StylePicture(pixels, weight, region))
     return styles
-
-
-def _visible(picture: Picture) -> Image.Image:
-    """The picture's colours in 8 bits; what is hidden under alpha gets colours from near."""
-    from stylenorm.media import Picture, fill_transparent
-
-    pixels = picture.pixels if picture.alpha is None else fill_transparent(picture.pixels, picture.alpha)
-    return Picture(pixels).to_image()
-
-
-def _scaled(picture: Picture, longer_px: int | None) -> Image.Image:
-    image = _visible(picture)
-    return image if longer_px is None or longer_px >= max(image.size) else _resized(image, longer_px)
-
-
-def _resized(image: Image.Image, longer_px: int) -> Image.Image:
-    from PIL import Image
-
-    scale = longer_px / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _mask(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
-    """(H, W), 0..1: how bright the picture is, scaled to the photo's size."""
-    import numpy as np
-    from PIL import Image
-
-    from stylenorm.media import read_picture
-
-    grey = read_picture(path).to_image().convert("L")
-    image = grey if grey.size == size else grey.resize(size, Image.Resampling.BOX)
-    brightness: NDArray[np.float32] = np.divide(np.asarray(image), 255, dtype=np.float32)
-    return brightness
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
     import numpy as np
 
     return np.array(image.convert("RGB"), dtype=np.uint8)
-
-
-def _finished(photo: Picture, pixels: NDArray[np.uint8]) -> Picture:
-    """The result with the photo's alpha, and its metadata where the size is still the photo's."""
-    import numpy as np
-    from PIL import Image
-
-    from stylenorm.media import Metadata, Picture
-
-    height, width = pixels.shape[:2]
-    whole = (height, width) == (photo.height, photo.width)
-    alpha = None
-    if photo.alpha is not None:
-        coarse = photo.alpha if photo.bit_depth == 8 else photo.alpha // 257
-        image = Image.fromarray(coarse.astype(np.uint8))
-        alpha = np.array(image if whole else image.resize((width, height), Image.Resampling.BILINEAR))
-    return Picture(pixels, alpha, photo.metadata if whole else Metadata())

@@ -158,7 +158,7 @@ def report(options: argparse.Namespace) -> int:
     from stylenorm.media import atomic_write, check_output
 
     with as_usage():
-        check_output(options.resultsput, overwrite=options.overwrite)
+        check_output(options.output, overwrite=options.overwrite)
         own = read_results(options.results)
         others = {} if options.own else read_results(PUBLISHED)
     results = {name: own.get(name) or others[name] for name in EXPERIMENTS if name in own or name in others}
@@ -167,9 +167,9 @@ def report(options: argparse.Namespace) -> int:
             f"{options.results}: expected results of experiments, got none; 'stylenorm lab run' makes them"
         )
     page = report_page(results)
-    with atomic_write(options.resultsput, overwrite=options.overwrite) as file:
+    with atomic_write(options.output, overwrite=options.overwrite) as file:
         file.write(page.encode())
-    print(f"{options.resultsput}: {len(own)} results of your own, {len(results) - len(own)} published ones")
+    print(f"{options.output}: {len(own)} results of your own, {len(results) - len(own)} published ones")
     return 0
 
 

@@ -104,7 +104,7 @@ def live(options: LiveOptions) -> int:
         UsageError: no such style, source or port.
         MissingExtraError: PyAV or OpenCV is not installed.
     """
-    from stylenorm.cli.films import steady_options_of
+    from stylenorm.batches.films import steady_options_of
     from stylenorm.films import (
         Painter,
         RunningPainter,

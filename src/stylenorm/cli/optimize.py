@@ -20,10 +20,11 @@ from stylenorm.cli.usage import (
 from stylenorm.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from PIL import Image
 
-    from stylenorm.media import Picture
     from stylenorm.optimize import StyleSource
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -114,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
         raise MissingExtraError("torch", "torch", "optimizing a picture")
     from stylenorm.configurations import OptimizeConfig
     from stylenorm.configurations.optimizing import FREE_COLORS
-    from stylenorm.media import check_output, read_picture, write_picture
+    from stylenorm.media import check_output, finished_picture, read_picture, scaled_image, write_picture
     from stylenorm.optimize import Optimization, Session, run_session
     from stylenorm.perceptual import PaintingLoss, load_feature_network
 
@@ -124,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
         config = OptimizeConfig(**values_of(OptimizeConfig, options))
         device = _device(options.device)
         picture = read_picture(options.photo)
-        photo = _scaled(picture, options.size)
+        photo = scaled_image(picture, options.size)
         sources = _sources(options, photo.size, device)
         loss = PaintingLoss(load_feature_network(options.features))
         loss.to(device)
@@ -145,7 +146,10 @@ def run(options: argparse.Namespace) -> int:
         print("stylenorm: interrupted; the same command with --resume goes on from here", file=sys.stderr)
         return 130
     notes = write_picture(
-        _finished(picture, result), options.output, quality=options.quality, overwrite=options.overwrite
+        finished_picture(picture, _pixels(result)),
+        options.output,
+        quality=options.quality,
+        overwrite=options.overwrite,
     )
     checkpoint.unlink(missing_ok=True)
     if not options.quiet:
@@ -157,8 +161,15 @@ def run(options: argparse.Namespace) -> int:
 def _sources(
     options: argparse.Namespace, photo_size: tuple[int, int], device: torch.device
 ) -> list[StyleSource]:
-    from stylenorm.media import read_picture
+    import torch
+
+    from stylenorm.media import read_mask, read_picture, scaled_image
     from stylenorm.optimize import StyleSource
+
+    def mask_of(name: str, size: tuple[int, int]) -> torch.Tensor | None:
+        if name == _NO_MASK:
+            return None
+        return torch.from_numpy(read_mask(name, size))[None, None].to(device)  # (1, 1, H, W)
 
     count = len(options.paintings)
     weights = options.weights or [1.0] * count
@@ -171,45 +182,16 @@ def _sources(
     ):
         if len(given) != count:
             raise UsageError(f"{name}: expected {count}, one a painting, got {len(given)}")
-    regions = {
-        name: None if name == _NO_MASK else _mask(Path(name), photo_size).to(device) for name in photo_masks
-    }
+    regions = {name: mask_of(name, photo_size) for name in photo_masks}
     sources = []
     for path, weight, photo_mask, painting_mask in zip(
         options.paintings, weights, photo_masks, painting_masks, strict=True
     ):
-        painting = _scaled(read_picture(path), round(options.size * options.stroke_size), enlarge=True)
-        mask = None if painting_mask == _NO_MASK else _mask(Path(painting_mask), painting.size).to(device)
+        longer_px = round(options.size * options.stroke_size)
+        painting = scaled_image(read_picture(path), longer_px, enlarge=True)
+        mask = mask_of(painting_mask, painting.size)
         sources.append(StyleSource(_tensor(painting).to(device), weight, mask, regions[photo_mask]))
     return sources
-
-
-def _scaled(picture: Picture, longer_px: int, *, enlarge: bool = False) -> Image.Image:
-    """The picture's colours, its longer side scaled; what is hidden under alpha gets colours from near."""
-    from PIL import Image
-
-    from stylenorm.media import Picture, fill_transparent
-
-    pixels = picture.pixels if picture.alpha is None else fill_transparent(picture.pixels, picture.alpha)
-    image = Picture(pixels).to_image()
-    scale = longer_px / max(image.size)
-    if scale >= 1 and not enlarge:
-        return image
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _mask(path: Path, size: tuple[int, int]) -> torch.Tensor:
-    """(1, 1, H, W), 0..1: how bright the picture is, scaled to its partner's size."""
-    import numpy as np
-    import torch
-    from PIL import Image
-
-    from stylenorm.media import read_picture
-
-    grey = read_picture(path).to_image().convert("L")
-    image = grey if grey.size == size else grey.resize(size, Image.Resampling.BOX)
-    return torch.from_numpy(np.array(image, dtype=np.float32) / 255)[None, None]
 
 
 def _tensor(image: Image.Image) -> torch.Tensor:
@@ -220,22 +202,10 @@ def _tensor(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
 
 
-def _finished(photo: Picture, result: torch.Tensor) -> Picture:
-    """The result with the photo's alpha, and its metadata where the size is still the photo's."""
-    import numpy as np
-    from PIL import Image
-
-    from stylenorm.media import Metadata, Picture
-
-    pixels = (result[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    height, width = pixels.shape[:2]
-    whole = (height, width) == (photo.height, photo.width)
-    alpha = None
-    if photo.alpha is not None:
-        coarse = photo.alpha if photo.bit_depth == 8 else photo.alpha // 257
-        image = Image.fromarray(coarse.astype(np.uint8))
-        alpha = np.array(image if whole else image.resize((width, height), Image.Resampling.BILINEAR))
-    return Picture(np.ascontiguousarray(pixels), alpha, photo.metadata if whole else Metadata())
+def _pixels(result: torch.Tensor) -> NDArray[np.uint8]:
+    """(H, W, 3) of (1, 3, H, W), 0..1."""
+    pixels: NDArray[np.uint8] = (result[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return pixels
 
 
 def _device(name: str) -> torch.device:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylenorm.errors import InputError, MissingExtraError, OutputError, printable
+from stylenorm.errors import InputError, MissingExtraError, OutputError, one_line
 
 if TYPE_CHECKING:
     from stylenorm.configurations import ConfigField
@@ -44,22 +43,6 @@ def as_usage() -> Iterator[None]:
         raise
     except (InputError, OutputError) as error:
         raise UsageError(str(error)) from error
-
-
-def one_line(error: BaseException) -> str:
-    """Say what went wrong in one line.
-
-    >>> one_line(FileNotFoundError(2, "No such file or directory", "a.jpg"))
-    'a.jpg: No such file or directory'
-    >>> one_line(MemoryError())
-    'out of memory: paint a smaller picture, or close other programs'
-    """
-    if isinstance(error, MemoryError):
-        detail = f" ({' '.join(str(error).split())})" if str(error) else ""
-        return f"out of memory{detail}: paint a smaller picture, or close other programs"
-    if isinstance(error, OSError) and error.strerror:
-        return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
-    return printable(re.sub(r"\s*[\r\n]\s*", " ", str(error)).strip()) or type(error).__name__
 
 
 def number_from(lowest: int, highest: int | None = None) -> type[int]:

@@ -1,30 +1,28 @@
-"""A page that shows live pictures in any browser: motion JPEG over HTTP, by the standard library.
+"""A page that shows live pictures in any browser: motion JPEG over HTTP.
 
-It listens on this machine alone unless told otherwise, and answers only requests that name the host it was
-opened for: another site's page that points its own name at this address (DNS rebinding) gets nothing.
+`stylenorm.serving` says who may look: this machine alone unless told otherwise.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import socket
+import io
 import threading
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.closing import Closing
-from stylenorm.errors import OutputError
+from stylenorm.errors import MissingExtraError
+from stylenorm.serving import LocalServer
 
 __all__ = ["LivePage"]
 
 _BOUNDARY = "stylenorm-frame"
 _WAIT_S = 1.0
-_CLOSING_S = 0.05  # how long closing may take
-_HTML = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>stylenorm live</title>
+_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_HTML = """<!doctype html><html lang="en"><meta charset="utf-8"><title>stylenorm live</title>
 <style>html,body{margin:0;height:100%;background:#111}img{width:100%;height:100%;object-fit:contain}</style>
 <img src="/stream.mjpg" alt="the live painting"></html>
 """
@@ -40,9 +38,11 @@ class LivePage(Closing):
 
     Attributes:
         url: where the page is.
+        any_host: whether it is seen from other machines.
         num_encoded: pictures that somebody looked at.
 
     Raises:
+        MissingExtraError: starlette and uvicorn are not installed.
         OutputError: the address or port cannot be had.
     """
 
@@ -54,26 +54,8 @@ class LivePage(Closing):
         self._change = threading.Condition()
         self._encoding = threading.Lock()
         self._closed = False
-        page = self
-
-        class Handler(_Handler):
-            live = page
-
-        host = host.strip("[]")
-        shown = f"[{host}]" if ":" in host else host
-        try:
-            self._server = (_SixServer if ":" in host else ThreadingHTTPServer)((host, port), Handler)
-        except OSError as error:
-            raise OutputError(
-                f"{shown}:{port}: cannot be listened on ({error.strerror}); give another --port"
-            ) from error
-        self._server.daemon_threads = True
-        self.url = f"http://{shown}:{self._server.server_address[1]}/"
-        self.any_host = not _is_loopback(host)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_CLOSING_S,), name="page", daemon=True
-        )
-        self._thread.start()
+        self._server = LocalServer(self._app(), host, port, policy=_POLICY)
+        self.url, self.any_host = self._server.url, self._server.any_host
 
     def show(self, pixels: NDArray[np.uint8]) -> bool:
         """Show a picture, (H, W, 3) uint8; encoded only if somebody looks. Returns True: it never closes."""
@@ -102,79 +84,41 @@ class LivePage(Closing):
         with self._change:
             self._closed = True
             self._change.notify_all()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
-
-class _SixServer(ThreadingHTTPServer):
-    address_family = socket.AF_INET6
-
-
-class _Handler(BaseHTTPRequestHandler):
-    live: ClassVar[Any]
-    server_version = "stylenorm"
-    sys_version = ""
-    timeout = 30
-
-    def do_GET(self) -> None:
-        if not self.live.any_host and not _is_loopback(self._host()):
-            self.send_error(HTTPStatus.FORBIDDEN, "only this machine is served")
-        elif self.path == "/":
-            self._send("text/html; charset=utf-8", _HTML)
-        elif self.path == "/frame.jpg":
-            self._send("image/jpeg", self.live.newest(0)[1])
-        elif self.path == "/stream.mjpg":
-            self._stream()
-        else:
-            self.send_error(HTTPStatus.NOT_FOUND)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the standard library's name)
-        """Keep quiet: the terminal has the rate of frames."""
-
-    def _host(self) -> str:
-        name = str(self.headers.get("Host", ""))
-        if name.startswith("["):  # an address of IP version 6 has colons itself
-            return name[1:].partition("]")[0]
-        return name.partition(":")[0]
-
-    def _send(self, kind: str, content: bytes) -> None:
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _stream(self) -> None:
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        number = 0
+    def _app(self) -> Any:
         try:
-            while True:
-                number, jpeg = self.live.newest(number)
-                if not jpeg:
-                    return
-                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-                self.wfile.write(head.encode() + jpeg + b"\r\n")
-        except (ConnectionError, TimeoutError):  # the browser went away
-            return
+            from starlette.applications import Starlette
+            from starlette.responses import HTMLResponse, Response, StreamingResponse
+            from starlette.routing import Route
+        except ImportError as error:
+            raise MissingExtraError("starlette", "studio", "a page") from error
+        fresh = {"Cache-Control": "no-store"}
 
+        def page(_: Any) -> Response:
+            return HTMLResponse(_HTML, headers=fresh)
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        def frame(_: Any) -> Response:
+            return Response(self.newest(0)[1], media_type="image/jpeg", headers=fresh)
+
+        def stream(_: Any) -> Response:
+            kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
+            return StreamingResponse(self._parts(), media_type=kind, headers=fresh)
+
+        routes = [Route("/", page), Route("/frame.jpg", frame), Route("/stream.mjpg", stream)]
+        return Starlette(routes=routes)
+
+    def _parts(self) -> Iterator[bytes]:
+        number = 0
+        while True:
+            number, jpeg = self.newest(number)
+            if not jpeg:
+                return
+            head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            yield head.encode() + jpeg + b"\r\n"
 
 
 def _jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
-    import io
-
     from PIL import Image
 
     memory = io.BytesIO()

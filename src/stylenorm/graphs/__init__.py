@@ -19,10 +19,12 @@ from stylenorm.graphs.volumes import (
     volume_layers,
     volume_norms,
 )
+from stylenorm.graphs.web import WEBGPU_TENSORS, web_graph
 
 __all__ = [
     "INSIDE",
     "PHOTO",
+    "WEBGPU_TENSORS",
     "Graph",
     "Layer",
     "Map",
@@ -41,4 +43,5 @@ __all__ = [
     "told_statistics",
     "volume_layers",
     "volume_norms",
+    "web_graph",
 ]

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from stylenorm.errors import OutputError
 
-__all__ = ["atomic_write", "check_output", "write_json"]
+__all__ = ["atomic_write", "check_output", "locked", "write_json"]
 
 _fcntl: Any = None
 with suppress(ImportError):  # Windows has none
@@ -135,6 +135,23 @@ def _lock(descriptor: int) -> bool:
     except OSError:  # another one has it, or the file system knows no locks
         return False
     return True
+
+
+@contextmanager
+def locked(descriptor: int) -> Iterator[None]:
+    """Hold an open file's lock in the block, once who has it gives it back; nothing where there are none."""
+    if _fcntl is None:
+        yield
+        return
+    try:
+        _fcntl.flock(descriptor, _fcntl.LOCK_EX)
+    except OSError:  # the file system knows no locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        _fcntl.flock(descriptor, _fcntl.LOCK_UN)
 
 
 def _clean_up(folder: Path) -> None:

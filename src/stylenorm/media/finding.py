@@ -13,7 +13,10 @@ from stylenorm.media.pictures.kinds import PICTURE_KINDS, advice_on_kind, looks_
 from stylenorm.media.pictures.plugins import is_picture_name
 from stylenorm.media.video.formats import is_film
 
-__all__ = ["LeftOut", "find_pictures"]
+__all__ = ["SHARD_SUFFIXES", "LeftOut", "find_pictures"]
+
+SHARD_SUFFIXES = frozenset({".tar", ".parquet"})
+"""Of files that hold many pictures."""
 
 _UNNAMED = "without a picture's suffix"
 
@@ -27,12 +30,14 @@ class LeftOut:
         films: how many films.
         unreadable: folders that may not be listed, each with the reason.
         empty: folders that were named, and hold no picture.
+        shards: tar and Parquet files: data sets, whose pictures are inside.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
     films: int = 0
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     empty: list[Path] = field(default_factory=list)
+    shards: list[Path] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.kinds or self.films or self.unreadable or self.empty)
@@ -130,7 +135,9 @@ def _walk(folder: Path, seen: set[str], left_out: LeftOut) -> Iterator[Path]:
 
 def _leave_out(path: Path, left_out: LeftOut) -> None:
     suffix = path.suffix.lower()
-    if is_film(path):
+    if suffix in SHARD_SUFFIXES:
+        left_out.shards.append(path)
+    elif is_film(path):
         left_out.films += 1
     elif suffix in PICTURE_KINDS:
         left_out.kinds[suffix] += 1

@@ -5,17 +5,25 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from stylenorm.errors import InputError, OutputError, PictureError
 from stylenorm.media.finding import LeftOut, find_pictures
 from stylenorm.media.formats import FORMATS, PictureFormat, format_named, format_of
 from stylenorm.media.pictures.plugins import is_picture_name
-from stylenorm.media.video.formats import FILM_FORMATS, FilmFormat, film_format_of, is_film
+from stylenorm.media.video.formats import (
+    FILM_FORMATS,
+    FILM_SUFFIXES,
+    FilmFormat,
+    film_format_of,
+    is_film,
+)
 
-__all__ = ["STANDARD", "Job", "plan_outputs"]
+__all__ = ["STANDARD", "Job", "SameStyles", "StyleDraw", "plan_outputs"]
 
 STANDARD = "-"
 """Standard input or output, on the command line."""
@@ -38,41 +46,115 @@ class Job:
         target: where the painting goes; None is standard output.
         style: the name of the style, as it was given.
         format: Pillow's name of the format that is written, or a film's name in `FILM_FORMATS`.
+        key: the picture's name in its folder, with ``/`` between the parts: what is the same on every
+            machine, whatever the folder is called there.
     """
 
     source: Path | None
     target: Path | None
     style: str
     format: str
+    key: str = field(default="", compare=False)
+
+
+class StyleDraw(Protocol):
+    """Chooses the styles of each picture."""
+
+    @property
+    def per_picture(self) -> int:
+        """How many styles each picture gets."""
+
+    def styles(self, key: str) -> Sequence[str]:
+        """Return the styles of the picture of that key (see `Job`)."""
+
+
+@dataclass(frozen=True)
+class SameStyles:
+    """Every picture in the same styles; a `StyleDraw`."""
+
+    names: Sequence[str]
+
+    @property
+    def per_picture(self) -> int:
+        """How many styles each picture gets."""
+        return len(self.names)
+
+    def styles(self, key: str) -> Sequence[str]:  # noqa: ARG002 (the protocol's)
+        """Return the styles: all of them."""
+        return self.names
 
 
 @dataclass(frozen=True)
 class _Found:
     source: Path | None
-    relative: Path  # the place in an output folder
+    relative: str  # the place in an output folder
+    real: str = ""  # of the source: its path without links
+
+    @property
+    def key(self) -> str:
+        return self.relative if os.sep == "/" else self.relative.replace(os.sep, "/")
+
+
+_LISTED_AFTER = 8
+
+
+class _RealPaths:
+    """``os.path.realpath`` of many files: each folder is looked up once, and listed for its links once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+        self._asked: Counter[str] = Counter()
+        self._links: dict[str, frozenset[str]] = {}
+
+    def __call__(self, text: str) -> str:
+        head, name = os.path.split(text)
+        if name in ("", os.curdir, os.pardir) or self._is_link(head, name, text):
+            return os.path.realpath(text)
+        folder = self._folders.get(head)
+        if folder is None:
+            folder = self._folders[head] = os.path.realpath(head)
+        return f"{folder}{os.sep}{name}" if folder != os.sep else folder + name
+
+    def _is_link(self, head: str, name: str, text: str) -> bool:
+        links = self._links.get(head)
+        if links is not None:
+            return name in links
+        self._asked[head] += 1
+        if self._asked[head] == _LISTED_AFTER:
+            try:
+                with os.scandir(head or os.curdir) as entries:
+                    self._links[head] = frozenset(entry.name for entry in entries if entry.is_symlink())
+            except (OSError, ValueError):  # not there yet, or not to be listed
+                exists = os.path.lexists(head)
+                if not exists:
+                    self._links[head] = frozenset()
+        return os.path.islink(text)  # noqa: PTH114 (a Path takes ten times as long)
 
 
 @dataclass(frozen=True)
 class _Wish:
     """Where one painting would go, if no other one wanted to go there."""
 
-    source: Path | None
-    folder: Path
+    found: _Found
+    folder: str
     stem: str
     suffix: str  # of the source, which tells twins apart
     tail: str  # the style and the new suffix
     style: str
     format: str
 
-    def target(self, apart: str = "") -> Path:
-        return self.folder / f"{self.stem}{apart}{self.tail}"
+    def target(self, apart: str = "") -> str:
+        return f"{self.folder}{self.stem}{apart}{self.tail}"
+
+    def job(self, target: str) -> Job:
+        return Job(self.found.source, Path(target), self.style, self.format, self.found.key)
 
 
 def plan_outputs(
     inputs: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str] | None = None,
     *,
-    styles: Sequence[str],
+    styles: Sequence[str] | StyleDraw,
     format: str | None = None,  # noqa: A002 (Pillow's and everyone's word for it)
     left_out: LeftOut | None = None,
 ) -> list[Job]:
@@ -95,7 +177,8 @@ def plan_outputs(
     Args:
         inputs: files and folders; ``"-"`` is standard input.
         output: file or folder; ``"-"`` is standard output; None is beside the photos.
-        styles: names of styles, at least one; what a file name cannot hold is replaced.
+        styles: names of styles, at least one; what a file name cannot hold is replaced. Or what chooses
+            each picture's.
         format: the format to write; None takes the output's suffix, or the photo's; PNG to standard output.
         left_out: takes what the folders hold and is not painted. Without it, a folder that cannot be listed
             and one without pictures are errors; with it, they are only where nothing else is to be painted.
@@ -114,9 +197,10 @@ def plan_outputs(
         >>> [job.target.name for job in plan_outputs(["photo.jpg"], styles=["scream", "great-wave"])]
         ['photo.scream.jpg', 'photo.great-wave.jpg']
     """
-    if not inputs or not styles:
+    draw = SameStyles(styles) if isinstance(styles, Sequence) else styles
+    if not inputs or not draw.per_picture:
         raise InputError(f"expected at least one {'picture' if not inputs else 'style'}, got none; name one")
-    for what, given in (("picture", inputs), ("style", styles)):
+    for what, given in (("picture", inputs), ("style", draw.names if isinstance(draw, SameStyles) else ())):
         if not all(os.fspath(each) for each in given):
             raise InputError(f"expected the name of a {what}, got an empty one; is a variable not set?")
     kind = _named(format) if format else None
@@ -124,27 +208,36 @@ def plan_outputs(
     if text == "":
         raise OutputError("expected the name of a file or a folder to write, got an empty one")
     folders = [each for each in inputs if os.fspath(each) != STANDARD and Path(each).is_dir()]
-    many = bool(folders) or len(inputs) > 1 or len(styles) > 1
+    many = bool(folders) or len(inputs) > 1 or draw.per_picture > 1
     into_folder = text is not None and text != STANDARD and _is_folder(text, many)
+    real = _RealPaths()
     found = _gather(
-        inputs, exclude=text if into_folder else None, several_folders=len(folders) > 1, left_out=left_out
+        inputs,
+        exclude=text if into_folder else None,
+        several_folders=len(folders) > 1,
+        left_out=left_out,
+        real=real,
     )
     if text == STANDARD:
-        if len(found) > 1 or len(styles) > 1:
+        if len(found) > 1 or draw.per_picture > 1:
             raise OutputError(
-                f"standard output takes one picture, got {len(found) * len(styles)}; give a folder"
+                f"standard output takes one picture, got {len(found) * draw.per_picture}; give a folder"
             )
-        return _checked([Job(found[0].source, None, styles[0], (kind or FORMATS["PNG"]).name)])
+        return _checked([_single(found[0], None, draw, (kind or FORMATS["PNG"]).name)], found, real)
     if text is None:
-        return _checked(_beside(found, folders, styles, kind))
+        return _checked(_beside(found, folders, draw, kind, real), found, real)
     if into_folder:
-        return _checked(_into(found, Path(text), styles, kind))
+        return _checked(_into(found, Path(text), draw, kind, real), found, real)
     named = _SUFFIX_FORMATS.get(Path(text).suffix.lower())
     if kind is not None and named not in (None, kind):
         raise OutputError(
             f"{text}: its suffix says {named.name}, the format asked for is {kind.name}; choose one"
         )
-    return _checked([Job(found[0].source, Path(text), styles[0], (kind or _of(text)).name)])
+    return _checked([_single(found[0], Path(text), draw, (kind or _of(text)).name)], found, real)
+
+
+def _single(found: _Found, target: Path | None, draw: StyleDraw, written: str) -> Job:
+    return Job(found.source, target, draw.styles(found.key)[0], written, found.key)
 
 
 def _is_folder(text: str, many: bool) -> bool:
@@ -166,15 +259,16 @@ def _gather(
     exclude: str | None,
     several_folders: bool,
     left_out: LeftOut | None,
+    real: _RealPaths,
 ) -> list[_Found]:
     found: dict[str, _Found] = {}
     aside = LeftOut() if left_out is None else left_out
     for each in inputs:
         path = Path(each)
         if os.fspath(each) == STANDARD:
-            found.setdefault(STANDARD, _Found(None, Path("stdin.png")))
+            found.setdefault(STANDARD, _Found(None, "stdin.png"))
         elif path.is_dir():
-            top = Path(path.resolve().name) if several_folders else Path()
+            top = f"{path.resolve().name}{os.sep}" if several_folders else ""
             # the output may be the folder itself: then nothing is excluded, and names must differ
             apart = exclude is not None and os.path.realpath(exclude) != os.path.realpath(path)
             try:
@@ -184,12 +278,18 @@ def _gather(
                     aside.unreadable.append((path, "no permission"))
                     continue
                 raise
-            if not pictures and not any(unread.is_relative_to(path) for unread, _ in aside.unreadable):
+            elsewhere = (*(unread for unread, _ in aside.unreadable), *aside.shards)
+            if not pictures and not any(each.is_relative_to(path) for each in elsewhere):
                 aside.empty.append(path)
+            start = len(os.path.join(path, "")) if path != Path() else 0  # noqa: PTH118 (of the text)
             for picture in pictures:
-                found.setdefault(os.path.realpath(picture), _Found(picture, top / picture.relative_to(path)))
+                text = str(picture)
+                place = real(text)
+                if place not in found:
+                    found[place] = _Found(picture, top + text[start:], place)
         else:
-            found.setdefault(os.path.realpath(path), _Found(path, Path(path.name)))
+            place = real(str(path))
+            found.setdefault(place, _Found(path, path.name, place))
     problems = aside.problems()
     if problems and (left_out is None or not found):
         skipped = aside.skipped()
@@ -198,7 +298,7 @@ def _gather(
 
 
 def _beside(
-    found: list[_Found], folders: Sequence[object], styles: Sequence[str], kind: _Format | None
+    found: list[_Found], folders: Sequence[object], draw: StyleDraw, kind: _Format | None, real: _RealPaths
 ) -> list[Job]:
     if folders:
         raise OutputError(
@@ -208,74 +308,83 @@ def _beside(
     for each in found:
         if each.source is None:
             raise OutputError("standard input has no name: give an output, a file or '-' for standard output")
-        suffix, written = _suffix(each.source, kind)
+        stem, own = _split(each.source.name)
+        suffix, written = _suffix(own, kind)
+        folder = os.path.join(each.source.parent, "") if each.source.parent != Path() else ""  # noqa: PTH118
         wishes += [
-            _Wish(
-                each.source,
-                each.source.parent,
-                each.source.stem,
-                each.source.suffix,
-                f".{_slug(style)}{suffix}",
-                style,
-                written,
-            )
-            for style in styles
+            _Wish(each, folder, stem, own, f".{_slug(style)}{suffix}", style, written)
+            for style in draw.styles(each.key)
         ]
-    return _apart(wishes)
+    return _apart(wishes, real)
 
 
-def _into(found: list[_Found], folder: Path, styles: Sequence[str], kind: _Format | None) -> list[Job]:
+def _into(
+    found: list[_Found], folder: Path, draw: StyleDraw, kind: _Format | None, real: _RealPaths
+) -> list[Job]:
     wishes = []
+    several = draw.per_picture > 1
+    top = os.path.join(folder, "") if folder != Path() else ""  # noqa: PTH118 (a Path takes ten times as long)
     for each in found:
-        suffix, written = _suffix(each.relative, kind)
-        place, stem = folder / each.relative.parent, each.relative.stem
-        for style in styles:
-            tail = f".{_slug(style)}{suffix}" if len(styles) > 1 else suffix
-            wishes.append(_Wish(each.source, place, stem, each.relative.suffix, tail, style, written))
-    return _apart(wishes)
+        head, _, name = each.relative.rpartition(os.sep)
+        stem, own = _split(name)
+        suffix, written = _suffix(own, kind)
+        place = f"{top}{head}{os.sep}" if head else top
+        for style in draw.styles(each.key):
+            tail = f".{_slug(style)}{suffix}" if several else suffix
+            wishes.append(_Wish(each, place, stem, own, tail, style, written))
+    return _apart(wishes, real)
 
 
-def _apart(wishes: list[_Wish]) -> list[Job]:
+def _split(name: str) -> tuple[str, str]:
+    """Stem and suffix, as pathlib has them."""
+    dot = name.rfind(".")
+    return (name[:dot], name[dot:]) if 0 < dot < len(name) - 1 else (name, "")
+
+
+def _apart(wishes: list[_Wish], real: _RealPaths) -> list[Job]:
     """Give each painting a name of its own: the one wished for, with the old suffix, or with a number."""
+    keys = [_key(real(wish.target())) for wish in wishes]
     suffixes: dict[str, set[str]] = {}
-    for wish in wishes:
-        suffixes.setdefault(_key(wish.target()), set()).add(wish.suffix.casefold())
-    told = [
-        f"-{wish.suffix[1:]}" if wish.suffix and len(suffixes[_key(wish.target())]) > 1 else ""
-        for wish in wishes
-    ]
-    wished = {_key(wish.target(apart)) for wish, apart in zip(wishes, told, strict=True)}
-    wished |= {_key(wish.source) for wish in wishes if wish.source is not None}
+    for key, wish in zip(keys, wishes, strict=True):
+        suffixes.setdefault(key, set()).add(wish.suffix.casefold())
+    told = [""] * len(wishes)
+    for i, (key, wish) in enumerate(zip(keys, wishes, strict=True)):
+        if wish.suffix and len(suffixes[key]) > 1:
+            told[i] = f"-{wish.suffix[1:]}"
+            keys[i] = _key(real(wish.target(told[i])))
+    wished = {*keys, *(_key(wish.found.real) for wish in wishes if wish.found.real)}
     taken: set[str] = set()
     jobs = []
-    for wish, apart in zip(wishes, told, strict=True):
-        target, number = wish.target(apart), 1
-        while (key := _key(target)) in taken or (number > 1 and key in wished):
+    for key, wish, apart in zip(keys, wishes, told, strict=True):
+        free, target, number = key, wish.target(apart), 1
+        while free in taken or (number > 1 and free in wished):
             number += 1
             target = wish.target(f"{apart}-{number}")
-        taken.add(key)
-        jobs.append(Job(wish.source, target, wish.style, wish.format))
+            free = _key(real(target))
+        taken.add(free)
+        jobs.append(wish.job(target))
     return jobs
 
 
-def _checked(jobs: list[Job]) -> list[Job]:
-    sources = {os.path.realpath(job.source) for job in jobs if job.source is not None}
+def _checked(jobs: list[Job], found: list[_Found], real: _RealPaths) -> list[Job]:
+    sources = {each.real for each in found}
     for job in jobs:
         _check_kind(job)
-        if job.target is not None and os.path.realpath(job.target) in sources:
+        if job.target is not None and real(str(job.target)) in sources:
             raise OutputError(f"{job.target}: is one of the photos; choose another output")
     return jobs
 
 
-def _suffix(path: Path, kind: _Format | None) -> tuple[str, str]:
+def _suffix(suffix: str, kind: _Format | None) -> tuple[str, str]:
     """The suffix and format of the painting: the photo's, if it can be written and is of the format."""
-    own = _SUFFIX_FORMATS.get(path.suffix.lower())
+    lower = suffix.lower()
+    own = _SUFFIX_FORMATS.get(lower)
     if own is not None and kind in (None, own):
-        return path.suffix, own.name
-    if kind is None and is_film(path):
+        return suffix, own.name
+    if kind is None and lower in FILM_SUFFIXES:
         kind = FILM_FORMATS["MKV"]  # holds whatever sound and subtitles there are
     if kind is None:
-        kind = FORMATS["JPEG" if path.suffix.lower() in _PHOTO_SUFFIXES else "PNG"]
+        kind = FORMATS["JPEG" if lower in _PHOTO_SUFFIXES else "PNG"]
     return kind.suffixes[0], kind.name
 
 
@@ -294,7 +403,7 @@ def _check_kind(job: Job) -> None:
     Raises:
         OutputError: as said.
     """
-    film = job.source is not None and is_film(job.source)
+    film = job.source is not None and job.source.suffix.lower() in FILM_SUFFIXES
     if film and job.format not in FILM_FORMATS:
         known = ", ".join(suffix for entry in FILM_FORMATS.values() for suffix in entry.suffixes)
         raise OutputError(f"{job.source}: is a film, which is written to a file of the kinds {known}")
@@ -302,9 +411,15 @@ def _check_kind(job: Job) -> None:
         raise OutputError(f"{job.source or 'standard input'}: is a picture, which does not become a film")
 
 
-def _key(path: Path) -> str:
-    """Two paths with one key are one file, also where case or the spelling of accents makes no difference."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", os.path.realpath(path)).casefold())
+def _key(real: str) -> str:
+    """Two paths with one key are one file, also where case or the spelling of accents makes no difference.
+
+    Args:
+        real: the path without links.
+    """
+    if real.isascii():
+        return real.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", real).casefold())
 
 
 def _slug(style: str) -> str:

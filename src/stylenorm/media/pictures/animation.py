@@ -81,6 +81,17 @@ class Animation:
             height=size[1],
         )
 
+    def squared(self, side_px: int | None = None) -> Animation:
+        """The square from the middle of every frame; see `stylenorm.media.Picture.squared`."""
+        side = side_px or min(self.width, self.height)
+        frames = self.open_frames
+        return replace(
+            self,
+            open_frames=lambda: (frame.squared(side_px) for frame in frames()),
+            width=side,
+            height=side,
+        )
+
     def painted_with(self, paint: Callable[[Any], Any]) -> Animation:
         """The animation whose frames go through ``paint`` when they are asked for.
 

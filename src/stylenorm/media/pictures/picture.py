@@ -112,6 +112,17 @@ class Picture:
         alpha = None if self.alpha is None else resized(self.alpha, size)
         return replace(self, pixels=resized(self.pixels, size), alpha=alpha)
 
+    def squared(self, side_px: int | None = None) -> Picture:
+        """The square from the middle, its side in so many pixels, enlarged too; None for the shorter side.
+
+        The shorter side is scaled to the square's, and what the longer one has more is cut off evenly.
+        """
+        size, box = square_of(self.width, self.height, side_px)
+        if size == (self.width, self.height) and box == (0, 0, *size):
+            return self
+        alpha = None if self.alpha is None else _cut(self.alpha, size, box)
+        return replace(self, pixels=_cut(self.pixels, size, box), alpha=alpha)
+
     def painted_with(self, paint: Callable[[Pixels], Pixels]) -> Picture:
         """The picture after ``paint``, which takes and returns (H, W, 3); see ``repainted``."""
         return self.repainted(paint(self.pixels))
@@ -151,6 +162,13 @@ class Frame:
         """The same frame in another size, (width, height)."""
         pixels = resized(self.pixels, size).astype(np.uint8, copy=False)
         alpha = None if self.alpha is None else resized(self.alpha, size).astype(np.uint8, copy=False)
+        return replace(self, pixels=pixels, alpha=alpha)
+
+    def squared(self, side_px: int | None = None) -> Frame:
+        """The square from the middle; see `Picture.squared`."""
+        size, box = square_of(self.pixels.shape[1], self.pixels.shape[0], side_px)
+        pixels = _cut(self.pixels, size, box).astype(np.uint8, copy=False)
+        alpha = None if self.alpha is None else _cut(self.alpha, size, box).astype(np.uint8, copy=False)
         return replace(self, pixels=pixels, alpha=alpha)
 
     def repainted(self, pixels: NDArray[np.uint8]) -> Frame:
@@ -196,6 +214,24 @@ def fitted_size(width: int, height: int, longest_px: int) -> tuple[int, int]:
     """Width and height of a picture whose longer side has so many pixels at most; as they are if it has."""
     scale = min(1.0, longest_px / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def square_of(
+    width: int, height: int, side_px: int | None
+) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """The size to which a picture is scaled, and the box that is cut from it: left, top, right, bottom."""
+    side = min(width, height) if side_px is None else side_px
+    scale = side / min(width, height)
+    scaled = max(side, round(width * scale)), max(side, round(height * scale))
+    left, top = round((scaled[0] - side) / 2), round((scaled[1] - side) / 2)
+    return scaled, (left, top, left + side, top + side)
+
+
+def _cut(values: Pixels, size: tuple[int, int], box: tuple[int, int, int, int]) -> Pixels:
+    whole = values if size == (values.shape[1], values.shape[0]) else resized(values, size)
+    left, top, right, bottom = box
+    part: Pixels = whole[top:bottom, left:right]
+    return part.copy()
 
 
 def resized(values: Pixels, size: tuple[int, int]) -> Pixels:
