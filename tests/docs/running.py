@@ -2,6 +2,7 @@
 
 - What takes long is made small by options that are put behind the page's own (`SMALL`).
 - A training makes one step; in place of its export, which has tests of its own, a small result is put there.
+- Where a cluster, an object store or a folder that is watched is needed, the command is parsed.
 - A laboratory's experiment gives its published result.
 - What installs something, or needs a machine of another kind, is checked and not run (`_CHECKED`).
 
@@ -80,7 +81,13 @@ def run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.fail(f"no rule says how this command is tested: {command}")
 
 
+_ELSEWHERE = re.compile(r"s3://|ray://|--watch$|--cluster$")
+
+
 def _stylenorm(words: list[str]) -> None:
+    if any(_ELSEWHERE.match(word) for word in words):
+        build_parser().parse_args(words)
+        return
     names = [name for name in SMALL if " ".join(words[:2]).split()[: len(name.split())] == name.split()]
     more = shlex.split(SMALL[max(names, key=len)]) if names else []
     if "--help" in words:
@@ -132,6 +139,9 @@ def options_of(words: Sequence[str]) -> set[str] | None:
     return {option for action in parser._actions for option in action.option_strings}
 
 
+_OTHERS = ("pillow-jxl-plugin", "s3fs")  # what pages recommend beside ours
+
+
 def _requirements(words: list[str]) -> None:
     """What pip is to install: our extras exist, constraints are files, and others are few."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -141,7 +151,7 @@ def _requirements(words: list[str]) -> None:
             assert (ROOT / next(given)).is_file()
         elif not word.startswith("-"):
             name, _, named = word.partition("[")
-            assert name in ("stylenorm", ".", "pillow-jxl-plugin"), word
+            assert name in ("stylenorm", ".", *_OTHERS), word
             for extra in filter(None, named.removesuffix("]").split(",")):
                 assert extra in extras, f"{word}: there is no extra {extra}"
 

@@ -113,7 +113,7 @@ def test_running_statistics_take_a_fifth_of_what_is_new(stylizer: Stylizer) -> N
     end = (start * 0.8 + 20).astype(np.uint8)
     painter = RunningPainter(stylizer, PLAIN, every=1, follow_light=False)
     painter(start)
-    mixture = faded_statistics(stylizer.measure([start]), stylizer.measure([end]), 0.2)
+    mixture = ema_statistics(stylizer.measure([start]), stylizer.measure([end]), 0.2)
     assert np.abs(painter(end).astype(int) - stylizer.freeze(mixture)(end)).max() <= 1
 
 
@@ -126,7 +126,7 @@ def test_a_cut_begins_running_statistics_anew(stylizer: Stylizer) -> None:
     assert np.array_equal(painter(light), alone)
 
 
-def test_faded_statistics_are_those_of_the_mixture() -> None:
+def test_ema_statistics_are_those_of_the_mixture() -> None:
     """Three parts of one sample and one of another: repeat the samples to get the same mixture."""
     rng = np.random.default_rng(0)
     old, new = rng.normal(2, 3, (5, 400)), rng.normal(-1, 0.5, (5, 400))
