@@ -59,7 +59,7 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
         elif path.startswith("docs/"):
             found = path.removeprefix("docs/")
         else:
-            return f"]({config.repo_url}/blob/main/{path}{mark}{anchor})"
+            return f"]({config.extra['repository']}/blob/main/{path}{mark}{anchor})"
         return f"]({posixpath.relpath(found, here or '.')}{mark}{anchor})"
 
     return re.sub(r"\]\(([^)\s]+)\)", target, markdown)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import stylenorm
-from stylenorm._moved import MOVED
+from stylenorm._moved import MOVED, RENAMED
 
 SRC = Path(stylenorm.__file__).parent
 INVENTORY = Path(__file__).parent / "public_names.json"
@@ -157,3 +157,15 @@ def test_old_paths_work_for_one_release(old: str) -> None:
         "assert [(w.category, w.filename) for w in about] == [(DeprecationWarning, '<string>')], about\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("module", "old"), [(module, old) for module in RENAMED for old in RENAMED[module]])
+def test_old_names_work_for_one_release(module: str, old: str) -> None:
+    home, new = importlib.import_module(module), RENAMED[module][old]
+    assert old not in home.__all__
+    assert new in home.__all__
+    with pytest.warns(DeprecationWarning, match=rf"{old} is now {new}; .* next release") as told:
+        assert getattr(home, old) is getattr(home, new)
+    assert told[0].filename == __file__
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        home.nothing  # noqa: B018

@@ -36,7 +36,9 @@ def test_the_project_has_one_address() -> None:
     pictures, links = (each["replacement"] for each in substitutions)
     assert f"https://raw.githubusercontent.com/{owner_and_name}/main/" in pictures
     assert f"{home}/blob/main/" in links
-    assert f"repo_url: {home}\n" in (ROOT / "mkdocs.yml").read_text()
+    site = read_yaml(ROOT / "mkdocs.yml")
+    assert site["extra"]["repository"] == home
+    assert "repo_url" not in site  # the theme would ask the forge for figures whenever a page is read
     assert f'repository-code: "{home}"' in (ROOT / "CITATION.cff").read_text()
 
 
@@ -72,6 +74,7 @@ def test_the_workflow_runs_what_is_here() -> None:
     for script in scripts:
         path = ROOT / script
         assert path.suffix == ".py" or os.access(path, os.X_OK), f"{script} cannot be run"
+    assert ".ci/wheel" in (ROOT / ".ci" / "run").read_text()
     assert all("@" in step["uses"] for step in steps if "uses" in step), "an action has a version"
     publish = jobs["publish"]
     assert publish["permissions"]["id-token"] == "write"  # trusted publishing: there is no password

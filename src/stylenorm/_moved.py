@@ -1,4 +1,4 @@
-"""Modules that have moved: the old import paths work for one release, with a `DeprecationWarning`."""
+"""What has moved or has a new name: the old one works for one release, with a `DeprecationWarning`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import importlib
 import importlib.machinery
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-__all__ = ["MOVED", "install"]
+__all__ = ["MOVED", "RENAMED", "install", "old_names"]
 
 MOVED = {
     "stylenorm.adapting": "stylenorm.models.adain",
@@ -25,6 +25,33 @@ MOVED = {
     "stylenorm.volumes": "stylenorm.media.scans",
 }
 """Old path -> new path."""
+
+RENAMED = {
+    "stylenorm.films": {"faded_statistics": "ema_statistics"},
+    "stylenorm.films.overlapping": {"Ahead": "Prefetcher", "Behind": "AsyncWriter"},
+    "stylenorm.films.sources": {"Newest": "LatestFrame"},
+    "stylenorm.films.steadiness": {"faded_statistics": "ema_statistics"},
+    "stylenorm.interrupts": {"HeldInterrupt": "DeferredInterrupt"},
+}
+"""Module -> old name -> new name. Such a module says ``__getattr__ = old_names(__name__)``."""
+
+
+def old_names(module: str) -> Callable[[str], Any]:
+    """Return a module's ``__getattr__`` (PEP 562), which gives for old names what the new ones mean."""
+    renamed = RENAMED[module]
+
+    def get(name: str) -> Any:
+        if name not in renamed:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        new = renamed[name]
+        warnings.warn(
+            f"{module}.{name} is now {new}; the old name goes with the next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(sys.modules[module], new)
+
+    return get
 
 
 class _MovedFinder:

@@ -9,12 +9,16 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-__all__ = ["HeldInterrupt", "repeat_lost_signals"]
+from stylenorm._moved import old_names
+
+__all__ = ["DeferredInterrupt", "repeat_lost_signals"]
+
+__getattr__ = old_names(__name__)
 
 _AGAIN_S = 0.01
 
 
-class HeldInterrupt:
+class DeferredInterrupt:
     """Holds the first Ctrl-C back until the step is done: half a step in a checkpoint could not be resumed.
 
     A second one is not held back.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -39,7 +40,7 @@ def lay_out(folder: Path) -> None:
     draw(folder / "huge.tif", 1, (150, 120))
     (folder / "examples").mkdir()
     shutil.copy(folder / "photo.jpg", folder / "examples" / "photo.jpg")
-    for name in ("holiday", "holiday/day 2", "photos", "paintings", "pictures", "faces"):
+    for name in ("holiday", "holiday/day 2", "photos", "paintings", "pictures", "faces", "imagenet", "inbox"):
         (folder / name).mkdir()
         for i in range(9 if name in ("photos", "paintings", "faces") else 1):
             draw(folder / name / f"artist--title {i}.png", i, (64, 48))
@@ -48,13 +49,26 @@ def lay_out(folder: Path) -> None:
             (folder / domain / kind).mkdir(parents=True)
             for i in range(4):
                 draw(folder / domain / kind / f"{i}.png", i, (24, 24))
+    (folder / "shards").mkdir()
     write_renderings(folder / "pairs", 12, 48)
     write_scenes(folder / "labelled", 12, 40)
     shutil.copy(next((folder / "labelled" / "labels").iterdir()), folder / "labels.png")
+    with tarfile.open(folder / "shards" / "0.tar", "w") as shard:
+        shard.add(folder / "photo.jpg", "photo.jpg")
     _write_scans(folder)
+    _write_networks(folder)
     rng = np.random.default_rng(0)
     pictures = list(rng.integers(0, 256, (82, 4, 6, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2))
     make_film(folder / "film.mp4", pictures, times=range(82), time_base=Fraction(1), rate=1)
+
+
+def _write_networks(folder: Path) -> None:
+    """What the model card's command begins with: a list of styles, and a network of the same family."""
+    network_folder(folder / "narrow")
+    names = sorted(path.name for path in (folder / "paintings").iterdir())
+    about = 'painting = "{0}"\nartist = "A. Painter"\ntitle = "{1}"\nlicence = "CC0"\n'
+    entries = [f"[style-{i}]\n" + about.format(name, i) for i, name in enumerate(names[:2])]
+    (folder / "styles.toml").write_text("\n".join(entries))
 
 
 def _write_scans(folder: Path) -> None:

@@ -13,7 +13,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".g
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 RUN = ("bash", "python")
-READ = ("toml",)
+READ = ("json", "sh", "toml", "yaml")  # sh: scripts for machines of another kind; their commands are checked
 SHOWN = ("text",)  # output, trees of folders, formulas
 LANGUAGES = (*RUN, *READ, *SHOWN)
 

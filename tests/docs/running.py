@@ -2,6 +2,7 @@
 
 - What takes long is made small by options that are put behind the page's own (`SMALL`).
 - A training makes one step; in place of its export, which has tests of its own, a small result is put there.
+- Where a cluster, an object store or a folder that is watched is needed, the command is parsed.
 - A laboratory's experiment gives its published result.
 - What installs something, or needs a machine of another kind, is checked and not run (`_CHECKED`).
 
@@ -17,6 +18,7 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,11 @@ SMALL = {
 def run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Carry a command out in the current folder, by the rules above."""
     words = shlex.split(command)
+    if ">" in words:  # what it prints goes into a file
+        with Path(words[-1]).open("w") as file, redirect_stdout(file):
+            run(shlex.join(words[: words.index(">")]), monkeypatch)
+        assert Path(words[-1]).stat().st_size
+        return
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):  # a variable for this command
         name, _, value = words.pop(0).partition("=")
         monkeypatch.setenv(name, value)
@@ -74,7 +81,13 @@ def run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.fail(f"no rule says how this command is tested: {command}")
 
 
+_ELSEWHERE = re.compile(r"s3://|ray://|--watch$|--cluster$")
+
+
 def _stylenorm(words: list[str]) -> None:
+    if any(_ELSEWHERE.match(word) for word in words):
+        build_parser().parse_args(words)
+        return
     names = [name for name in SMALL if " ".join(words[:2]).split()[: len(name.split())] == name.split()]
     more = shlex.split(SMALL[max(names, key=len)]) if names else []
     if "--help" in words:
@@ -126,6 +139,9 @@ def options_of(words: Sequence[str]) -> set[str] | None:
     return {option for action in parser._actions for option in action.option_strings}
 
 
+_OTHERS = ("pillow-jxl-plugin", "s3fs")  # what pages recommend beside ours
+
+
 def _requirements(words: list[str]) -> None:
     """What pip is to install: our extras exist, constraints are files, and others are few."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -135,7 +151,7 @@ def _requirements(words: list[str]) -> None:
             assert (ROOT / next(given)).is_file()
         elif not word.startswith("-"):
             name, _, named = word.partition("[")
-            assert name in ("stylenorm", ".", "pillow-jxl-plugin"), word
+            assert name in ("stylenorm", ".", *_OTHERS), word
             for extra in filter(None, named.removesuffix("]").split(",")):
                 assert extra in extras, f"{word}: there is no extra {extra}"
 
@@ -172,6 +188,14 @@ def _files(words: list[str]) -> None:
         assert word.startswith("-") or not re.search(r"[/.]", word) or (ROOT / word).exists(), word
 
 
+def _container(words: list[str]) -> None:
+    """What a container is built of is there, and what is run in it is a command of ours."""
+    assert (ROOT / "Containerfile").is_file()
+    if words[1] == "run":
+        ours = words[words.index("stylenorm") + 1 :]
+        assert options_of(ours[:1]) is not None
+
+
 def _ours(words: list[str]) -> None:
     assert (ROOT / words[0]).is_file() or words[0] in ("pre-commit", "python3", ".", "cd", "git")
 
@@ -180,7 +204,8 @@ _CHECKED: dict[str, Callable[[list[str]], None]] = {
     "pip install": _requirements,
     "pip install -e": _requirements,
     "pipx install": _requirements,
-    "python benchmarks/": _script,
+    "podman build": _container,
+    "podman run": _container,
     "python": _script,
     "pytest": _files,
     "python hatch_build.py": _files,

@@ -17,7 +17,7 @@ from stylenorm import Stylizer
 from stylenorm.errors import InputError, OutputError, PictureError, UnknownNameError
 from stylenorm.films import PRESETS, FilmSource, Painter, SteadyOptions, open_source, paint_live, preset_named
 from stylenorm.films.page import LivePage
-from stylenorm.films.sources import Newest
+from stylenorm.films.sources import LatestFrame
 from tests.engines.tiny_network import tiny_network
 from tests.media.tiny_films import make_film
 from tests.requirements_met import need
@@ -69,7 +69,7 @@ def test_slow_painting_gets_the_newest() -> None:
         go.wait(5)
         yield from range(1, 10)
 
-    with Newest(source()) as newest:  # type: ignore[arg-type]
+    with LatestFrame(source()) as newest:  # type: ignore[arg-type]
         seen = []
         for item in newest:
             seen.append(item)
@@ -85,7 +85,7 @@ def test_errors_of_the_source_are_raised(painter: Painter) -> None:
         raise PictureError("unplugged")
 
     def read() -> None:
-        with Newest(source()) as newest:  # type: ignore[arg-type]
+        with LatestFrame(source()) as newest:  # type: ignore[arg-type]
             for _ in newest:
                 pass
 

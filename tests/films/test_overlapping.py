@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stylenorm.films.overlapping import Ahead, Behind
+from stylenorm.films.overlapping import AsyncWriter, Prefetcher
 
 
 def test_ahead_keeps_the_order_and_runs_beside() -> None:
@@ -19,7 +19,7 @@ def test_ahead_keeps_the_order_and_runs_beside() -> None:
             threads.add(threading.current_thread())
             yield i
 
-    with Ahead(source(), size=3) as items:
+    with Prefetcher(source(), size=3) as items:
         assert list(items) == list(range(50))
     assert threading.current_thread() not in threads
 
@@ -32,7 +32,7 @@ def test_ahead_is_not_far_ahead() -> None:
             taken.append(i)
             yield i
 
-    with Ahead(source(), size=3) as items:
+    with Prefetcher(source(), size=3) as items:
         iterator = iter(items)
         next(iterator)
         time.sleep(0.1)
@@ -47,7 +47,7 @@ def test_errors_come_where_the_item_would() -> None:
     seen = []
 
     def read() -> None:
-        with Ahead(source()) as items:
+        with Prefetcher(source()) as items:
             seen.extend(items)
 
     with pytest.raises(ValueError, match="broken"):
@@ -57,7 +57,7 @@ def test_errors_come_where_the_item_would() -> None:
 
 def test_behind_keeps_the_order() -> None:
     done: list[int] = []
-    with Behind(done.append, size=2) as behind:
+    with AsyncWriter(done.append, size=2) as behind:
         for i in range(50):
             behind.put(i)
         behind.finish()
@@ -70,7 +70,7 @@ def test_errors_behind_are_raised_in_front() -> None:
             raise ValueError("cannot write")
 
     def write() -> None:
-        with Behind(work, size=1) as behind:
+        with AsyncWriter(work, size=1) as behind:
             for i in range(100):
                 behind.put(i)
             behind.finish()
@@ -89,7 +89,7 @@ def test_leaving_by_an_error_drops_what_waits() -> None:
         done.append(item)
 
     def write() -> None:
-        with Behind(work, size=3) as behind:
+        with AsyncWriter(work, size=3) as behind:
             for i in range(3):
                 behind.put(i)
             started.wait(5)

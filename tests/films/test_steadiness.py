@@ -12,7 +12,7 @@ from stylenorm.films import (
     RunningPainter,
     ShotPainter,
     SteadyOptions,
-    faded_statistics,
+    ema_statistics,
     measure_shots,
     paint_animation,
 )
@@ -113,7 +113,7 @@ def test_running_statistics_take_a_fifth_of_what_is_new(stylizer: Stylizer) -> N
     end = (start * 0.8 + 20).astype(np.uint8)
     painter = RunningPainter(stylizer, PLAIN, every=1, follow_light=False)
     painter(start)
-    mixture = faded_statistics(stylizer.measure([start]), stylizer.measure([end]), 0.2)
+    mixture = ema_statistics(stylizer.measure([start]), stylizer.measure([end]), 0.2)
     assert np.abs(painter(end).astype(int) - stylizer.freeze(mixture)(end)).max() <= 1
 
 
@@ -126,28 +126,28 @@ def test_a_cut_begins_running_statistics_anew(stylizer: Stylizer) -> None:
     assert np.array_equal(painter(light), alone)
 
 
-def test_faded_statistics_are_those_of_the_mixture() -> None:
+def test_ema_statistics_are_those_of_the_mixture() -> None:
     """Three parts of one sample and one of another: repeat the samples to get the same mixture."""
     rng = np.random.default_rng(0)
     old, new = rng.normal(2, 3, (5, 400)), rng.normal(-1, 0.5, (5, 400))
-    faded = faded_statistics(Statistics.measure([old]), Statistics.measure([new]), 0.25)
+    faded = ema_statistics(Statistics.measure([old]), Statistics.measure([new]), 0.25)
     mixture = np.concatenate([old, old, old, new], axis=1)
     np.testing.assert_allclose(faded.means[0], mixture.mean(1), rtol=1e-12)
     np.testing.assert_allclose(faded.variances()[0], mixture.var(1), rtol=1e-12)
-    assert faded_statistics(None, Statistics.measure([new]), 0.25).counts == (400,)
+    assert ema_statistics(None, Statistics.measure([new]), 0.25).counts == (400,)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_shares(share: float) -> None:
     statistics = Statistics.measure([np.ones((2, 3))])
     with pytest.raises(InputError, match="share"):
-        faded_statistics(statistics, statistics, share)
+        ema_statistics(statistics, statistics, share)
 
 
 @pytest.mark.parametrize(("share", "which"), [(0.0, 0), (1.0, 1)])
 def test_the_ends_of_fading(share: float, which: int) -> None:
     pair = [Statistics.measure([np.arange(6.0).reshape(2, 3) * s]) for s in (1, 2)]
-    faded = faded_statistics(pair[0], pair[1], share)
+    faded = ema_statistics(pair[0], pair[1], share)
     np.testing.assert_allclose(faded.means[0], pair[which].means[0])
     np.testing.assert_allclose(faded.variances()[0], pair[which].variances()[0])
 

@@ -3,6 +3,7 @@
 What shows live pictures is in `stylenorm.films.page` and `stylenorm.films.window`.
 """
 
+from stylenorm._moved import old_names
 from stylenorm.films.live import LiveReport, paint_live
 from stylenorm.films.painting import (
     FilmInterruptedError,
@@ -20,7 +21,7 @@ from stylenorm.films.steadiness import (
     RunningPainter,
     ShotPainter,
     SteadyOptions,
-    faded_statistics,
+    ema_statistics,
     measure_shots,
 )
 
@@ -40,7 +41,7 @@ __all__ = [
     "ShotPainter",
     "Source",
     "SteadyOptions",
-    "faded_statistics",
+    "ema_statistics",
     "has_opencv",
     "measure_shots",
     "open_source",
@@ -49,3 +50,5 @@ __all__ = [
     "paint_live",
     "preset_named",
 ]
+
+__getattr__ = old_names(__name__)

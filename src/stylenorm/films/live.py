@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stylenorm.films.overlapping import Behind
-from stylenorm.films.sources import Newest, Source
+from stylenorm.films.overlapping import AsyncWriter
+from stylenorm.films.sources import LatestFrame, Source
 from stylenorm.films.steadiness import Painter
 
 __all__ = ["LiveReport", "paint_live"]
@@ -67,10 +67,10 @@ def paint_live(
         nonlocal shows
         shows = show(pixels)
 
-    newest = Newest(source.frames())
+    newest = LatestFrame(source.frames())
     started = last = time.perf_counter()
     try:
-        with Behind(shown, size=1) as behind:
+        with AsyncWriter(shown, size=1) as behind:
             for frame in newest:
                 painting = painter(frame)
                 if in_thread:

@@ -12,9 +12,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
+from stylenorm._moved import old_names
 from stylenorm.closing import Closing
 
-__all__ = ["Ahead", "Behind"]
+__all__ = ["AsyncWriter", "Prefetcher"]
+
+__getattr__ = old_names(__name__)
 
 T = TypeVar("T")
 
@@ -29,7 +32,7 @@ class _End:
         self.error = error
 
 
-class Ahead(Closing, Generic[T]):
+class Prefetcher(Closing, Generic[T]):
     """Iterates over ``source`` in a thread, a few items ahead; a context manager and an iterator.
 
     An error of the source is raised where its item would have come.
@@ -79,7 +82,7 @@ class Ahead(Closing, Generic[T]):
         return False
 
 
-class Behind(Closing, Generic[T]):
+class AsyncWriter(Closing, Generic[T]):
     """Hands items to ``work`` in a thread, in their order.
 
     `finish` waits until all is done. Leaving the context by an error drops what is still waiting.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stylenorm.errors import PictureError
 from stylenorm.films.light import Light, LightFinder
-from stylenorm.films.overlapping import Ahead, Behind
+from stylenorm.films.overlapping import AsyncWriter, Prefetcher
 from stylenorm.films.shots import THUMBNAIL_SIZE, Thumbnail
 from stylenorm.films.steadiness import (
     Painter,
@@ -233,7 +233,7 @@ class _Run:
     def paint(self) -> bool:
         """Paint all; say whether it was not interrupted."""
         finished = True
-        with Ahead(self._reader.items()) as items, Behind(self._write) as behind:
+        with Prefetcher(self._reader.items()) as items, AsyncWriter(self._write) as behind:
             try:
                 for item in items:
                     if isinstance(item, Damage):
@@ -272,7 +272,7 @@ def _painter(
     source: str | Path, part: dict[str, Any], stylizer: Stylizer, options: SteadyOptions
 ) -> tuple[Painter, Sequence[Light | None]]:
     with FilmReader(source, **part) as reader:
-        frames = Ahead(((frame, _thumbnail(frame), time_s) for frame, time_s in reader.frames()), size=2)
+        frames = Prefetcher(((frame, _thumbnail(frame), time_s) for frame, time_s in reader.frames()), size=2)
         with frames:
             shots, lights = _looked_at(frames, reader.pixels, stylizer, options)
     return _painter_of(stylizer, options, shots), lights

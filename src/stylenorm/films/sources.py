@@ -11,12 +11,15 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm._moved import old_names
 from stylenorm.closing import Closing
 from stylenorm.errors import InputError
 from stylenorm.films.smoothing import import_opencv
 from stylenorm.media import FilmFrame, FilmReader
 
-__all__ = ["CameraSource", "FilmSource", "Newest", "Source", "open_source"]
+__all__ = ["CameraSource", "FilmSource", "LatestFrame", "Source", "open_source"]
+
+__getattr__ = old_names(__name__)
 
 Pixels = NDArray[np.uint8]
 T = TypeVar("T")
@@ -115,7 +118,7 @@ class FilmSource:
         self._closed.set()
 
 
-class Newest(Closing, Generic[T]):
+class LatestFrame(Closing, Generic[T]):
     """Iterates over a source in a thread; who asks gets the newest item, and older ones are dropped.
 
     So what is shown lags by one painting, however slow painting is. A context manager.

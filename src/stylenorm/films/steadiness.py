@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm._moved import old_names
 from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.films.light import FLAT, Light, LightFollower, contrast_of
 from stylenorm.films.shots import THUMBNAIL_SIZE, Shot, ShotFinder, Thumbnail, is_cut
@@ -29,10 +30,12 @@ __all__ = [
     "RunningPainter",
     "ShotPainter",
     "SteadyOptions",
-    "faded_statistics",
+    "ema_statistics",
     "measure_shots",
     "thumbnail_of",
 ]
+
+__getattr__ = old_names(__name__)
 
 STEADY = ("shot", "running", "off")
 """Ways to keep a film steady."""
@@ -210,7 +213,7 @@ class RunningPainter(Painter):
             photo = frame.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
             new = self._measurer(photo, self._vector)
             old = None if outgrown else self._statistics
-            self._statistics = faded_statistics(old, new, self._share)
+            self._statistics = ema_statistics(old, new, self._share)
             self._contrast = contrast if old is None else max(contrast, self._contrast)
             self._current, self._age = self._stylizer.freeze(self._statistics), 0
         self._age += 1
@@ -243,7 +246,7 @@ def measure_shots(
         yield shot.start, _measured(shot, load, stylizer, strength)
 
 
-def faded_statistics(old: Statistics | None, new: Statistics, share: float) -> Statistics:
+def ema_statistics(old: Statistics | None, new: Statistics, share: float) -> Statistics:
     """Return running statistics: those of a mixture of ``1 - share`` parts old picture and ``share`` new.
 
     Mean and variance are those of the mixture: the variance grows by how far the means are apart. Repeated,

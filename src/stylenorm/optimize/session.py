@@ -20,7 +20,7 @@ from torch import Tensor
 
 from stylenorm.allocation import keep_freed_memory
 from stylenorm.errors import InputError
-from stylenorm.interrupts import HeldInterrupt
+from stylenorm.interrupts import DeferredInterrupt
 from stylenorm.media import atomic_write
 from stylenorm.optimize.curve import draw_curve
 from stylenorm.optimize.gatys import Evaluation, Optimization
@@ -83,7 +83,7 @@ def run_session(run: Optimization, session: Session, about: str = "") -> Tensor:
     saved, shown = time.monotonic(), len(run.history)
     with (
         tqdm(total=run.num_steps, initial=shown, unit="step", disable=session.quiet or None) as progress,
-        HeldInterrupt() as interrupt,
+        DeferredInterrupt() as interrupt,
     ):
         while not run.done:
             for evaluation in run.step():

@@ -24,7 +24,7 @@ from torch import nn
 from stylenorm.allocation import keep_freed_memory
 from stylenorm.configurations import LoopConfig, LoopDefaults
 from stylenorm.errors import InputError, TrainingError
-from stylenorm.interrupts import HeldInterrupt
+from stylenorm.interrupts import DeferredInterrupt
 from stylenorm.media import atomic_write
 from stylenorm.training import ranks
 from stylenorm.training.batch_statistics import share_statistics
@@ -112,7 +112,7 @@ def _train(recipe: Recipe, config: LoopConfig, schedule: LoopDefaults, state: St
     )
     reported = time.monotonic()
     told = ranks.is_first() and progress.disable  # lines for a log instead of a bar
-    with progress, recipe.running(), HeldInterrupt() as interrupt:
+    with progress, recipe.running(), DeferredInterrupt() as interrupt:
         while step < schedule.steps:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             for group in state.optimizer.param_groups:
