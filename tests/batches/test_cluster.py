@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stylenorm.batches import Manifest, Summary, plan_tasks, read_manifest
+from stylenorm.batches import EngineOptions, Manifest, Summary, plan_tasks, read_manifest
 from stylenorm.batches.cluster import PainterPlan, paint_on_cluster
 from stylenorm.batches.drawing import RandomStyles, StrengthRange
-from stylenorm.batches.painter import EngineOptions
 from stylenorm.zoo import shipped_network
 from tests.cli.conftest import Run, hidden_files, write_photo
 from tests.requirements_met import need

@@ -18,7 +18,8 @@ from itertools import groupby
 from stylenorm.batches.lanes import Lanes
 from stylenorm.batches.manifest import Manifest, Row, Status
 from stylenorm.batches.options import Listener
-from stylenorm.batches.painter import BatchPainter, Lane, NotSmallError
+from stylenorm.batches.painter import BatchPainter, Lane
+from stylenorm.batches.small import NotSmallError
 from stylenorm.batches.task import Task
 from stylenorm.errors import InputError, StylenormError, one_line
 
