@@ -45,7 +45,7 @@ class RandomStyles:
 
     Example:
         >>> RandomStyles(("scream", "great-wave"), seed=7).styles("cats/1.jpg")
-        ('great-wave',)
+        ('scream',)
     """
 
     names: tuple[str, ...]
