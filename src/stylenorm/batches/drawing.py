@@ -110,7 +110,7 @@ class Shard:
     Example:
         >>> parts = [Shard(i, 3) for i in (1, 2, 3)]
         >>> [part.index for part in parts if part.has("cats/1.jpg")]
-        [2]
+        [1]
     """
 
     index: int
