@@ -184,17 +184,18 @@ def plan_outputs(
             raise OutputError(
                 f"standard output takes one picture, got {len(found) * draw.per_picture}; give a folder"
             )
-        return _checked([_single(found[0], None, draw, (kind or FORMATS["PNG"]).name)], found, real)
+        return _checked([_single(found[0], None, draw, (kind or FORMATS["PNG"]).name)])
     if text is None:
-        return _checked(_beside(found, folders, draw, kind, real), found, real)
+        return _checked(_beside(found, folders, draw, kind, real))
     if into_folder:
-        return _checked(_into(found, Path(text), draw, kind, real), found, real)
+        return _checked(_into(found, Path(text), draw, kind, real))
     named = _SUFFIX_FORMATS.get(Path(text).suffix.lower())
     if kind is not None and named not in (None, kind):
         raise OutputError(
             f"{text}: its suffix says {named.name}, the format asked for is {kind.name}; choose one"
         )
-    return _checked([_single(found[0], Path(text), draw, (kind or _of(text)).name)], found, real)
+    _check_target(text, {found[0].real}, real)
+    return _checked([_single(found[0], Path(text), draw, (kind or _of(text)).name)])
 
 
 def _single(found: _Found, target: Path | None, draw: StyleDraw, written: str) -> Job:
@@ -297,17 +298,26 @@ def _into(
 
 
 def _apart(wishes: list[_Wish], real: RealPaths) -> list[Job]:
-    """Give each painting a name of its own: the one wished for, with the old suffix, or with a number."""
+    """Give each painting a name of its own: the one wished for, with the old suffix, or with a number.
+
+    Raises:
+        OutputError: a painting would replace a photo.
+    """
     keys = [name_key(real(wish.target())) for wish in wishes]
-    suffixes: dict[str, set[str]] = {}
+    first: dict[str, str] = {}
+    twins: set[str] = set()
     for key, wish in zip(keys, wishes, strict=True):
-        suffixes.setdefault(key, set()).add(wish.suffix.casefold())
+        suffix = wish.suffix.casefold()
+        if first.setdefault(key, suffix) != suffix:
+            twins.add(key)
     told = [""] * len(wishes)
     for i, (key, wish) in enumerate(zip(keys, wishes, strict=True)):
-        if wish.suffix and len(suffixes[key]) > 1:
+        if key in twins and wish.suffix:
             told[i] = f"-{wish.suffix[1:]}"
             keys[i] = name_key(real(wish.target(told[i])))
-    wished = {*keys, *(name_key(wish.found.real) for wish in wishes if wish.found.real)}
+    photos = {wish.found.real for wish in wishes if wish.found.real}
+    photo_keys = {name_key(photo) for photo in photos}
+    wished = {*keys, *photo_keys}
     taken: set[str] = set()
     jobs = []
     for key, wish, apart in zip(keys, wishes, told, strict=True):
@@ -317,16 +327,25 @@ def _apart(wishes: list[_Wish], real: RealPaths) -> list[Job]:
             target = wish.target(f"{apart}-{number}")
             free = name_key(real(target))
         taken.add(free)
+        if free in photo_keys:
+            _check_target(target, photos, real)
         jobs.append(wish.job(target))
     return jobs
 
 
-def _checked(jobs: list[Job], found: list[_Found], real: RealPaths) -> list[Job]:
-    sources = {each.real for each in found}
+def _check_target(target: str, photos: set[str], real: RealPaths) -> None:
+    """Refuse a target that is one of the photos.
+
+    Raises:
+        OutputError: it is.
+    """
+    if real(target) in photos:
+        raise OutputError(f"{target}: is one of the photos; choose another output")
+
+
+def _checked(jobs: list[Job]) -> list[Job]:
     for job in jobs:
         _check_kind(job)
-        if job.target is not None and real(str(job.target)) in sources:
-            raise OutputError(f"{job.target}: is one of the photos; choose another output")
     return jobs
 
 
