@@ -21,15 +21,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from measured import ratio, summary, timed, write_result
+import numpy as np
+from numpy.typing import NDArray
+
+from measured import alternate, ratio, summary, timed, write_result
 from stylenorm.batches import BatchPainter, BatchRun, EngineOptions, Outcome, PaintOptions, Task, plan_tasks
 from stylenorm.batches.cluster import PainterPlan, paint_on_cluster
 from stylenorm.batches.lanes import Lanes
 from stylenorm.batches.painter import Lane
-from stylenorm.media import find_pictures, read_picture
+from stylenorm.media import find_pictures, read_picture, to_float
 from stylenorm.zoo import shipped_network
 
+Pixels = NDArray[Any]
+
+_BATCH = 8
 _PLAN = """
 import json, resource, sys, time
 from stylenorm.batches import plan_tasks
@@ -108,9 +115,11 @@ def _measured(
                         wall[name].append(seconds)
                         used[name].append(time.process_time() - began)
             lanes.close()
+            batches = _batches(painter, photos, repeats)
         made: dict[str, object] = {
             name: {"s": summary(wall[name]), "processor_s": summary(used[name])} for name in calls
         }
+        made["processor ms of a photo, by batch"] = batches
         for kind, seconds_of in (("wall", wall), ("processor", used)):
             before, now, alone_s = seconds_of.values()
             made[f"one after the other / side by side, {kind}"] = ratio(before, now)
@@ -119,6 +128,19 @@ def _measured(
             tasks = plan_tasks(found, f"{temporary}/ray/", styles=["scream"])
             made["ray"] = _on_ray(tasks, PainterPlan(None, painting, asked))
         return made
+
+
+def _batches(painter: BatchPainter, photos: list[Pixels], repeats: int) -> dict[str, object]:
+    """Milliseconds of processor time of a photo, painted with seven others at once, and alone."""
+    alike = [photo for photo in photos if photo.shape == photos[0].shape][:_BATCH]
+    batch = np.stack([to_float(photo).transpose(2, 0, 1) for photo in alike])  # (N, 3, H, W)
+    engine, vector = painter.main.stylizer.engine, painter.style("scream").vector()
+    calls = {
+        str(len(alike)): lambda: engine.paint(batch, vector),
+        "1": lambda: [engine.paint(batch[i : i + 1], vector) for i in range(len(batch))],
+    }
+    used = alternate(calls, warmup=1, repeats=repeats, clock=time.process_time)
+    return {name: summary([1e3 * each / len(alike) for each in used[name]], digits=1) for name in calls}
 
 
 def check(outcomes: Iterable[Outcome]) -> None:

@@ -27,6 +27,12 @@ pytestmark = [
 COUNT = 80
 
 
+@pytest.fixture(autouse=True)
+def _workers_are_not_nice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine Ray's workers would wait for everyone else."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+
+
 def photos(folder: Path) -> None:
     for i in range(COUNT):
         write_photo(folder / f"{i % 3}" / f"{i}.png", 40, 60)
