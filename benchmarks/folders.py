@@ -2,12 +2,12 @@
 
     python benchmarks/folders.py PHOTOS --count 60 --engines openvino winograd
     python benchmarks/folders.py PHOTOS --count 40 --engines winograd --square 224
-    python benchmarks/folders.py PHOTOS --count 980 --engines winograd --ray --names 100000
+    python benchmarks/folders.py PHOTOS --count 120 --engines winograd --ray
 
 Rounds of three: one photo after the other, with all threads (as folders were painted before); side by side,
 a thread for each photo; and painting alone, side by side from memory, without reading and writing. With --ray
-also Ray Data on this machine, and how long it takes to start. With --names: planning so many, in a process of
-its own.
+also Ray Data on this machine (set RAY_worker_niceness=0, or its workers wait for everyone else's). With
+--names: planning so many, in a process of its own.
 """
 
 from __future__ import annotations
@@ -21,15 +21,23 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from measured import ratio, summary, timed, write_result
+import numpy as np
+from numpy.typing import NDArray
+
+from measured import alternate, ratio, summary, timed, write_result
 from stylenorm.batches import BatchPainter, BatchRun, EngineOptions, Outcome, PaintOptions, Task, plan_tasks
 from stylenorm.batches.cluster import PainterPlan, paint_on_cluster
 from stylenorm.batches.lanes import Lanes
 from stylenorm.batches.painter import Lane
-from stylenorm.media import find_pictures, read_picture
+from stylenorm.engines.engine import num_cores
+from stylenorm.media import find_pictures, read_picture, to_float
 from stylenorm.zoo import shipped_network
 
+Pixels = NDArray[Any]
+
+_BATCH = 8
 _PLAN = """
 import json, resource, sys, time
 from stylenorm.batches import plan_tasks
@@ -65,7 +73,7 @@ def main() -> None:
         f"{len(found)} photos, JPEG to JPEG, one style; wall and processor time of {options.repeats} rounds "
         "after one that is not counted; ratios are taken round by round"
     )
-    name = f"folders_{options.square}" if options.square else "folders"
+    name = f"folders_{options.square}" if options.square else "folders_ray" if options.ray else "folders"
     write_result(name, method, results)
 
 
@@ -108,17 +116,32 @@ def _measured(
                         wall[name].append(seconds)
                         used[name].append(time.process_time() - began)
             lanes.close()
+            batches = _batches(painter, photos, repeats)
         made: dict[str, object] = {
             name: {"s": summary(wall[name]), "processor_s": summary(used[name])} for name in calls
         }
+        made["processor ms of a photo, by batch"] = batches
         for kind, seconds_of in (("wall", wall), ("processor", used)):
             before, now, alone_s = seconds_of.values()
             made[f"one after the other / side by side, {kind}"] = ratio(before, now)
             made[f"side by side / painting alone, {kind}"] = ratio(now, alone_s)
         if ray:
             tasks = plan_tasks(found, f"{temporary}/ray/", styles=["scream"])
-            made["ray"] = _on_ray(tasks, PainterPlan(None, painting, asked))
+            made["ray"] = _on_ray(tasks, PainterPlan(None, painting, asked), min(wall["side by side"]))
         return made
+
+
+def _batches(painter: BatchPainter, photos: list[Pixels], repeats: int) -> dict[str, object]:
+    """Milliseconds of processor time of a photo, painted with seven others at once, and alone."""
+    alike = [photo for photo in photos if photo.shape == photos[0].shape][:_BATCH]
+    batch = np.stack([to_float(photo).transpose(2, 0, 1) for photo in alike])  # (N, 3, H, W)
+    engine, vector = painter.main.stylizer.engine, painter.style("scream").vector()
+    calls = {
+        str(len(alike)): lambda: engine.paint(batch, vector),
+        "1": lambda: [engine.paint(batch[i : i + 1], vector) for i in range(len(batch))],
+    }
+    used = alternate(calls, warmup=1, repeats=repeats, clock=time.process_time)
+    return {name: summary([1e3 * each / len(alike) for each in used[name]], digits=1) for name in calls}
 
 
 def check(outcomes: Iterable[Outcome]) -> None:
@@ -128,16 +151,17 @@ def check(outcomes: Iterable[Outcome]) -> None:
             raise SystemExit(f"{outcome.task.source}: {outcome.error}")
 
 
-def _on_ray(tasks: list[Task], plan: PainterPlan) -> dict[str, float]:
+def _on_ray(tasks: list[Task], plan: PainterPlan, side_by_side_s: float) -> dict[str, float]:
+    """Seconds in all, and those that workers spent on pictures: what is left once Ray has started."""
     began = time.perf_counter()
-    first = None
-    for outcome in paint_on_cluster(tasks, plan):
-        check([outcome])
-        first = first or time.perf_counter()
+    outcomes = list(paint_on_cluster(tasks, plan, workers=num_cores()))
     ended = time.perf_counter()
+    check(outcomes)
+    worked = sum(outcome.seconds or 0.0 for outcome in outcomes) / num_cores()
     return {
         "s": round(ended - began, 2),
-        "until the first batch is done_s": round((first or ended) - began, 2),
+        "of it painting": round(worked, 2),
+        "painting / side by side": round(worked / side_by_side_s, 2),
     }
 
 
@@ -149,7 +173,8 @@ def _planned(count: int) -> dict[str, float]:
                 folder.mkdir(parents=True)
             (folder / f"{i:07d}.jpg").touch()
         words = [sys.executable, "-c", _PLAN, f"{temporary}/in", f"{temporary}/out/"]
-        said: dict[str, float] = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+        done = subprocess.run(words, capture_output=True, check=True)
+        said: dict[str, float] = json.loads(done.stdout)
         return said
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stylenorm.batches import Manifest, Summary, plan_tasks, read_manifest
+from stylenorm.batches import EngineOptions, Manifest, Summary, plan_tasks, read_manifest
 from stylenorm.batches.cluster import PainterPlan, paint_on_cluster
 from stylenorm.batches.drawing import RandomStyles, StrengthRange
-from stylenorm.batches.painter import EngineOptions
 from stylenorm.zoo import shipped_network
 from tests.cli.conftest import Run, hidden_files, write_photo
 from tests.requirements_met import need
@@ -26,6 +25,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 COUNT = 80
+
+
+@pytest.fixture(autouse=True)
+def _workers_are_not_nice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine Ray's workers would wait for everyone else."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
 
 
 def photos(folder: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from stylenorm.batches.manifest import Manifest
-from stylenorm.batches.options import Listener, PaintOptions
-from stylenorm.batches.painter import BatchPainter, EngineOptions
+from stylenorm.batches.options import EngineOptions, Listener, PaintOptions
+from stylenorm.batches.painter import BatchPainter
 from stylenorm.batches.running import Outcome, Summary, check_manifest, painted, skipped_before
 from stylenorm.batches.task import FarTask, Task
 from stylenorm.errors import EngineError, MissingExtraError, OutputError, StylenormError

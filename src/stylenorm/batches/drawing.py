@@ -45,7 +45,7 @@ class RandomStyles:
 
     Example:
         >>> RandomStyles(("scream", "great-wave"), seed=7).styles("cats/1.jpg")
-        ('great-wave',)
+        ('scream',)
     """
 
     names: tuple[str, ...]
@@ -110,7 +110,7 @@ class Shard:
     Example:
         >>> parts = [Shard(i, 3) for i in (1, 2, 3)]
         >>> [part.index for part in parts if part.has("cats/1.jpg")]
-        [2]
+        [1]
     """
 
     index: int

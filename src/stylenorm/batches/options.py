@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from stylenorm.engines import DEFAULT_ENGINE
 from stylenorm.media import MAX_MEGAPIXELS
 
-__all__ = ["FilmPart", "Listener", "PaintOptions"]
+__all__ = ["EngineOptions", "FilmPart", "Listener", "PaintOptions"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,15 @@ class PaintOptions:
     max_megapixels: float = MAX_MEGAPIXELS
     allow_truncated: bool = False
     film: FilmPart = field(default_factory=FilmPart)
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What computes; see `stylenorm.Stylizer`."""
+
+    engine: str = DEFAULT_ENGINE
+    precision: str = "auto"
+    threads: int | None = None
 
 
 class Listener:

@@ -7,17 +7,16 @@ import sys
 import threading
 from collections import OrderedDict
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from stylenorm.batches.big import big_picture, paint_big_picture
-from stylenorm.batches.options import Listener, PaintOptions
+from stylenorm.batches.options import EngineOptions, Listener, PaintOptions
+from stylenorm.batches.small import SMALL_PIXELS, NotSmallError, check_small
 from stylenorm.batches.task import FarTask, Task
 from stylenorm.closing import Closing
-from stylenorm.engines import DEFAULT_ENGINE
 from stylenorm.errors import InputError, OutputError
 from stylenorm.media import (
     FILM_FORMATS,
@@ -27,7 +26,6 @@ from stylenorm.media import (
     PictureSource,
     check_fits,
     check_output,
-    picture_size,
     read_media,
     write_media,
 )
@@ -36,27 +34,10 @@ from stylenorm.style import Style
 from stylenorm.tiles import Tiling
 from stylenorm.zoo import IDENTITY, NetworkFolder
 
-__all__ = ["BatchPainter", "EngineOptions", "Lane", "NotSmallError"]
-
-# Painted by one thread: a picture of a megapixel takes a second, and 100 MB.
-_SMALL_PIXELS = 1_000_000
-_SMALL_SOURCE_PIXELS = 30_000_000
+__all__ = ["BatchPainter", "Lane"]
 
 _KEPT_STYLES = 4096  # of a folder of style pictures; 10 kB each
 _THREADED = ("openvino", "winograd", "onnxruntime", "fake")  # torch's number of threads is the process's
-
-
-class NotSmallError(Exception):
-    """Only small pictures were to be painted, and this is none."""
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """What computes; see `stylenorm.Stylizer`."""
-
-    engine: str = DEFAULT_ENGINE
-    precision: str = "auto"
-    threads: int | None = None
 
 
 class BatchPainter(Closing):
@@ -200,7 +181,7 @@ class Lane:
             return self._paint_film(task, stylizer, listener)
         is_read = self._last is not None and self._last[0] == task.source
         if not is_read and only_small:
-            self._check_small(task)
+            check_small(task, options, self.stylizer.tiling)
         elif not is_read and options.size_px is None and not options.crop:
             big = big_picture(task, options, stylizer)
             if big is not None:
@@ -239,7 +220,7 @@ class Lane:
         written = task.format or (media.source_format if media.source_format in FORMATS else "PNG")
         check_fits(str(written), media.width, media.height)
         out = io.BytesIO()
-        is_large = isinstance(media, Animation) or media.width * media.height > _SMALL_PIXELS
+        is_large = isinstance(media, Animation) or media.width * media.height > SMALL_PIXELS
         with self.painter.one_large if is_large else nullcontext():
             stylizer = self.painter.main.stylizer if is_large else self.stylizer
             painted, _ = self.painted(media, task, stylizer.with_style(style), Listener())
@@ -284,27 +265,6 @@ class Lane:
     def forget(self) -> None:
         """Let go of the picture that was read last."""
         self._last = None
-
-    def _check_small(self, task: Task) -> None:
-        """Leave what takes long to others.
-
-        Raises:
-            NotSmallError: it is large, no file, or to be painted in tiles.
-            PictureError: it is no picture.
-        """
-        options, tile = self.painter.options, self.stylizer.tiling
-        if task.source is None or task.target is None or not task.source.is_file():
-            raise NotSmallError
-        if tile.tile not in ("auto", "off") or tile.memory_bytes is not None or options.stroke_size != 1:
-            raise NotSmallError
-        width, height = picture_size(task.source, options.max_megapixels)
-        longer = max(width, height)
-        scale = 1.0 if options.size_px is None else min(1.0, options.size_px / longer)
-        pixels = width * height
-        if pixels > _SMALL_SOURCE_PIXELS or (not options.crop and pixels * scale**2 > _SMALL_PIXELS):
-            raise NotSmallError
-        if options.crop and (options.size_px or longer) ** 2 > _SMALL_PIXELS:
-            raise NotSmallError
 
     def _paint_film(self, task: Task, stylizer: Stylizer, listener: Listener) -> tuple[str, ...]:
         from stylenorm.batches.films import paint_film_task

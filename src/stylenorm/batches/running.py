@@ -2,7 +2,7 @@
 
 A small picture is painted by one thread, as many of them at once as there are cores, so that reading,
 painting and writing overlap and no core waits for a file. Batches of eight do not pay: with OpenVINO a
-picture of 432 x 288 took 120 ms of processor time in a batch and 111 alone, and a batch makes a painting
+picture of 432 x 288 took 115 ms of processor time in a batch and 112 alone, and a batch makes a painting
 depend on its neighbours by a grey level here and there. A large picture is painted by all cores.
 """
 
@@ -18,7 +18,8 @@ from itertools import groupby
 from stylenorm.batches.lanes import Lanes
 from stylenorm.batches.manifest import Manifest, Row, Status
 from stylenorm.batches.options import Listener
-from stylenorm.batches.painter import BatchPainter, Lane, NotSmallError
+from stylenorm.batches.painter import BatchPainter, Lane
+from stylenorm.batches.small import NotSmallError
 from stylenorm.batches.task import Task
 from stylenorm.errors import InputError, StylenormError, one_line
 

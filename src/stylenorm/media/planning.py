@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Protocol
 from stylenorm.errors import InputError, OutputError, PictureError
 from stylenorm.media.finding import LeftOut, find_pictures
 from stylenorm.media.formats import FORMATS, PictureFormat, format_named, format_of
-from stylenorm.media.pictures.plugins import is_picture_name
+from stylenorm.media.naming import RealPaths, name_key, split_suffix, style_slug
 from stylenorm.media.video.formats import (
     FILM_FORMATS,
     FILM_SUFFIXES,
@@ -93,42 +90,6 @@ class _Found:
     @property
     def key(self) -> str:
         return self.relative if os.sep == "/" else self.relative.replace(os.sep, "/")
-
-
-_LISTED_AFTER = 8
-
-
-class _RealPaths:
-    """``os.path.realpath`` of many files: each folder is looked up once, and listed for its links once."""
-
-    def __init__(self) -> None:
-        self._folders: dict[str, str] = {}
-        self._asked: Counter[str] = Counter()
-        self._links: dict[str, frozenset[str]] = {}
-
-    def __call__(self, text: str) -> str:
-        head, name = os.path.split(text)
-        if name in ("", os.curdir, os.pardir) or self._is_link(head, name, text):
-            return os.path.realpath(text)
-        folder = self._folders.get(head)
-        if folder is None:
-            folder = self._folders[head] = os.path.realpath(head)
-        return f"{folder}{os.sep}{name}" if folder != os.sep else folder + name
-
-    def _is_link(self, head: str, name: str, text: str) -> bool:
-        links = self._links.get(head)
-        if links is not None:
-            return name in links
-        self._asked[head] += 1
-        if self._asked[head] == _LISTED_AFTER:
-            try:
-                with os.scandir(head or os.curdir) as entries:
-                    self._links[head] = frozenset(entry.name for entry in entries if entry.is_symlink())
-            except (OSError, ValueError):  # not there yet, or not to be listed
-                exists = os.path.lexists(head)
-                if not exists:
-                    self._links[head] = frozenset()
-        return os.path.islink(text)  # noqa: PTH114 (a Path takes ten times as long)
 
 
 @dataclass(frozen=True)
@@ -210,7 +171,7 @@ def plan_outputs(
     folders = [each for each in inputs if os.fspath(each) != STANDARD and Path(each).is_dir()]
     many = bool(folders) or len(inputs) > 1 or draw.per_picture > 1
     into_folder = text is not None and text != STANDARD and _is_folder(text, many)
-    real = _RealPaths()
+    real = RealPaths()
     found = _gather(
         inputs,
         exclude=text if into_folder else None,
@@ -223,17 +184,18 @@ def plan_outputs(
             raise OutputError(
                 f"standard output takes one picture, got {len(found) * draw.per_picture}; give a folder"
             )
-        return _checked([_single(found[0], None, draw, (kind or FORMATS["PNG"]).name)], found, real)
+        return _checked([_single(found[0], None, draw, (kind or FORMATS["PNG"]).name)])
     if text is None:
-        return _checked(_beside(found, folders, draw, kind, real), found, real)
+        return _checked(_beside(found, folders, draw, kind, real))
     if into_folder:
-        return _checked(_into(found, Path(text), draw, kind, real), found, real)
+        return _checked(_into(found, Path(text), draw, kind, real))
     named = _SUFFIX_FORMATS.get(Path(text).suffix.lower())
     if kind is not None and named not in (None, kind):
         raise OutputError(
             f"{text}: its suffix says {named.name}, the format asked for is {kind.name}; choose one"
         )
-    return _checked([_single(found[0], Path(text), draw, (kind or _of(text)).name)], found, real)
+    _check_target(text, {found[0].real}, real)
+    return _checked([_single(found[0], Path(text), draw, (kind or _of(text)).name)])
 
 
 def _single(found: _Found, target: Path | None, draw: StyleDraw, written: str) -> Job:
@@ -259,7 +221,7 @@ def _gather(
     exclude: str | None,
     several_folders: bool,
     left_out: LeftOut | None,
-    real: _RealPaths,
+    real: RealPaths,
 ) -> list[_Found]:
     found: dict[str, _Found] = {}
     aside = LeftOut() if left_out is None else left_out
@@ -298,7 +260,7 @@ def _gather(
 
 
 def _beside(
-    found: list[_Found], folders: Sequence[object], draw: StyleDraw, kind: _Format | None, real: _RealPaths
+    found: list[_Found], folders: Sequence[object], draw: StyleDraw, kind: _Format | None, real: RealPaths
 ) -> list[Job]:
     if folders:
         raise OutputError(
@@ -308,51 +270,54 @@ def _beside(
     for each in found:
         if each.source is None:
             raise OutputError("standard input has no name: give an output, a file or '-' for standard output")
-        stem, own = _split(each.source.name)
+        stem, own = split_suffix(each.source.name)
         suffix, written = _suffix(own, kind)
         folder = os.path.join(each.source.parent, "") if each.source.parent != Path() else ""  # noqa: PTH118
         wishes += [
-            _Wish(each, folder, stem, own, f".{_slug(style)}{suffix}", style, written)
+            _Wish(each, folder, stem, own, f".{style_slug(style)}{suffix}", style, written)
             for style in draw.styles(each.key)
         ]
     return _apart(wishes, real)
 
 
 def _into(
-    found: list[_Found], folder: Path, draw: StyleDraw, kind: _Format | None, real: _RealPaths
+    found: list[_Found], folder: Path, draw: StyleDraw, kind: _Format | None, real: RealPaths
 ) -> list[Job]:
     wishes = []
     several = draw.per_picture > 1
     top = os.path.join(folder, "") if folder != Path() else ""  # noqa: PTH118 (a Path takes ten times as long)
     for each in found:
         head, _, name = each.relative.rpartition(os.sep)
-        stem, own = _split(name)
+        stem, own = split_suffix(name)
         suffix, written = _suffix(own, kind)
         place = f"{top}{head}{os.sep}" if head else top
         for style in draw.styles(each.key):
-            tail = f".{_slug(style)}{suffix}" if several else suffix
+            tail = f".{style_slug(style)}{suffix}" if several else suffix
             wishes.append(_Wish(each, place, stem, own, tail, style, written))
     return _apart(wishes, real)
 
 
-def _split(name: str) -> tuple[str, str]:
-    """Stem and suffix, as pathlib has them."""
-    dot = name.rfind(".")
-    return (name[:dot], name[dot:]) if 0 < dot < len(name) - 1 else (name, "")
+def _apart(wishes: list[_Wish], real: RealPaths) -> list[Job]:
+    """Give each painting a name of its own: the one wished for, with the old suffix, or with a number.
 
-
-def _apart(wishes: list[_Wish], real: _RealPaths) -> list[Job]:
-    """Give each painting a name of its own: the one wished for, with the old suffix, or with a number."""
-    keys = [_key(real(wish.target())) for wish in wishes]
-    suffixes: dict[str, set[str]] = {}
+    Raises:
+        OutputError: a painting would replace a photo.
+    """
+    keys = [name_key(real(wish.target())) for wish in wishes]
+    first: dict[str, str] = {}
+    twins: set[str] = set()
     for key, wish in zip(keys, wishes, strict=True):
-        suffixes.setdefault(key, set()).add(wish.suffix.casefold())
+        suffix = wish.suffix.casefold()
+        if first.setdefault(key, suffix) != suffix:
+            twins.add(key)
     told = [""] * len(wishes)
     for i, (key, wish) in enumerate(zip(keys, wishes, strict=True)):
-        if wish.suffix and len(suffixes[key]) > 1:
+        if key in twins and wish.suffix:
             told[i] = f"-{wish.suffix[1:]}"
-            keys[i] = _key(real(wish.target(told[i])))
-    wished = {*keys, *(_key(wish.found.real) for wish in wishes if wish.found.real)}
+            keys[i] = name_key(real(wish.target(told[i])))
+    photos = {wish.found.real for wish in wishes if wish.found.real}
+    photo_keys = {name_key(photo) for photo in photos}
+    wished = {*keys, *photo_keys}
     taken: set[str] = set()
     jobs = []
     for key, wish, apart in zip(keys, wishes, told, strict=True):
@@ -360,18 +325,27 @@ def _apart(wishes: list[_Wish], real: _RealPaths) -> list[Job]:
         while free in taken or (number > 1 and free in wished):
             number += 1
             target = wish.target(f"{apart}-{number}")
-            free = _key(real(target))
+            free = name_key(real(target))
         taken.add(free)
+        if free in photo_keys:
+            _check_target(target, photos, real)
         jobs.append(wish.job(target))
     return jobs
 
 
-def _checked(jobs: list[Job], found: list[_Found], real: _RealPaths) -> list[Job]:
-    sources = {each.real for each in found}
+def _check_target(target: str, photos: set[str], real: RealPaths) -> None:
+    """Refuse a target that is one of the photos.
+
+    Raises:
+        OutputError: it is.
+    """
+    if real(target) in photos:
+        raise OutputError(f"{target}: is one of the photos; choose another output")
+
+
+def _checked(jobs: list[Job]) -> list[Job]:
     for job in jobs:
         _check_kind(job)
-        if job.target is not None and real(str(job.target)) in sources:
-            raise OutputError(f"{job.target}: is one of the photos; choose another output")
     return jobs
 
 
@@ -409,32 +383,3 @@ def _check_kind(job: Job) -> None:
         raise OutputError(f"{job.source}: is a film, which is written to a file of the kinds {known}")
     if not film and job.format in FILM_FORMATS:
         raise OutputError(f"{job.source or 'standard input'}: is a picture, which does not become a film")
-
-
-def _key(real: str) -> str:
-    """Two paths with one key are one file, also where case or the spelling of accents makes no difference.
-
-    Args:
-        real: the path without links.
-    """
-    if real.isascii():
-        return real.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", real).casefold())
-
-
-def _slug(style: str) -> str:
-    """A style's name in a file name: ``scream:0.6,great-wave:0.4`` is ``scream-0.6+great-wave-0.4``."""
-    parts = [style] if Path(style).is_file() else style.split(",")
-    name = "+".join(_short(part.strip()) for part in parts)
-    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "style"
-
-
-def _short(part: str) -> str:
-    """One style of a mixture: of a file's path the name alone, as it is without its suffix."""
-    path, colon, weight = part.rpartition(":")
-    if not colon or not re.fullmatch(r"[\d.]+", weight):
-        path, colon, weight = part, "", ""
-    name = re.split(r"[\\/]", path)[-1]
-    if name.endswith(".safetensors") or is_picture_name(name):
-        name = name[: name.rindex(".")] or name
-    return f"{name}{colon}{weight}"
