@@ -36,6 +36,8 @@ LAZY = {
     "configurations",
     "media",
     "models",
+    "serving",
+    "studio",
     "model_folder",
     "engines",
     "zoo",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from stylenorm import Stylizer
-from stylenorm.errors import OutputError
+from stylenorm.errors import MissingExtraError, OutputError
 from stylenorm.films import PRESETS
 from stylenorm.studio import Studio, site_files
 from tests.requirements_met import need
@@ -102,16 +103,33 @@ def test_a_hostile_host_or_origin(studio: Studio, path: str) -> None:
         assert ask(studio, path, b"", Host=f"localhost:{port}", Origin=f"http://localhost:{port}")[0] == 200
 
 
-def test_pixels_are_painted_as_by_a_stylizer(studio: Studio) -> None:
+@pytest.mark.parametrize("is_opaque", [True, False])
+def test_pixels_are_painted_as_by_a_stylizer(studio: Studio, is_opaque: bool) -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 46, 4), np.uint8)
-    image[..., 3] = 255
+    image[:9, :9, 3] = 0
+    if is_opaque:
+        image[..., 3] = 255
     body = body_of(SCREAM, image.tobytes(), width=46, height=30, keepColors=True, strokeSize=2)
     status, headers, content = ask(studio, "/api/paint", body)
     assert (status, headers["cache-control"]) == (200, "no-store")
     painted = np.frombuffer(content, np.uint8).reshape(30, 46, 4)
-    expected = Stylizer("scream", network=NETWORK)(image[..., :3], keep_colors=True, stroke_size=2)
-    assert_close(painted[..., :3], expected)
-    assert (painted[..., 3] == 255).all()
+    given = image[..., :3] if is_opaque else image
+    expected = Stylizer("scream", network=NETWORK)(given, keep_colors=True, stroke_size=2)
+    assert_close(painted[..., : given.shape[2]], expected)
+    np.testing.assert_array_equal(painted[..., 3], image[..., 3])
+
+
+def test_a_picture_that_browsers_do_not_read(studio: Studio) -> None:
+    status, headers, content = ask(studio, "/api/decode", picture("TIFF"))
+    assert (status, headers["content-type"], content[1:4]) == (200, "image/png", b"PNG")
+    np.testing.assert_array_equal(pixels_of(content), pixels_of(picture()))
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("starlette", "starlette.applications", "uvicorn"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=re.escape("pip install 'stylenorm[studio]'")):
+        Studio()
 
 
 def test_a_file_is_painted_upright_at_its_full_size(studio: Studio) -> None:

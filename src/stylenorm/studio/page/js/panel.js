@@ -85,7 +85,9 @@ export class Panel {
     for (const radio of radios("preset")) radio.checked = radio.value === painted;
     for (const radio of radios("format")) radio.checked = radio.value === this.format;
     if (before?.parts !== settings.parts) this.showParts();
-    element("style-title").textContent = this.library.title(settings);
+    const title = this.library.title(settings);
+    element("style-title").textContent = title;
+    element("painting").setAttribute("aria-label", `The painting: ${photoName} as ${title}`);
     element("style-about").textContent = settings.parts.length === 1 ? this.library.get(settings.parts[0].key).about : "";
     this.showWords();
   }

@@ -6,7 +6,7 @@ import { drawn } from "./painters.js";
 import { fitted } from "./pictures.js";
 
 const LARGEST_PX = 1280;
-const STEPS_PX = [256, 320, 384, 512, 640, 768, 1024, LARGEST_PX];
+const STEPS_PX = [192, 256, 320, 384, 512, 640, 768, 1024, LARGEST_PX];
 const MOVING_MS = 100; // that a painting may take while a slider moves
 const REST_MS = 220;
 const FIRST_GUESS = 4e-4; // milliseconds a pixel, before anything was measured
@@ -137,11 +137,11 @@ export class Stage {
 
   /**
    * @param {string} preset
-   * @param {number} speed milliseconds a pixel; the first painting of a size is slow, and forgotten soon
+   * @param {number} speed milliseconds a pixel; a slow first painting is forgotten at once, a slower machine soon learned
    */
   learn(preset, speed) {
     const known = this.speeds.get(preset);
-    this.speeds.set(preset, known === undefined ? Math.min(speed, 2 * FIRST_GUESS) : 0.6 * known + 0.4 * Math.min(speed, 3 * known));
+    this.speeds.set(preset, known === undefined || speed < known ? speed : (known + speed) / 2);
   }
 
   /** @param {Settings} settings */
