@@ -4,11 +4,12 @@
 
 Gatys' way: 60 evaluations from the photo for each of three styles, 192 px, style weight 8, with
 
-- **all**: `PaintingLoss` as it is;
-- **Gram**: Gram matrices of features in place of means and covariances apart;
-- **plain content**: the photo's features as they are in place of normalized ones;
+- **two sizes**: `PaintingLoss` with fine layers at the whole picture and deep ones at half its size, the loss
+  of the first 2738 steps of the styles' training;
+- **Gram**: of that, with Gram matrices of features in place of means and covariances apart;
+- **plain content**: with the photo's features as they are in place of normalized ones;
 - **no palette**: without the distance of colours;
-- **one size**: all layers look at the whole picture, none at half its size;
+- **one size**: `PaintingLoss` as it is now: all layers look at the whole picture;
 - **Gatys**: Gram, plain content, no palette and one size together.
 
 Photo and paintings were not trained on here: nothing is. The judges of ``benchmarks/judges.py`` say what came
@@ -38,9 +39,12 @@ from stylenorm.zoo import shipped_network
 
 EVALUATIONS, SIZE_PX = 60, 192
 STYLES = ("starry-night", "scream", "udnie")
-ONE_SIZE = (Look(0, ("relu1_2", "relu2_2", "relu3_3", "relu4_1"), ("relu2_2", "relu3_3")),)
+TWO_SIZES = (
+    Look(0, ("relu1_2", "relu2_1")),
+    Look(1, ("relu1_2", "relu2_2", "relu3_3", "relu4_1"), ("relu2_2", "relu3_3")),
+)
 VARIANTS = {
-    "all": (),
+    "two sizes": (),
     "Gram": ("gram",),
     "plain content": ("plain",),
     "no palette": ("colorless",),
@@ -71,7 +75,7 @@ def main() -> None:
         painting = painting_of(listed[style], options.paintings)
         row = [square, ImageOps.fit(as_image(painting), square.size, Image.Resampling.LANCZOS)]
         for name, changes in VARIANTS.items():
-            loss = PaintingLoss(network, ONE_SIZE if "single" in changes else LOOKS)
+            loss = PaintingLoss(network, LOOKS if "single" in changes else TWO_SIZES)
             config = OptimizeConfig(steps=EVALUATIONS, coarse_steps=0, style_weight=8.0)
             if "colorless" in changes:
                 config = OptimizeConfig(

@@ -1,6 +1,7 @@
 """How fast is a folder of small photos, and how much of it is painting?
 
     python benchmarks/folders.py PHOTOS --count 60 --engines openvino winograd
+    python benchmarks/folders.py PHOTOS --count 40 --engines winograd --square 224
     python benchmarks/folders.py PHOTOS --count 980 --engines winograd --ray --names 100000
 
 Rounds of three: one photo after the other, with all threads (as folders were painted before); side by side,
@@ -12,15 +13,16 @@ its own.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from measured import alternate, ratio, summary, write_result
+from measured import ratio, summary, timed, write_result
 from stylenorm.batches import BatchPainter, BatchRun, EngineOptions, Outcome, PaintOptions, Task, plan_tasks
 from stylenorm.batches.cluster import PainterPlan, paint_on_cluster
 from stylenorm.batches.lanes import Lanes
@@ -49,30 +51,40 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--engines", nargs="+", default=["openvino", "winograd"])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--square", type=int, help="as data sets are painted: --size PX --crop")
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--names", type=int, default=0)
     options = parser.parse_args()
     found = find_pictures(options.photos)[: options.count]
     results: dict[str, object] = {"photos": len(found)}
-    for engine in options.engines:
-        results[engine] = _measured(found, engine, options.repeats, ray=options.ray)
-    if options.names:
+    if options.names:  # first: Linux hands the peak of a process on to those that it starts
         results["plan"] = _planned(options.names)
+    for engine in options.engines:
+        results[engine] = _measured(found, engine, options.repeats, options.square, ray=options.ray)
     method = (
-        f"{len(found)} photos, JPEG to JPEG, one style; wall time of {options.repeats} rounds after one that "
-        "is not counted; ratios are taken round by round"
+        f"{len(found)} photos, JPEG to JPEG, one style; wall and processor time of {options.repeats} rounds "
+        "after one that is not counted; ratios are taken round by round"
     )
-    write_result("folders", method, results)
+    name = f"folders_{options.square}" if options.square else "folders"
+    write_result(name, method, results)
 
 
-def _measured(found: list[Path], engine: str, repeats: int, *, ray: bool) -> dict[str, object]:
+def _measured(
+    found: list[Path], engine: str, repeats: int, square: int | None, *, ray: bool
+) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as temporary:
-        tasks = plan_tasks(found, f"{temporary}/out/", styles=["scream"])
         asked = EngineOptions(engine)
-        with BatchPainter(shipped_network(), PaintOptions(overwrite=True), engine=asked) as painter:
+        painting = PaintOptions(size_px=square, crop=square is not None)
+        with BatchPainter(shipped_network(), painting, engine=asked) as painter:
             style = painter.style("scream")
-            photos = [read_picture(path).pixels for path in found]
+            pictures = [read_picture(path) for path in found]
+            photos = [(each.squared(square) if square else each).pixels for each in pictures]
             lanes = Lanes(painter, painter.threads)
+            number = itertools.count()
+
+            def run(num_lanes: int) -> None:
+                folder = f"{temporary}/{next(number)}/"
+                check(BatchRun(plan_tasks(found, folder, styles=["scream"]), painter, lanes=num_lanes))
 
             def alone() -> None:
                 def paint(lane: Lane, index: int) -> None:
@@ -82,40 +94,44 @@ def _measured(found: list[Path], engine: str, repeats: int, *, ray: bool) -> dic
                     pass
 
             calls: dict[str, Callable[[], object]] = {
-                "one after the other": lambda: _run(tasks, painter, 0),
-                "side by side": lambda: _run(tasks, painter, painter.threads),
+                "one after the other": lambda: run(0),
+                "side by side": lambda: run(painter.threads),
                 "painting alone": alone,
             }
-            seconds = alternate(calls, warmup=1, repeats=repeats)
+            wall: dict[str, list[float]] = {name: [] for name in calls}
+            used: dict[str, list[float]] = {name: [] for name in calls}
+            for turn in range(repeats + 1):
+                for name, call in calls.items():
+                    began = time.process_time()
+                    seconds = timed(call)
+                    if turn:  # the first is not counted
+                        wall[name].append(seconds)
+                        used[name].append(time.process_time() - began)
             lanes.close()
         made: dict[str, object] = {
-            name: {"s": summary(each), "photos_a_second": round(len(found) / min(each), 2)}
-            for name, each in seconds.items()
+            name: {"s": summary(wall[name]), "processor_s": summary(used[name])} for name in calls
         }
-        before, now = seconds["one after the other"], seconds["side by side"]
-        made["one after the other / side by side"] = ratio(before, now)
-        made["side by side / painting alone"] = ratio(now, seconds["painting alone"])
+        for kind, seconds_of in (("wall", wall), ("processor", used)):
+            before, now, alone_s = seconds_of.values()
+            made[f"one after the other / side by side, {kind}"] = ratio(before, now)
+            made[f"side by side / painting alone, {kind}"] = ratio(now, alone_s)
         if ray:
-            made["ray"] = _on_ray(tasks, asked)
+            tasks = plan_tasks(found, f"{temporary}/ray/", styles=["scream"])
+            made["ray"] = _on_ray(tasks, PainterPlan(None, painting, asked))
         return made
 
 
-def check(outcomes: list[Outcome]) -> None:
+def check(outcomes: Iterable[Outcome]) -> None:
     """Stop if a picture failed: there is nothing to measure then."""
     for outcome in outcomes:
         if outcome.status != "painted":
             raise SystemExit(f"{outcome.task.source}: {outcome.error}")
 
 
-def _run(tasks: list[Task], painter: BatchPainter, lanes: int) -> None:
-    outcomes = list(BatchRun(tasks, painter, lanes=lanes))
-    check(outcomes)
-
-
-def _on_ray(tasks: list[Task], engine: EngineOptions) -> dict[str, float]:
+def _on_ray(tasks: list[Task], plan: PainterPlan) -> dict[str, float]:
     began = time.perf_counter()
     first = None
-    for outcome in paint_on_cluster(tasks, PainterPlan(options=PaintOptions(overwrite=True), engine=engine)):
+    for outcome in paint_on_cluster(tasks, plan):
         check([outcome])
         first = first or time.perf_counter()
     ended = time.perf_counter()

@@ -1,6 +1,6 @@
 """A billion pictures, simulated: what slow and lost workers cost, by how the work is given out.
 
-    python benchmarks/stragglers.py --workers 1000 --pictures 1e9 --rate 0.027
+    python benchmarks/stragglers.py --workers 1000 --pictures 1e9 --rate 0.025
 
 Three ways: `--shard I/N` with as many shards as workers; with many shards for each worker, taken one by one
 from a list (as a Slurm array does); and batches taken one by one (as Ray does). Speeds differ from worker to
@@ -106,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=1000)
     parser.add_argument("--pictures", type=float, default=1e9)
-    parser.add_argument("--rate", type=float, default=0.027, help="seconds of one picture on one core")
+    parser.add_argument("--rate", type=float, default=0.025, help="seconds of one picture on one core")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     fleet = Fleet(options.workers, options.rate)

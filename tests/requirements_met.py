@@ -18,4 +18,4 @@ def need(module: str, package: str | None = None) -> ModuleType:
     except ImportError as error:
         if name in required or "all" in required:
             pytest.fail(f"STYLENORM_REQUIRE lists {name}, but it cannot be imported: {error}")
-        pytest.skip(f"{name} is not installed: pip install {name}")
+        pytest.skip(f"{name} is not installed: pip install {name}", allow_module_level=True)

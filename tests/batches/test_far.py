@@ -57,6 +57,14 @@ def test_as_from_a_folder(stylize: Run, tmp_path: Path, store: Any, more: tuple[
     assert f"0 painted, {len(expected)} skipped" in again.lines[-1]
 
 
+def test_several_folders_keep_their_names(stylize: Run, tmp_path: Path, store: Any) -> None:
+    fill(store, tmp_path / "photos")
+    sources = ("memory://photos/a/", "memory://photos/b", "memory://photos/twin.png")
+    assert stylize(*sources, "--style", "scream", "-o", "memory://out").code == 0
+    names = [name.removeprefix("/out/") for name in store.find("/out")]
+    assert names == ["a/1.png", "a/2.jpg", "b/deep/3.png", "twin.png"]
+
+
 def test_from_a_store_to_the_disk_and_back(stylize: Run, tmp_path: Path, store: Any) -> None:
     fill(store, tmp_path / "photos")
     assert stylize("memory://photos/a", "--style", "scream", "-o", f"{tmp_path}/out").code == 0

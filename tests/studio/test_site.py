@@ -50,7 +50,8 @@ def test_a_first_visit_is_light() -> None:
     files = site_files()
     first = json.loads(re.search(r"FIRST = .*?(\[.*?\])", files["sw.js"].content.decode())[1])
     assert "networks/live/network.onnx" in first
-    assert not any("standard" in path for path in first)
+    assert "networks/standard/network.onnx" in files
+    assert "networks/standard/network.onnx" not in first
     weight = sum(
         len(file.content if file.gzipped else gzip.compress(file.content))
         for path, file in files.items()
@@ -79,6 +80,8 @@ def test_every_address_in_the_page_is_a_file_of_it() -> None:
     html = files["index.html"].content.decode()
     for path in re.findall(r'(?:src|href)="([^"#]+)"', html):
         assert path in files, path
+    for name in re.search(r"FAN = \[(.*?)\]", files["js/main.js"].content.decode())[1].split(", "):
+        assert f"thumbnails/{json.loads(name)}.jpg" in files
     for icon in json.loads(files["manifest.webmanifest"].content)["icons"]:
         assert icon["src"] in files
     for name, file in files.items():

@@ -28,8 +28,15 @@ LOCAL = "local"
 # Two actors of one CPU each on two CPUs leave none to what feeds them, and wait for ever.
 _CPUS_EACH = 0.5
 _TASKS_AT_ONCE = 16
-_TASKS_PER_BLOCK = 64
+_MOST_BLOCKS = 5000  # each is scheduled by itself, and told once it is done
 _LOCAL_STORE_BYTES = 200_000_000  # only names and results go through it
+
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anyone
+    "RAY_DATA_LOG_LEVEL": "ERROR",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
 
 
 class WorkerError(StylenormError):
@@ -119,7 +126,8 @@ def _counted(outcome: Outcome, manifest: Manifest | None, summary: Summary) -> O
 def _on_ray(
     wanted: dict[int, Task], plan: PainterPlan, address: str, workers: int | None
 ) -> Iterator[tuple[int, Any, float | None, str, list[str]]]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+    for name, value in _QUIET.items():  # read when Ray is imported
+        os.environ.setdefault(name, value)
     import ray as ray_package
     from ray.data import ActorPoolStrategy, DataContext
 
@@ -129,12 +137,12 @@ def _on_ray(
         _start(ray, address, workers)
     try:
         context = DataContext.get_current()
-        context.enable_progress_bars = False
+        context.enable_progress_bars = context.print_on_execution_start = False
         count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         count = min(count, -(-len(wanted) // _TASKS_AT_ONCE))
         rows = [_row(number, task) for number, task in wanted.items()]
-        blocks = max(count, -(-len(rows) // _TASKS_PER_BLOCK))
-        done = ray.data.from_items(rows, override_num_blocks=min(blocks, len(rows))).map_batches(
+        blocks = min(-(-len(rows) // _TASKS_AT_ONCE), _MOST_BLOCKS)
+        done = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
             _Worker,
             fn_constructor_args=(plan,),
             batch_size=_TASKS_AT_ONCE,

@@ -108,12 +108,13 @@ def plan_far(
     if output is None or output == "-":
         raise OutputError("expected an output folder for pictures in a store; give one (-o ADDRESS)")
     found: list[tuple[str, str]] = []  # key, address
-    for given in inputs:
-        top = f"{given.rstrip('/').rpartition('/')[2]}/" if len(inputs) > 1 else ""
-        pictures = _found(given, top)
+    listed = [(given, *_found(given)) for given in inputs]
+    several_folders = sum(is_folder for _, is_folder, _ in listed) > 1
+    for given, is_folder, pictures in listed:
         if not pictures:
             raise PictureError(f"{given}: expected pictures, found none by suffix (.jpg, .png, ...)")
-        found += pictures
+        top = f"{given.rstrip('/').rpartition('/')[2]}/" if is_folder and several_folders else ""
+        found += [(top + key, address) for key, address in pictures]
     place = output.rstrip("/")
     several = styles.per_picture > 1
     wishes: list[tuple[str, str, str, str, str]] = []
@@ -138,20 +139,18 @@ def plan_far(
     return [task for task in tasks.values() if shard is None or shard.has(task.key)]
 
 
-def _found(given: str, top: str) -> list[tuple[str, str]]:
-    """Keys and addresses of the pictures in a folder, or of one."""
+def _found(given: str) -> tuple[bool, list[tuple[str, str]]]:
+    """Whether it is a folder, and keys and addresses of the pictures in it, or of the one that it is."""
     with _store_errors(given, PictureError, "listed"):
         store, root = _store(given)
         if store.isfile(root):
-            name = root.rpartition("/")[2]
-            return [(name, given)]
-        names = sorted(store.find(root))
+            return False, [(root.rpartition("/")[2], given)]
         start = len(root.rstrip("/")) + 1
-        inside = [(name[start:], name) for name in names]
+        keys = [name[start:] for name in sorted(store.find(root))]
         base = given.rstrip("/")
-        return [
-            (top + key, f"{base}/{key}")
-            for key, _ in inside
+        return True, [
+            (key, f"{base}/{key}")
+            for key in keys
             if is_picture_name(key) and not any(part.startswith(".") for part in key.split("/"))
         ]
 

@@ -35,6 +35,7 @@ class Lanes(Closing):
     def __init__(self, painter: BatchPainter, count: int) -> None:
         self._painter, self._count = painter, count
         self._own = threading.local()
+        self._taken: list[Lane] = []
         self.stopped = threading.Event()
         from concurrent.futures import ThreadPoolExecutor  # here: a single photo does not wait for its import
 
@@ -61,6 +62,7 @@ class Lanes(Closing):
     def _in_lane(self, work: Callable[[Lane, GivenT], MadeT], given: GivenT) -> MadeT:
         if not hasattr(self._own, "lane"):
             self._own.lane = self._painter.lane()
+            self._taken.append(self._own.lane)
         return work(self._own.lane, given)
 
     def close(self) -> None:
@@ -68,3 +70,5 @@ class Lanes(Closing):
         self.stopped.set()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+        while self._taken:
+            self._painter.give_back(self._taken.pop())

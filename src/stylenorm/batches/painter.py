@@ -27,7 +27,7 @@ from stylenorm.media import (
     PictureSource,
     check_fits,
     check_output,
-    look_at,
+    picture_size,
     read_media,
     write_media,
 )
@@ -97,6 +97,7 @@ class BatchPainter(Closing):
         self.one_large = threading.Lock()
         self._styles: OrderedDict[str, Style] = OrderedDict()
         self._lanes: list[Lane] = []
+        self._free: list[Lane] = []
         self.main = self._lane(self._asked.threads)
 
     def style(self, text: str) -> Style:
@@ -127,11 +128,20 @@ class BatchPainter(Closing):
         return self.main.stylizer.engine.name in _THREADED
 
     def lane(self) -> Lane:
-        """Return one more lane, whose engine computes with one thread."""
+        """Return a lane whose engine computes with one thread: one that was given back, or a new one."""
+        with self._lock:
+            if self._free:
+                return self._free.pop()
         lane = self._lane(1)
         with self._lock:
             self._lanes.append(lane)
         return lane
+
+    def give_back(self, lane: Lane) -> None:
+        """Let another run have the lane, with what its engine has compiled."""
+        lane.forget()
+        with self._lock:
+            self._free.append(lane)
 
     def _lane(self, threads: int | None) -> Lane:
         stylizer = Stylizer(
@@ -287,10 +297,10 @@ class Lane:
             raise NotSmallError
         if tile.tile not in ("auto", "off") or tile.memory_bytes is not None or options.stroke_size != 1:
             raise NotSmallError
-        seen = look_at(task.source, max_megapixels=options.max_megapixels, keep_gps=options.keep_gps)
-        longer = max(seen.width, seen.height)
+        width, height = picture_size(task.source, options.max_megapixels)
+        longer = max(width, height)
         scale = 1.0 if options.size_px is None else min(1.0, options.size_px / longer)
-        pixels = seen.width * seen.height
+        pixels = width * height
         if pixels > _SMALL_SOURCE_PIXELS or (not options.crop and pixels * scale**2 > _SMALL_PIXELS):
             raise NotSmallError
         if options.crop and (options.size_px or longer) ** 2 > _SMALL_PIXELS:

@@ -83,7 +83,7 @@ def plan_shards(
     named = [Path(each) for each in inputs if Path(each).suffix.lower() in SHARD_SUFFIXES]
     folders = [Path(each) for each in inputs if Path(each).is_dir()]
     wishes: dict[str, Path] = {}
-    for path in (*(each for each in named if each.is_file() or not each.is_dir()), *found):
+    for path in (*(each for each in named if not each.is_dir()), *found):
         folder = next((each for each in folders if path.is_relative_to(each)), None)
         inside = Path(path.name) if folder is None else path.relative_to(folder)
         top = Path(folder.resolve().name) if folder is not None and len(folders) > 1 else Path()
@@ -125,46 +125,38 @@ def paint_shards(
     Yields:
         Outcomes: one for each painting, or one for a file that was skipped or failed as a whole.
     """
+    done = set() if manifest is None else {target.partition("::")[0] for target in manifest.done}
+    overwrite = painter.options.overwrite
     with Lanes(painter, lanes if painter.has_lanes else 0) as side_by_side:
         for shard in shards:
-            made = _one_shard(shard, painter, recipe, side_by_side, manifest, skip_existing)
-            for outcome, is_new in made:
-                if manifest is not None and is_new:
-                    manifest.append([outcome.row()])
+            listed = str(shard.target) in done
+            if (listed or skip_existing) and not overwrite and shard.target.is_file():
+                outcomes, is_new = [Outcome(_whole(shard), "skipped")], not listed
+            else:
+                outcomes, is_new = _painted_file(shard, recipe, side_by_side, overwrite), True
+            if manifest is not None and is_new:
+                manifest.append([outcome.row() for outcome in outcomes])  # all of them, or none
+            for outcome in outcomes:
                 summary.count(outcome.status)
                 yield outcome
 
 
-def _one_shard(
-    shard: ShardFile,
-    painter: BatchPainter,
-    recipe: PictureRecipe,
-    lanes: Lanes,
-    manifest: Manifest | None,
-    skip_existing: bool,
-) -> Iterator[tuple[Outcome, bool]]:
+def _painted_file(shard: ShardFile, recipe: PictureRecipe, lanes: Lanes, overwrite: bool) -> list[Outcome]:
     began = time.monotonic()
-    whole = Task(shard.source, shard.target, "", "", shard.key, 0.0)
-    overwrite = painter.options.overwrite
-    if shard.target.is_file() and not overwrite:
-        listed = manifest is not None and any(
-            target == str(shard.target) or target.startswith(f"{shard.target}::") for target in manifest.done
-        )
-        if listed or skip_existing:
-            yield Outcome(whole, "skipped"), not listed
-            return
     try:
         check_output(shard.target, overwrite=overwrite)
         if shard.source.suffix.lower() == ".tar":
             from stylenorm.batches.tar import paint_tar as paint
         else:
             from stylenorm.batches.parquet import paint_parquet as paint
-        outcomes = paint(shard, recipe, Work(lanes), overwrite=overwrite)
+        return paint(shard, recipe, Work(lanes), overwrite=overwrite)
     except (StylenormError, OSError, MemoryError) as error:
-        yield Outcome(whole, "failed", time.monotonic() - began, (), error), True
-        return
-    for outcome in outcomes:
-        yield outcome, True
+        return [Outcome(_whole(shard), "failed", time.monotonic() - began, (), error)]
+
+
+def _whole(shard: ShardFile) -> Task:
+    """The file itself as a task: what a row says that is about all of it."""
+    return Task(shard.source, shard.target, "", "", shard.key, 0.0)
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,9 @@ from stylenorm.cli.telling import Shown, Told
 from stylenorm.cli.usage import UsageError, as_usage
 from stylenorm.errors import PictureError
 from stylenorm.media import MAX_MEGAPIXELS, SHARD_SUFFIXES, STANDARD, LeftOut, SameStyles, StyleDraw
+from stylenorm.models import predict_style
 from stylenorm.tiles import Tiling
-from stylenorm.zoo import ALL, NetworkFolder, shipped_network
+from stylenorm.zoo import ALL, NetworkFolder, parse_style, shipped_network
 
 if TYPE_CHECKING:
     from stylenorm.cli.stylize import StylizeOptions
@@ -67,13 +68,18 @@ def stylize(options: StylizeOptions) -> int:
             styles = styles_of(options.style, network, options.seed, options.styles_per_picture)
             batch = _Batch(options, styles, left_out)
             painter = None if options.cluster else stack.enter_context(_painter(options, network))
-            if painter is not None and isinstance(styles, SameStyles):
-                for name in styles.names:  # an unknown one is said now
+            for name in styles.names if isinstance(styles, SameStyles) else ():  # an unknown one is said now
+                if painter is not None:
                     painter.style(name)
+                else:
+                    parse_style(name, network, predict_style)
             manifest = stack.enter_context(Manifest(options.manifest)) if options.manifest else None
             if manifest is not None:
                 check_manifest(batch.tasks, manifest)
             progress = stack.enter_context(Progress(batch.count, "picture", enabled=not options.quiet))
+            if options.cluster and batch.shards:
+                first = batch.shards[0].source
+                raise UsageError(f"--cluster: expected pictures, got {first}; --shard shares such files out")
         told = Told(options, progress, batch.count)
         for problem in left_out.problems():
             progress.print(f"stylenorm: {problem}")
@@ -233,8 +239,8 @@ def _check(options: StylizeOptions) -> None:
                 raise UsageError(f"--watch: expected folders on this machine, got {given}")
     if options.cluster:
         for given in options.inputs:
-            if given == STANDARD or Path(given).suffix.lower() in SHARD_SUFFIXES:
-                raise UsageError(f"--cluster: expected pictures and folders of them, got {given}")
+            if given == STANDARD:
+                raise UsageError("--cluster: expected pictures and folders of them, got standard input")
     elif options.workers:
         raise UsageError("--workers: expected --cluster beside it; --threads says how many cores are used")
 

@@ -9,7 +9,7 @@ from stylenorm.media.pictures.big import BIG_FORMATS, BigPicture, look_at, write
 from stylenorm.media.pictures.encoding import check_fits
 from stylenorm.media.pictures.kinds import looks_like_picture
 from stylenorm.media.pictures.labels import UNLABELLED, check_labels, read_labels
-from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource
+from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource, picture_size
 from stylenorm.media.pictures.picture import (
     Frame,
     Metadata,
@@ -74,6 +74,7 @@ __all__ = [
     "look_at",
     "looks_like_picture",
     "picture_from_image",
+    "picture_size",
     "plan_outputs",
     "read_animation",
     "read_labels",

@@ -13,8 +13,8 @@ as they are. Differs from both, since a muddy picture is cheap on their losses:
 - **Palette**: the sliced Wasserstein distance of colours (Rabin, Peyre, Delon, Bernot, SSVM 2011; Heitz et
   al., CVPR 2021, arXiv:2006.07229) of the picture and of two averages of it, so that dark and light, and
   large areas of them, come out in the painting's shares.
-- **Two sizes of one network**: fine taps look at the picture, deep ones at half its size. They see motifs
-  twice as large, at a quarter of the cost.
+- **Sizes**: layers may also look at the halved picture, where they see motifs twice as large for a quarter of
+  the cost. By default none does: it left grain that the halved picture does not have (docs/model-card.md).
 
 Every function returns one number a sample, not a mean over the batch.
 """
@@ -61,10 +61,7 @@ class Look:
         return tuple(dict.fromkeys((*self.style_taps, *self.content_taps)))
 
 
-LOOKS = (
-    Look(0, ("relu1_2", "relu2_1")),
-    Look(1, ("relu1_2", "relu2_2", "relu3_3", "relu4_1"), ("relu2_2", "relu3_3")),
-)
+LOOKS = (Look(0, ("relu1_2", "relu2_2", "relu3_3", "relu4_1"), ("relu2_2", "relu3_3")),)
 """For VGG-16: what `PaintingLoss` compares by default."""
 
 Key = tuple[int, str]  # halvings, tap

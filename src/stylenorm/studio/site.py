@@ -47,7 +47,13 @@ POLICY = (
 """The page's Content-Security-Policy; what only a header can say is added by the server."""
 
 # What a first visit needs; the rest is kept for the next one when it was asked for.
-_LATER = ("networks/standard/", "thumbnails/", "runtime/LICENSE", "runtime/ThirdParty")
+_LATER = (
+    "networks/standard/network.onnx",
+    "networks/standard/predictor.onnx",
+    "runtime/LICENSE",
+    "runtime/ThirdPartyNotices",
+)
+_SHOWN_AT_THE_START = ("great-wave", "van-gogh", "starry-night", "tahiti", "grande-jatte")
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ def _in_order(network: NetworkFolder) -> list[str]:
 
 
 def _thumbnails(network: NetworkFolder) -> dict[str, SiteFile]:
-    pictures = {name: network.thumbnail(name) for name in network.style_names()}
+    pictures = {name: network.thumbnail(name) for name in _SHOWN_AT_THE_START}
     return {
         f"thumbnails/{name}.jpg": SiteFile(path.read_bytes(), _KINDS[".jpg"])
         for name, path in pictures.items()

@@ -33,6 +33,7 @@ __all__ = ["MAX_ANIMATION_MEGAPIXELS", "Animation", "read_animation", "read_medi
 # All frames together: an hour of a small GIF, or 2000 full HD frames. A bomb repeats one byte for ever.
 MAX_ANIMATION_MEGAPIXELS = 4000.0
 _MAX_FRAMES = 100_000
+_JPEG = b"\xff\xd8\xff"
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +167,8 @@ def read_animation(
 
 
 def _moves(origin: Source, max_megapixels: float) -> bool:
+    if origin.head(len(_JPEG)) == _JPEG:  # most photos: they need not be opened for this
+        return False
     with opened(origin, max_megapixels) as image, decoding(origin.name, max_megapixels):
         return image.format in ANIMATED_FORMATS and getattr(image, "n_frames", 1) > 1
 

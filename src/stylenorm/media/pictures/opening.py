@@ -30,6 +30,7 @@ __all__ = [
     "decoding",
     "head_of",
     "opened",
+    "picture_size",
 ]
 
 PictureSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -78,6 +79,11 @@ class Source:
         """All of the file's bytes."""
         with _file_errors(self.name), _file(self) as file:
             return file.read()
+
+    def head(self, num_bytes: int) -> bytes:
+        """The file's first bytes."""
+        with _file_errors(self.name), _file(self) as file:
+            return file.read(num_bytes)
 
     @classmethod
     def of(cls, source: PictureSource, max_megapixels: float) -> Source:
@@ -152,6 +158,16 @@ def opened(source: Source, max_megapixels: float) -> Iterator[Image.Image]:
         with image:
             check_size(source.name, image, max_megapixels)
             yield image
+
+
+def picture_size(source: PictureSource, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[int, int]:
+    """Return a picture's width and height as its head has them, before it is turned upright.
+
+    Raises:
+        PictureError: it cannot be read, is no picture, or larger than allowed.
+    """
+    with opened(Source.of(source, max_megapixels), max_megapixels) as image:
+        return image.size
 
 
 @contextmanager

@@ -39,8 +39,24 @@ export function make(tag, properties = {}, children = []) {
  */
 export function tell(error) {
   if (error instanceof DOMException && error.name === "AbortError") return;
-  const text = error instanceof Error ? error.message : String(error);
+  notice(error instanceof Error ? error.message : String(error), "bad");
+}
+
+/**
+ * Tell what is good to know.
+ * @param {string} text
+ */
+export function say(text) {
+  notice(text, "good");
+}
+
+/**
+ * @param {string} text
+ * @param {"good" | "bad"} kind
+ */
+function notice(text, kind) {
   element("notice-text").textContent = text;
+  element("notice").dataset.kind = kind;
   element("notice").hidden = false;
 }
 

@@ -1,7 +1,7 @@
 // The page: what people do, and what happens then.
 
 import { Camera } from "./camera.js";
-import { button, element, input, make, the, tell, untell } from "./dom.js";
+import { button, element, input, make, say, the, tell, untell } from "./dom.js";
 import { History } from "./history.js";
 import { Library } from "./library.js";
 import { Panel } from "./panel.js";
@@ -100,9 +100,10 @@ async function open(file) {
   try {
     const decode = painter instanceof NativePainter ? painter.decode.bind(painter) : null;
     const opened = await openPhoto(file, file.name || "pasted.png", painter.maxMegapixels, decode);
-    endCamera();
-    photo?.bitmap.close();
+    const before = photo;
     photo = opened;
+    endCamera();
+    before?.bitmap.close();
   } catch (error) {
     tell(error);
     return;
@@ -247,8 +248,13 @@ function endCamera() {
   camera.stop();
   delete document.body.dataset.live;
   element("stage-note").textContent = "";
-  if (photo) stage.show(photo);
-  else show("start");
+  if (!photo) {
+    show("start");
+    return;
+  }
+  stage.show(photo);
+  if (settings) painted(settings, false);
+  paintWall();
 }
 
 /** @param {File[]} files */
@@ -262,7 +268,7 @@ function take(files) {
   }
   others = files.length > 1 ? files : [];
   void open(files[0]).then(() => {
-    if (others.length > 1) element("wall-status").textContent = `${others.length} photos: choose a style, then “Paint many photos”`;
+    if (others.length > 1) say(`${others.length} photos: choose a style for this one, then “Paint many photos”.`);
   });
 }
 

@@ -1,6 +1,6 @@
 // Paintings out: one photo at its full size, or many as a zip or into the folder of `stylenorm studio --save-to`.
 
-import { make, tell, Work } from "./dom.js";
+import { make, say, tell, Work } from "./dom.js";
 import { paintingName, styleText } from "./names.js";
 import { drawn, NativePainter } from "./painters.js";
 import { openPhoto } from "./pictures.js";
@@ -109,7 +109,7 @@ export class Saver {
       const stopped = work.signal.aborted ? ", then stopped" : "";
       const where = folder ? ` They are in ${folder}.` : "";
       if (failed.length) tell(`${done} of ${files.length} painted${stopped}.${where} ${failed[0]}${failed.length > 1 ? ` (and ${failed.length - 1} more)` : ""}`);
-      else if (folder || stopped) tell(`${done} of ${files.length} painted${stopped}.${where}`);
+      else if (folder || stopped) say(`${done} of ${files.length} painted${stopped}.${where}`);
     } catch (error) {
       tell(error);
     } finally {

@@ -63,6 +63,7 @@ export class Wall {
     }
     const keys = [...this.list.querySelectorAll(".tile")].map((tile) => /** @type {HTMLElement} */ (tile).dataset.key ?? "");
     let done = 0;
+    element("wall-status").textContent = "The styles are being painted.";
     button("stop-wall").hidden = false;
     try {
       for (const key of keys) {
@@ -71,6 +72,7 @@ export class Wall {
         done++;
       }
       this.show("");
+      element("wall-status").textContent = `Your photo is painted in ${done} styles.`;
     } catch (error) {
       if (!running.signal.aborted) throw error;
       if (this.running === running) this.show(`stopped at ${done} of ${keys.length}`);
@@ -107,7 +109,7 @@ export class Wall {
 
   /** @param {string} text */
   show(text) {
-    element("wall-status").textContent = text;
+    element("wall-count").textContent = text;
   }
 
   /**

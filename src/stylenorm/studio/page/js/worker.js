@@ -86,10 +86,29 @@ function session(path) {
 /** @param {string} path */
 async function open(path) {
   const { ort, providers } = await loaded();
-  const answer = await fetch(new URL(`../${path}`, import.meta.url));
-  if (!answer.ok) throw new Error("A network could not be loaded: go online once, or reload the page.");
+  const answer = await fetch(new URL(`../${path}`, import.meta.url)).catch(() => null);
+  if (!answer?.ok) throw new Error("A network is not kept on this device yet: go online once, or choose fast detail.");
   const graph = new Uint8Array(await answer.arrayBuffer());
   return ort.InferenceSession.create(graph, { executionProviders: path.includes("predictor") ? ["wasm"] : providers });
+}
+
+/**
+ * Do something with a network; where the graphics card cannot, the processor does, from then on.
+ * @template T
+ * @param {string} path
+ * @param {(network: any) => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+async function withSession(path, work) {
+  try {
+    return await work(await session(path));
+  } catch (error) {
+    const { providers } = await loaded();
+    if (providers[0] !== "webgpu") throw error;
+    providers.shift();
+    sessions.clear();
+    return work(await session(path));
+  }
 }
 
 /**
@@ -99,34 +118,36 @@ async function open(path) {
 async function paint({ preset, vector, pixels, width, height, keepColors, strokeSize }) {
   if (photoGate(vector) === 1) return pixels.slice();
   const photo = toPlanes(pixels);
-  const network = await session(`networks/${preset}/network.onnx`);
+  const path = `networks/${preset}/network.onnx`;
   /** @type {import("./strokes.js").Size} */
   const size = [height, width];
-  if (strokeSize <= 1) return toPixels(await run(network, photo, size, vector, keepColors), pixels);
+  if (strokeSize <= 1) return toPixels(await run(path, photo, size, vector, keepColors), pixels);
   const smallSize = shrunkSize(size, strokeSize);
   const small = resize(photo, size, smallSize);
   small.forEach((value, i) => { small[i] = value < 0 ? 0 : value > 1 ? 1 : value; });
-  const painting = await run(network, small, smallSize, vector, keepColors);
+  const painting = await run(path, small, smallSize, vector, keepColors);
   return toPixels(carryDetail(photo, size, small, painting, smallSize), pixels);
 }
 
 /**
- * @param {any} network
+ * @param {string} path
  * @param {Float32Array} photo
  * @param {import("./strokes.js").Size} size
  * @param {Float32Array} vector
  * @param {boolean} keepColors
  * @returns {Promise<Float32Array>}
  */
-async function run(network, photo, size, vector, keepColors) {
+async function run(path, photo, size, vector, keepColors) {
   const { ort } = await loaded();
-  const found = await network.run({
-    photo: new ort.Tensor("float32", photo, [1, 3, ...size]),
-    style: new ort.Tensor("float32", vector, [vector.length]),
+  const planes = await withSession(path, async (network) => {
+    const { painting } = await network.run({
+      photo: new ort.Tensor("float32", photo, [1, 3, ...size]),
+      style: new ort.Tensor("float32", vector, [vector.length]),
+    });
+    const data = /** @type {Float32Array} */ (await painting.getData()).slice();
+    painting.dispose();
+    return data;
   });
-  const painting = /** @type {Float32Array} */ (await found.painting.getData());
-  const planes = painting.slice();
-  found.painting.dispose();
   if (keepColors) keepLuminance(planes, photo);
   return planes;
 }
