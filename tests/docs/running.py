@@ -2,7 +2,8 @@
 
 - What takes long is made small by options that are put behind the page's own (`SMALL`).
 - A training makes one step; in place of its export, which has tests of its own, a small result is put there.
-- Where a cluster, an object store or a folder that is watched is needed, or a page is served, the command is parsed.
+- Where a cluster, an object store or a folder that is watched is needed, or a page is served, the command is
+  parsed.
 - A laboratory's experiment gives its published result.
 - What installs something, or needs a machine of another kind, is checked and not run (`_CHECKED`).
 
