@@ -189,6 +189,7 @@ def test_what_is_wrong_is_one_sentence(studio: Studio, route: str, body: bytes, 
     text = content.decode()
     assert status == 400, text
     assert said in text
+    assert "<bytes>" not in text
     assert "\n" not in text
     assert not re.search(r"Traceback|site-packages", text)
 

@@ -28,7 +28,7 @@ class StudioOptions:
     export: str | None
     overwrite: bool
     host: str
-    port: int
+    port: int | None
     no_browser: bool
     save_to: str | None
     max_megapixels: float
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--export", metavar="DIR", help="write the page as files, and end")
     parser.add_argument("--overwrite", action="store_true", help="replace files of an earlier export")
     parser.add_argument(
-        "--port", type=number_from(0, 65535), default=0, metavar="N", help="default: a free one"
+        "--port", type=number_from(0, 65535), metavar="N", help="0: a free one; default: 8817 if it is free"
     )
     parser.add_argument(
         "--host",
@@ -88,22 +88,32 @@ def studio(options: StudioOptions) -> int:
         UsageError: the folder, address or port cannot be had.
         MissingExtraError: starlette and uvicorn are not installed.
     """
-    from stylenorm.studio import Studio, export_site
+    from stylenorm.errors import OutputError
+    from stylenorm.studio import STUDIO_PORT, Studio, export_site
 
     if options.export is not None:
         with as_usage():
             count = export_site(options.export, overwrite=options.overwrite)
         print(f"stylenorm: {count} files in {options.export}; any web host serves them", file=sys.stderr)
         return 0
-    with as_usage():
-        page = Studio(
+
+    def page_at(port: int) -> Studio:
+        return Studio(
             options.host,
-            options.port,
+            port,
             engine=options.engine,
             threads=options.threads,
             save_to=Path(options.save_to) if options.save_to else None,
             max_megapixels=options.max_megapixels,
         )
+
+    with as_usage():
+        try:
+            page = page_at(STUDIO_PORT if options.port is None else options.port)
+        except OutputError:
+            if options.port is not None:
+                raise
+            page = page_at(0)
     with page:
         print(f"stylenorm: {page.url} is the studio; Ctrl-C ends it", file=sys.stderr, flush=True)
         if not options.no_browser:

@@ -17,7 +17,10 @@ from stylenorm.serving import LocalServer
 from stylenorm.studio.painting import NativePainter, Request, write_new
 from stylenorm.studio.site import POLICY, SiteFile, site_files
 
-__all__ = ["Studio"]
+__all__ = ["STUDIO_PORT", "Studio"]
+
+STUDIO_PORT = 8817
+"""Where the studio is if nothing else is there: browsers keep a page by its address."""
 
 _QUEUE = 8  # requests that may wait; a page has one or two under way
 _HEADROOM = 1 << 20  # bytes of a request beside the picture
@@ -29,7 +32,7 @@ class Studio(Closing):
 
     Args:
         host: the address to listen on.
-        port: 0 takes a free one.
+        port: 0 takes a free one, where browsers do not keep the page for the next time.
         engine: what paints, as `stylenorm.Stylizer` has it.
         threads: likewise.
         save_to: a folder that the page may save paintings in; without it, the browser saves them.
@@ -63,7 +66,7 @@ class Studio(Closing):
         self._one_at_a_time: asyncio.Lock | None = None
         self._max_bytes = int(max_megapixels * 1e6) * _BYTES_A_PIXEL + _HEADROOM
         policy = f"{POLICY}; frame-ancestors 'none'"
-        self._server = LocalServer(self._app(), host, port, policy=policy)
+        self._server = LocalServer(self._app(keep=port != 0), host, port, policy=policy)
         self.url = f"{self._server.url}#token={self._token}"
         self.any_host = self._server.any_host
 
@@ -72,7 +75,7 @@ class Studio(Closing):
         self._server.close()
         self._painter.close()
 
-    def _app(self) -> Any:
+    def _app(self, *, keep: bool) -> Any:
         try:
             from starlette.applications import Starlette
             from starlette.requests import Request as HttpRequest
@@ -81,10 +84,11 @@ class Studio(Closing):
         except ImportError as error:
             raise MissingExtraError("starlette", "studio", "the studio") from error
         fresh = {"Cache-Control": "no-store"}
-        files = {path: _Kept(file) for path, file in site_files(native=True).items()}
+        files = {path: _Kept(file) for path, file in site_files(native=True, keep=keep).items()}
 
         def failed(error: Exception, status: int) -> Response:
-            return PlainTextResponse(str(error), status, headers=fresh)
+            sentence = str(error).removeprefix("<bytes>: ")  # the page knows which file it was
+            return PlainTextResponse(sentence, status, headers=fresh)
 
         def fixed(request: HttpRequest) -> Response:
             kept = files.get(request.path_params["path"] or "index.html")

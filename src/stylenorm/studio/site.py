@@ -75,15 +75,21 @@ class SiteFile:
         return gzip.decompress(self.content) if self.gzipped else self.content
 
 
-def site_files(*, native: bool = False) -> Mapping[str, SiteFile]:
+def site_files(*, native: bool = False, keep: bool = True) -> Mapping[str, SiteFile]:
     """Return the page's files by their path.
 
     Args:
         native: whether the page may ask the server that it came from for this machine's engine.
+        keep: whether browsers keep the page for the next visit, which will be at the same address.
     """
     files = dict(_fixed_files())
     html = files["index.html"].content.decode()
-    marks = {"@POLICY@": POLICY, "@NATIVE@": "yes" if native else "no", "@VERSION@": __version__}
+    marks = {
+        "@POLICY@": POLICY,
+        "@NATIVE@": "yes" if native else "no",
+        "@KEEP@": "yes" if keep else "no",
+        "@VERSION@": __version__,
+    }
     for mark, value in marks.items():
         html = html.replace(mark, value)
     files["index.html"] = SiteFile(html.encode(), _KINDS[".html"])

@@ -21,32 +21,27 @@ async function dropOthers() {
 
 worker.addEventListener("fetch", (/** @type {any} */ event) => {
   const { method, url, mode } = event.request;
-  const path = new URL(url).pathname.slice(new URL(worker.registration.scope).pathname.length);
-  if (method !== "GET" || !url.startsWith(worker.registration.scope) || path.startsWith("api/")) return;
-  event.respondWith(mode === "navigate" ? newest(event.request) : kept(event.request));
+  const { scope } = worker.registration;
+  const path = url.slice(scope.length);
+  if (method !== "GET" || !url.startsWith(scope) || path.startsWith("api/")) return;
+  event.respondWith(answered(event.request, mode === "navigate" ? "./" : url));
 });
 
-/** @param {Request} request */
-async function newest(request) {
-  try {
-    return await put(await fetch(request), "./");
-  } catch {
-    return withHeaders((await caches.match("./")) ?? Response.error());
-  }
-}
-
-/** @param {Request} request */
-async function kept(request) {
-  const found = await caches.match(request, { ignoreVary: true });
-  return found ? withHeaders(found) : put(await fetch(request), request);
-}
-
 /**
- * @param {Response} answer
- * @param {RequestInfo} key
+ * What the host has now, so that all files are of one version; without it, what was kept.
+ * @param {Request} request
+ * @param {string} key
  */
-async function put(answer, key) {
-  if (answer.ok && answer.type === "basic") await (await caches.open(CACHE)).put(key, answer.clone());
+async function answered(request, key) {
+  const cache = await caches.open(CACHE);
+  let answer;
+  try {
+    answer = await fetch(request);
+  } catch {
+    return withHeaders((await cache.match(key, { ignoreVary: true })) ?? Response.error());
+  }
+  const isNew = answer.ok && answer.type === "basic" && !(await cache.match(key, { ignoreVary: true }));
+  if (isNew) await cache.put(key, answer.clone());
   return withHeaders(answer);
 }
 

@@ -22,7 +22,7 @@ const SERVED_REST_MS = 8000;
 /** @typedef {import("./library.js").Settings} Settings */
 /** @typedef {import("./library.js").Preset} Preset */
 
-const isServed = document.querySelector('meta[name="stylenorm-native"]')?.getAttribute("content") === "yes";
+const isServed = told("native") === "yes";
 const library = new Library();
 const turns = new Turns();
 const stage = new Stage(library, turns);
@@ -43,6 +43,14 @@ const wall = new Wall(library, turns, (key) => choose(key));
 const panel = new Panel(library, change);
 const camera = new Camera(stage, library, turns);
 const ready = start().catch(tell);
+
+/**
+ * What the server wrote into the page.
+ * @param {string} name
+ */
+function told(name) {
+  return document.querySelector(`meta[name="stylenorm-${name}"]`)?.getAttribute("content");
+}
 
 /** Find out who paints, and which styles there are. */
 async function start() {
@@ -70,9 +78,9 @@ async function start() {
 
 /** The secret is behind the link's #, which browsers never send; it is kept for reloads of this tab. */
 function tokenOfThisRun() {
-  const told = /^#token=([\w-]+)$/.exec(location.hash);
-  if (told) {
-    sessionStorage.setItem(TOKEN_KEY, told[1]);
+  const found = /^#token=([\w-]+)$/.exec(location.hash);
+  if (found) {
+    sessionStorage.setItem(TOKEN_KEY, found[1]);
     window.history.replaceState(null, "", location.pathname);
   }
   return sessionStorage.getItem(TOKEN_KEY);
@@ -344,7 +352,7 @@ addEventListener("drop", (event) => {
 
 /** Keep the page for the next time; where the server sends the headers for threads itself, that can wait. */
 async function keepPage() {
-  if (!("serviceWorker" in navigator)) return;
+  if (!("serviceWorker" in navigator) || told("keep") !== "yes") return;
   try {
     await navigator.serviceWorker.register("./sw.js");
     await navigator.serviceWorker.ready;

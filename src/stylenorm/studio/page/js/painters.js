@@ -119,7 +119,8 @@ export class NativePainter extends BrowserPainter {
     const { vector, ...settings } = job;
     const answer = await this.ask("render", [...packed({ ...settings, ...wish }, vector), file], signal);
     const savedAs = answer.headers.get("X-Saved-As");
-    return savedAs === null ? answer.blob() : decodeURIComponent(savedAs);
+    const painting = await answer.blob();
+    return savedAs === null ? painting : decodeURIComponent(savedAs);
   }
 
   /**

@@ -1,6 +1,6 @@
 // The controls of the large picture: settings in, settings out.
 
-import { button, element, input, make, the } from "./dom.js";
+import { button, element, input, make, tell, the } from "./dom.js";
 import { commandLine, paintingName, pythonLines, styleText } from "./names.js";
 
 const MOST_PARTS = 3;
@@ -55,8 +55,14 @@ export class Panel {
   change(changed, moving) {
     if (!this.settings) return;
     const settings = { ...this.settings, ...changed };
-    settings.preset = changed.preset ? this.library.presetFor({ ...settings }) : settings.preset;
-    this.onChange(settings, moving);
+    try {
+      const preset = this.library.presetFor(settings);
+      this.onChange(changed.preset ? { ...settings, preset } : settings, moving);
+    } catch (error) {
+      tell(error);
+      delete element("parts").dataset.keys; // the rows show what was not taken
+      this.showParts();
+    }
   }
 
   /**
