@@ -30,7 +30,7 @@ def floors() -> dict[str, int]:
 
 FLOORS = floors()
 # Two areas of one floor that may import each other's public names, in this direction only.
-SAME_FLOOR = {("style", "errors"), ("functional", "kernels")}
+SAME_FLOOR = {("style", "errors"), ("functional", "kernels"), ("interrupts", "_moved")}
 LAZY = {
     "colors",
     "configurations",

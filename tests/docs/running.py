@@ -2,7 +2,8 @@
 
 - What takes long is made small by options that are put behind the page's own (`SMALL`).
 - A training makes one step; in place of its export, which has tests of its own, a small result is put there.
-- Where a cluster, an object store or a folder that is watched is needed, the command is parsed.
+- Where a cluster, an object store or a folder that is watched is needed, or a page is served, the command is
+  parsed.
 - A laboratory's experiment gives its published result.
 - What installs something, or needs a machine of another kind, is checked and not run (`_CHECKED`).
 
@@ -85,7 +86,8 @@ _ELSEWHERE = re.compile(r"s3://|ray://|--watch$|--cluster$")
 
 
 def _stylenorm(words: list[str]) -> None:
-    if any(_ELSEWHERE.match(word) for word in words):
+    serves = words[0] == "studio" and "--export" not in words  # until it is stopped
+    if serves or any(_ELSEWHERE.match(word) for word in words):
         build_parser().parse_args(words)
         return
     names = [name for name in SMALL if " ".join(words[:2]).split()[: len(name.split())] == name.split()]
@@ -94,7 +96,7 @@ def _stylenorm(words: list[str]) -> None:
         more = []
     code = main([*words, *more])
     assert code == 0
-    for flag in ("-o", "--output", "--out", "--walk", "--sheet"):
+    for flag in ("-o", "--output", "--out", "--export", "--walk", "--sheet"):
         if flag in words:
             path = Path(words[words.index(flag) + 1])
             assert path.exists(), f"{path} was not made"
@@ -139,7 +141,7 @@ def options_of(words: Sequence[str]) -> set[str] | None:
     return {option for action in parser._actions for option in action.option_strings}
 
 
-_OTHERS = ("pillow-jxl-plugin", "s3fs")  # what pages recommend beside ours
+_OTHERS = ("pillow-jxl-plugin", "playwright", "s3fs")  # what pages recommend beside ours
 
 
 def _requirements(words: list[str]) -> None:
