@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
             name,
             destination,
             network=network,
-            command=recorded_command(),
+            command=recorded_command(with_paths=False),
             on_preview=_preview(options.preview),
         )
     with tempfile.TemporaryDirectory(prefix="stylenorm-learn-") as scratch:

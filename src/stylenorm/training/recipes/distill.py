@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ def distill(config: DistillConfig, command: str = "") -> Mapping[str, str]:
         )
         for offset, folder in enumerate((config.photos, config.paintings))
     )
+    for source in (photos, paintings):
+        for note in source.look_through():
+            tqdm.write(f"stylenorm: note: {note}", file=sys.stderr)
     teachers = [load_darknet(name, config.features) for name in DARKNETS]
     students = [DistilledNetwork(name).requires_grad_(False) for name in DARKNETS]
     batches = [
@@ -91,8 +95,8 @@ def distill(config: DistillConfig, command: str = "") -> Mapping[str, str]:
         **{k: str(v) for k, v in vars(config).items() if isinstance(v, int | float)},
         "command": command,
         "teachers": ", ".join(DARKNETS),
-        "photos": f"{len(photos.paths)} ({config.photos.name})",
-        "paintings": f"{len(paintings.paths)} ({config.paintings.name})",
+        "photos": photos.counted,
+        "paintings": paintings.counted,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "held_out_error": json.dumps({tap: float(f"{error:.2g}") for tap, error in errors.items()}),
