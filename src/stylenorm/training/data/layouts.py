@@ -7,6 +7,7 @@ nothing is guessed from the pictures.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +82,8 @@ class PairLayout:
         note: what was understood, where that is worth a word.
     """
 
-    training: dict[Path, Path | None]
-    held_out: dict[Path, Path | None] | None = None
+    training: Mapping[Path, Path | None]
+    held_out: Mapping[Path, Path | None] | None = None
     note: str = ""
 
 
@@ -109,10 +110,8 @@ def find_pairs(folder: Path, layout: str = "auto", left_out: LeftOut | None = No
         raise TrainingError(f"{folder}: expected sub-folders a and b, found {_named(folder)}")
     split = find_split(folder)
     if split is not None:
-        parts = (split.training, split.held_out)
-        training, held_out = (each and find_pairs(each, layout).training for each in parts)
-        assert training is not None  # noqa: S101 (narrows the type; a split has it)
-        return PairLayout(training, held_out, split.note)
+        held_out = find_pairs(split.held_out, layout).training if split.held_out else None
+        return PairLayout(find_pairs(split.training, layout).training, held_out, split.note)
     if layout != "sides" and not _has_own_pictures(folder) and folder.is_dir():
         raise TrainingError(
             f"{folder}: expected sub-folders a and b, or train and val, or pictures with a in the left half "
@@ -129,19 +128,19 @@ def _in_folders(folder: Path) -> PairLayout | None:
             having = a if splits[0] else b
             raise TrainingError(f"{folder}: expected train/ in both of a and b, found it in {having} alone")
         if splits[0] is None or splits[1] is None:
-            return PairLayout(dict(partners(a, b)))
-        training = dict(partners(splits[0].training, splits[1].training))
+            return PairLayout(partners(a, b))
+        training = partners(splits[0].training, splits[1].training)
         held_out = None
         if splits[0].held_out and splits[1].held_out:
-            held_out = dict(partners(splits[0].held_out, splits[1].held_out))
+            held_out = partners(splits[0].held_out, splits[1].held_out)
         return PairLayout(training, held_out, splits[0].note)
     domains = find_domains(folder)
     if domains is None:
         return None
     try:
-        training = dict(partners(domains.a, domains.b))
+        training = partners(domains.a, domains.b)
         held_out = (
-            dict(partners(domains.held_out_a, domains.held_out_b))
+            partners(domains.held_out_a, domains.held_out_b)
             if domains.held_out_a and domains.held_out_b
             else None
         )

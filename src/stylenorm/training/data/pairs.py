@@ -53,7 +53,7 @@ class Pairs(Photos):
     def _find(self, folder: Path) -> tuple[list[Path], list[Path] | None]:
         found = find_pairs(folder, self._layout, self.left_out)
         self.notes += filter(None, [found.note])
-        self._partners = found.training | (found.held_out or {})
+        self._partners = {**found.training, **(found.held_out or {})}
         return list(found.training), None if found.held_out is None else list(found.held_out)
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
