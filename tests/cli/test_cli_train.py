@@ -263,7 +263,9 @@ def test_a_recipe_of_one_picture_with_mistakes_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_record_names_no_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["train", "multistyle", "--photos", "/home/me/photos", "--steps", "3"]
+def test_the_record_has_the_command_to_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["train", "multistyle", "--photos", "/home/me/my photos", "--steps", "3"]
     monkeypatch.setattr(sys, "argv", ["/usr/bin/stylenorm", *words])
-    assert train.recorded_command() == "stylenorm train multistyle --photos photos --steps 3"
+    command = "stylenorm train multistyle --photos '/home/me/my photos' --steps 3"
+    assert train.recorded_command() == command
+    assert train.recorded_command(with_paths=False) == command.replace("/home/me/", "")

@@ -47,7 +47,11 @@ def test_an_experiment_runs_and_says_how(name: str, results: dict[str, Result]) 
         or "+" in torch.__version__
     )
     verdict = result.verdict()
-    assert content["verdict"] == {"came_out": verdict.came_out, "text": verdict.text}
+    assert content["verdict"] == {
+        "outcome": verdict.words,
+        "text": verdict.text,
+        "reasons": verdict.reasons,
+    }
     assert re.search(r"\d", verdict.text), "a verdict has figures"
     for figure in result.figures():
         drawn = ET.fromstring(figure.svg)  # noqa: S314 (our own)
@@ -166,7 +170,7 @@ def test_the_report_needs_nothing_but_itself(results: dict[str, Result]) -> None
     assert page.count("<svg ") == sum(len(result.figures()) for result in results.values())
     assert page.count("data:image/jpeg;base64,") == sum(len(result.pictures) for result in results.values())
     assert page.count("Tiny size: this only shows that the experiment runs.") == len(EXPERIMENTS)
-    one = report_page({"photos": results["photos"]})
+    one = report_page({"photos": [results["photos"]]})
     assert one.count("<section ") == 1
     assert "<code>stylenorm lab run deeper</code>" in one
 
@@ -179,7 +183,12 @@ def test_what_ships() -> None:
     for result in published.values():
         assert result.size is Size.CPU
         verdict = result.verdict()
-        assert result.content["verdict"] == {"came_out": verdict.came_out, "text": verdict.text}
+        assert result.content["verdict"] == {
+            "outcome": verdict.words,
+            "text": verdict.text,
+            "reasons": verdict.reasons,
+        }
+        assert result.origin == "published, cpu size"
         assert "/" not in json.dumps(result.content["material"])
         assert result.figures()
         assert result.content["machine"]["versions"]["torch"]
@@ -190,7 +199,7 @@ def test_the_docs_say_what_ships() -> None:
     for name, result in read_results(PUBLISHED).items():
         experiment, verdict = EXPERIMENTS[name], result.verdict()
         assert f"| [{experiment.question}](#{name}) | {verdict.words} |" in docs
-        assert f"**{verdict.words.capitalize()}**: {verdict.text}" in docs
+        assert f"**{verdict.words.capitalize()}**: {verdict.text} {verdict.reasons}" in docs
         for text in (experiment.claim, experiment.paper, experiment.method, experiment.rule):
             assert text in docs
 

@@ -121,3 +121,21 @@ def test_cases_that_are_none(tmp_path: Path) -> None:
     refused("expected labels of 8 x 9 x 10 voxels as its scan has, got 7 x 9 x 10")
     write("b.nii", scan, none, affine=2)
     refused("expected the affine of its scan")
+
+
+def test_labels_whose_voxels_run_another_way_on_the_same_grid(scans: Path, tmp_path: Path) -> None:
+    """What tools that think in LPS write: the same places, with the first two axes backwards."""
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+        for name in ("0000.nii.gz", "0001.nii.gz"):
+            os.link(scans / kind / name, tmp_path / kind / name)
+    path = tmp_path / "labels" / "0001.nii.gz"
+    before = nibabel.load(path)
+    voxels, affine = np.asarray(before.dataobj), before.affine.copy()
+    affine[:3, 3] = (affine @ [voxels.shape[0] - 1, voxels.shape[1] - 1, 0, 1])[:3]
+    affine[:3, :2] *= -1
+    path.unlink()
+    write_nifti(nifti_image(np.ascontiguousarray(voxels[::-1, ::-1]), affine), path)
+    options = {"patch": (8, 8, 8), "batch_size": 1, "seed": 0, "num_held_out": 1}
+    turned, plain = (Cases(folder, **options) for folder in (tmp_path, scans))  # type: ignore[arg-type]
+    assert np.array_equal(turned.training[0].labels, plain.training[0].labels)

@@ -109,10 +109,9 @@ def train(options: argparse.Namespace) -> int:
     recipe, filled = _BUILDERS.get(entry.name, _recipe)(entry, options)
     code = fit_recipe(recipe, options)
     if code == 0:
-        for source in filter(None, (getattr(recipe, name) for name in entry.sources)):
-            left_out = getattr(source, "left_out", None)  # folders of pictures know what else is in them
-            if left_out is not None and left_out.skipped():
-                print(f"stylenorm: note: {source.folder}: {left_out.skipped()}", file=sys.stderr)
+        for source in recipe.photo_sources().values():
+            if source.left_out.skipped():
+                print(f"stylenorm: note: {source.folder}: {source.left_out.skipped()}", file=sys.stderr)
             for path, reason in source.unreadable.items():
                 print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
         accuracy = ", ".join(f"{k} {100 * v:.1f} %" for k, v in getattr(recipe, "accuracy", {}).items())
@@ -194,7 +193,13 @@ class _Plain(argparse.ArgumentParser):
     """A recipe's parser; named, since sub-parsers otherwise take the class of their command's parser."""
 
 
-def recorded_command() -> str:
-    """The command as it goes into the record: of paths only the last part, which says enough."""
-    words = [Path(word).name if "/" in word or "\\" in word else word for word in sys.argv[1:]]
+def recorded_command(*, with_paths: bool = True) -> str:
+    """The command as it goes into the record, with its paths as they were given: it can be run again.
+
+    Args:
+        with_paths: else paths are their last parts, for what is made to be given to others.
+    """
+    words = sys.argv[1:]
+    if not with_paths:
+        words = [Path(word).name if "/" in word or "\\" in word else word for word in words]
     return shlex.join(["stylenorm", *words])

@@ -31,7 +31,6 @@ class RecipeEntry:
         config: its configuration; the loop's defaults are its ``loop``.
         recipe: name of its class, or of its function.
         hint: what to do with the result: ``{out}`` and the configuration's fields are filled in.
-        sources: attributes of the recipe that read pictures, and know which they could not.
     """
 
     name: str
@@ -40,7 +39,6 @@ class RecipeEntry:
     config: type
     recipe: str
     hint: str
-    sources: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Return the recipe; needs torch."""
@@ -59,7 +57,6 @@ RECIPES = (
         MultistyleConfig,
         "Multistyle",
         "{num_styles} styles; paint with: stylenorm stylize --network {out} ...",
-        ("photos",),
     ),
     RecipeEntry(
         "johnson",
@@ -68,7 +65,6 @@ RECIPES = (
         JohnsonConfig,
         "Johnson",
         _PAINT,
-        ("photos",),
     ),
     RecipeEntry(
         "ulyanov",
@@ -77,7 +73,6 @@ RECIPES = (
         UlyanovConfig,
         "Ulyanov",
         _PAINT,
-        ("photos",),
     ),
     RecipeEntry(
         "texture",
@@ -94,7 +89,6 @@ RECIPES = (
         AdainConfig,
         "Adain",
         "paint with: stylenorm adain PHOTO PAINTING --network {out} -o OUT",
-        ("photos", "paintings"),
     ),
     RecipeEntry(
         "cyclegan",
@@ -127,7 +121,6 @@ RECIPES = (
         IbnConfig,
         "Ibn",
         "recognized: {accuracy}; stylenorm classify picture.png --network {out}",
-        ("source", "unseen"),
     ),
     RecipeEntry(
         "stylegan",
@@ -137,7 +130,6 @@ RECIPES = (
         StyleGanConfig,
         "StyleGan",
         _GENERATE,
-        ("photos",),
     ),
     RecipeEntry(
         "stylegan2",
@@ -146,7 +138,6 @@ RECIPES = (
         StyleGan2Config,
         "StyleGan2",
         _GENERATE,
-        ("photos",),
     ),
     RecipeEntry(
         "volumes",

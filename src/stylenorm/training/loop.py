@@ -48,13 +48,14 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
     process alone shows progress and writes.
 
     Raises:
-        TrainingError: the loss is no longer finite, the checkpoint belongs to another training, or another
-            process is lost.
+        TrainingError: more than one in ten of the photos cannot be used, the loss is no longer finite, the
+            checkpoint belongs to another training, or another process is lost.
     """
     schedule = recipe.loop_defaults.asked(config)
     if schedule.steps < 1:
         raise InputError(f"steps: expected at least 1, got {schedule.steps}")
     device = _device(config.device)
+    notes = [note for source in recipe.photo_sources().values() for note in source.look_through()]
     config.out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     torch.manual_seed(config.seed)
@@ -72,7 +73,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
         if ranks.is_first():
             from tqdm import tqdm
 
-            for note in state.notes:
+            for note in (*notes, *state.notes):
                 tqdm.write(f"stylenorm: note: {note}", file=sys.stderr)
         try:
             step = _train(recipe, config, schedule, state, step)

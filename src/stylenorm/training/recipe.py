@@ -28,6 +28,9 @@ class PhotoSource(Protocol):
     def recall(self, memory: Mapping[str, Any]) -> str:
         """Take up what was known; return what has changed in the folder since, empty if nothing has."""
 
+    def look_through(self) -> list[str]:
+        """Read some of the photos before the training; return what a user should know, or refuse them."""
+
 
 class Recipe(ABC):
     """What is learned: the model, and the losses of a step.

@@ -150,7 +150,7 @@ class Cases:
         if labels.voxels.shape != volume.voxels.shape:
             wanted, got = (" x ".join(map(str, each.voxels.shape)) for each in (volume, labels))
             raise InputError(f"{truth}: expected labels of {wanted} voxels as its scan has, got {got}")
-        if not np.allclose(labels.image.affine, volume.image.affine, atol=1e-2):
+        if not np.allclose(labels.affine, volume.affine, atol=1e-2):  # turned: voxels may run another way
             raise InputError(f"{truth}: expected the affine of its scan, got another: bring both on one grid")
         folder = self._kept
         np.save(folder / f"{name}.image.npy", standardized(volume.voxels))

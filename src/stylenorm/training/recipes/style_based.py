@@ -160,7 +160,7 @@ class StyleBased(AdversarialRecipe):
 
     def sources(self) -> Mapping[str, str]:
         """Return the folder's name and size."""
-        return {"photos": f"{len(self.photos.paths)} ({self.settings.photos.name})"}
+        return {"photos": self.photos.counted}
 
 
 def check_settings(settings: Any) -> None:
