@@ -5,6 +5,7 @@ from stylenorm.perceptual.darknet import DARKNETS, SMALLEST_PX, Darknet, Darknet
 from stylenorm.perceptual.distilled import COLUMNS, DISTILLED, DistilledNetwork, load_distilled
 from stylenorm.perceptual.download import CACHE_VARIABLE, cache_folder, fetch
 from stylenorm.perceptual.features import FeatureNetwork
+from stylenorm.perceptual.frechet import FeatureStatistics, frechet_distance
 from stylenorm.perceptual.losses import (
     PerceptualLoss,
     PerceptualTerms,
@@ -39,6 +40,7 @@ __all__ = [
     "DarknetSpec",
     "DistilledNetwork",
     "FeatureNetwork",
+    "FeatureStatistics",
     "Look",
     "PaintingLoss",
     "PaintingTarget",
@@ -52,6 +54,7 @@ __all__ = [
     "cache_folder",
     "content_loss",
     "fetch",
+    "frechet_distance",
     "gram_matrix",
     "lattice",
     "load_darknet",
