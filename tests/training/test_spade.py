@@ -312,7 +312,7 @@ def test_the_command(
     toy += ("--perceptual-weight", "0", "--steps", "1", "--sample-every", "0", "-o", str(tmp_path / "out"))
     done = run("train", "spade", "--pairs", scenes, *toy)
     assert done.code == 0, done.err
-    assert "stylenorm translate labels.png --model" in done.out.decode()
+    assert "stylenorm translate labels.png --network" in done.out.decode()
     assert finished[0].settings.num_classes == 5
     rates = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["optimizer"]["param_groups"]
     assert [group["lr"] for group in rates] == [1e-4, 4e-4]  # the paper's, unless another is asked for

@@ -51,6 +51,10 @@ class Recipe(ABC):
         """Return the folders of photos that are learned from, by name, for the checkpoint to remember."""
         return {name: value for name, value in vars(self).items() if isinstance(value, PhotoSource)}
 
+    def notes(self) -> list[str]:
+        """Return what a user should know of what it learns from, before the training."""
+        return [note for source in self.photo_sources().values() for note in source.look_through()]
+
     @abstractmethod
     def to(self, device: torch.device) -> None:
         """Move the model, and all else that a step computes with, to ``device``."""
@@ -96,6 +100,10 @@ class Recipe(ABC):
     @abstractmethod
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:
         """Return a picture (H, W, 3) of what the model does now."""
+
+    def metrics(self, model: nn.Module) -> dict[str, float]:  # noqa: ARG002 (for those that measure)
+        """Return figures of the model on what is never trained on, by name; none by default."""
+        return {}
 
     @abstractmethod
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:

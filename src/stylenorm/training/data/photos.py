@@ -241,6 +241,14 @@ class Photos:
         chosen = np.linspace(0, len(kept) - 1, count).round().astype(int)
         return _to_tensor(np.stack([self._centre_crop(self._read(kept[i])) for i in chosen]))
 
+    def some(self, count: int) -> Tensor:
+        """Return crops of ``count`` photos that are trained on, spread evenly, always the same."""
+        trained_on = self.paths[self.num_held_out :]
+        rng = np.random.default_rng([self.seed, 2])
+        chosen = np.linspace(0, len(trained_on) - 1, min(count, len(trained_on))).round().astype(int)
+        crops = [crop for i in chosen if (crop := self._crop(trained_on[i], rng)) is not None]
+        return _to_tensor(np.stack(crops))
+
     def _read(self, path: Path) -> NDArray[np.uint8]:
         """Return a photo's pixels (H, W, 3), or of several pictures that belong together (H, W, 3 k)."""
         return to_uint8(read_picture(path).pixels)

@@ -29,7 +29,13 @@ from stylenorm.networks import CycleGanGenerator, PatchDiscriminator
 from stylenorm.training.data.layouts import find_domains
 from stylenorm.training.data.photos import Photos
 from stylenorm.training.recipe import to_pixels
-from stylenorm.training.recipes.adversarial import AdversarialRecipe, PicturePool, least_squares, pixel_error
+from stylenorm.training.recipes.adversarial import (
+    NUM_MEASURED,
+    AdversarialRecipe,
+    PicturePool,
+    least_squares,
+    pixel_error,
+)
 
 __all__ = ["CycleGan", "CycleGanConfig"]
 
@@ -132,6 +138,29 @@ class CycleGan(AdversarialRecipe):
             columns.append(back(columns[-1]))
         grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
         return to_pixels(grid)
+
+    @torch.no_grad()
+    def metrics(self, model: nn.Module) -> dict[str, float]:
+        """Return Frechet distances to the other domain, and L1 of the way there and back, held-out pictures'.
+
+        ``nothing`` is the distance of the untouched pictures, which a translation has to beat.
+        """
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        count = min(NUM_MEASURED, self.a.num_held_out, self.b.num_held_out)
+        if not count:
+            return {}
+        a, b = (photos.held_out(count).to(self.device) for photos in (self.a, self.b))
+        found: dict[str, float] = {}
+        ways = (("a-to-b", a, b, model.a_to_b, model.b_to_a), ("b-to-a", b, a, model.b_to_a, model.a_to_b))
+        for name, given, wanted, there, back in ways:
+            made = torch.cat([there(each) for each in torch.split(given, 1)])
+            returned = torch.cat([back(each) for each in torch.split(made, 1)])
+            far = self.compared(made, wanted, paired=False)
+            near = self.compared(given, wanted, paired=False)
+            found |= {f"{name} {key}": value for key, value in far.items()}
+            found |= {f"{name} {key}, nothing": value for key, value in near.items()}
+            found[f"{name} cycle L1"] = 255 * float((returned - given).abs().mean())
+        return found
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export both generators, checked against PyTorch, with the record."""

@@ -120,13 +120,19 @@ class Ibn(Recipe):
             rows.append(np.concatenate(tiles, axis=1))
         return np.concatenate(rows)
 
-    def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
-        """Count what is recognised in each domain; export the network, checked against PyTorch."""
-        assert isinstance(model, IbnResNet)  # noqa: S101 (narrows the type; not a user's input)
+    def metrics(self, model: nn.Module) -> dict[str, float]:
+        """Return the share of held-out pictures that is recognized, by domain."""
         counts = {"source": self.source.num_held_out, "unseen": self.settings.num_unseen}
+        found = {}
         for name, domain in self._domains().items():
             squares, classes = domain.squares(counts[name])
-            self.accuracy[name] = round(float((self._classify(model, squares) == classes).mean()), 4)
+            found[f"accuracy {name}"] = float((self._classify(model, squares) == classes).mean())
+            self.accuracy[name] = round(found[f"accuracy {name}"], 4)
+        return found
+
+    def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
+        """Export the network, checked against PyTorch."""
+        assert isinstance(model, IbnResNet)  # noqa: S101 (narrows the type; not a user's input)
         whole = {
             **record,
             **{key: str(value) for key, value in self.config().items()},

@@ -31,7 +31,7 @@ from stylenorm.networks import PatchDiscriminator, UNetGenerator
 from stylenorm.training import ranks
 from stylenorm.training.data.pairs import Pairs
 from stylenorm.training.recipe import to_pixels
-from stylenorm.training.recipes.adversarial import AdversarialRecipe, least_squares, pixel_error
+from stylenorm.training.recipes.adversarial import NUM_MEASURED, AdversarialRecipe, least_squares, pixel_error
 
 __all__ = ["Pix2Pix", "Pix2PixConfig"]
 
@@ -115,6 +115,16 @@ class Pix2Pix(AdversarialRecipe):
         columns = (a, model.generator(a), b)
         grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
         return to_pixels(grid)
+
+    @torch.no_grad()
+    def metrics(self, model: nn.Module) -> dict[str, float]:
+        """Return L1 to the true pictures and the Frechet distance, of held-out pairs."""
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        if not self.pairs.num_held_out:
+            return {}
+        a, b = self._directed(self.pairs.held_out(min(NUM_MEASURED, self.pairs.num_held_out)))
+        made = torch.cat([model.generator(each) for each in torch.split(a, 1)])
+        return self.compared(made, b, paired=True)
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export the generator, checked against PyTorch, with the record."""

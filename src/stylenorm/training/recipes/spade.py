@@ -38,7 +38,7 @@ from stylenorm.perceptual import FeatureNetwork, load_features
 from stylenorm.training import ranks
 from stylenorm.training.data.labels import LabelledPhotos, colored, one_channel_a_class
 from stylenorm.training.recipe import to_pixels
-from stylenorm.training.recipes.adversarial import AdversarialRecipe, hinge
+from stylenorm.training.recipes.adversarial import NUM_MEASURED, AdversarialRecipe, hinge
 
 __all__ = ["Spade", "SpadeConfig", "feature_difference", "feature_matching"]
 
@@ -166,6 +166,16 @@ class Spade(AdversarialRecipe):
         made = model.generator.eval()(labels)
         colors = colored((both[:, 3:] * 255).round().to(self.device), self.settings.num_classes)
         return to_pixels(torch.cat([torch.cat(list(x), dim=1) for x in (colors, made, photo)], dim=2))
+
+    @torch.no_grad()
+    def metrics(self, model: nn.Module) -> dict[str, float]:
+        """Return L1 to the true photos and the Frechet distance, of held-out pairs."""
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        if not self.pairs.num_held_out:
+            return {}
+        labels, photos = self._split(self.pairs.held_out(min(NUM_MEASURED, self.pairs.num_held_out)))
+        made = torch.cat([model.generator.eval()(each) for each in torch.split(labels, 1)])
+        return self.compared(made, photos, paired=True)
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export the generator, checked against PyTorch, with the record."""
