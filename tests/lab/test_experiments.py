@@ -73,7 +73,7 @@ def test_numbers_are_the_same_when_run_again(
 
 def test_a_second_run_trains_nothing(laboratory: Path) -> None:
     bench = Bench(laboratory, Material(), quiet=True)
-    before = json.loads((laboratory / "deeper" / "result.json").read_text())
+    before = json.loads((laboratory / "deeper-tiny" / "result.json").read_text())
     after = run_experiment(bench, "deeper", Size.TINY).content
     assert bench.num_run == 0
     assert bench.num_found == 8
@@ -102,7 +102,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     bench = Bench(tmp_path, Material(), quiet=True)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(bench, "classification", Size.TINY)
-    assert not (tmp_path / "classification").exists()
+    assert not (tmp_path / "classification-tiny").exists()
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
     monkeypatch.setattr(classification, "_train", real)
     result = run_experiment(bench, "classification", Size.TINY)
@@ -160,7 +160,7 @@ def test_a_loss_that_is_not_finite(tmp_path: Path) -> None:
 
 
 def test_the_report_needs_nothing_but_itself(results: dict[str, Result]) -> None:
-    page = report_page(results)
+    page = report_page({name: [result] for name, result in results.items()})
     outside = [link for link in re.findall(r"https?://[^\"'\s)<]+", page) if "www.w3.org" not in link]
     assert outside == []
     assert not re.search(r"<(script|link|iframe)\b", page)
