@@ -31,10 +31,17 @@ def test_run_and_report(run: Run, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert b"1 results of your own, 0 published ones" in done.out
     assert page.read_text().count("<section ") == 1
+    assert not (tmp_path / "lab" / "classification").exists(), "a tiny run has a place of its own"
     assert run("lab", "report", "--results", tmp_path / "lab", "-o", page).code == 2, "not overwritten"
     done = run("lab", "report", "--results", tmp_path / "lab", "-o", page, "--overwrite")
-    others = set(read_results(PUBLISHED)) - {"classification"}
-    assert f"1 results of your own, {len(others)} published ones".encode() in done.out
+    published = read_results(PUBLISHED)
+    assert f"1 results of your own, {len(published)} published ones".encode() in done.out
+    text = page.read_text()
+    assert text.count("<section ") == len(published) + 1
+    words = published["classification"].verdict().words
+    row = text[text.index('href="#classification"') :].partition("</tr>")[0]
+    assert f'{words}</b> <span class="soft small">published, cpu size</span>' in row
+    assert "yours, tiny size" in row
 
 
 def test_ctrl_c_says_how_to_go_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +66,7 @@ def test_ctrl_c_says_how_to_go_on(run: Run, tmp_path: Path, monkeypatch: pytest.
         (["run", "pading"], "unknown experiment 'pading': did you mean 'padding'?"),
         (["run", "padding", "--photos", "nowhere"], "nowhere: expected a folder of pictures, got nothing"),
         (["run", "padding", "--paintings", "none.jpg"], "none.jpg: expected a picture, got no such file"),
-        (["run", "padding", "--features", "vgg17"], "unknown feature network, or folder of some, 'vgg17'"),
+        (["run", "padding", "--features", "vgg17"], "unknown feature network 'vgg17'"),
         (["run", "padding", "--device", "abacus"], "--device: 'abacus' is not there"),
         (["report", "--results", "nowhere", "--own"], "nowhere: expected results of experiments, got none"),
     ],

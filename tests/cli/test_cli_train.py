@@ -6,17 +6,20 @@ import argparse
 import dataclasses
 import importlib.util
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from stylenorm.cli import train
+from stylenorm.cli import build_parser, train
 from stylenorm.configurations import (
+    PRESETS,
     RECIPES,
     REQUIRED,
     ConfigField,
+    LoopConfig,
     LoopDefaults,
     RecipeEntry,
     config_fields,
@@ -263,7 +266,38 @@ def test_a_recipe_of_one_picture_with_mistakes_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_record_names_no_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["train", "multistyle", "--photos", "/home/me/photos", "--steps", "3"]
+def test_the_record_has_the_command_to_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["train", "multistyle", "--photos", "/home/me/my photos", "--steps", "3"]
     monkeypatch.setattr(sys, "argv", ["/usr/bin/stylenorm", *words])
-    assert train.recorded_command() == "stylenorm train multistyle --photos photos --steps 3"
+    command = "stylenorm train multistyle --photos '/home/me/my photos' --steps 3"
+    assert train.recorded_command() == command
+    assert train.recorded_command(with_paths=False) == command.replace("/home/me/", "")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_of_fields_that_there_are(name: str) -> None:
+    (entry,) = (each for each in RECIPES if each.name == name)
+    fields = {
+        field.name: field
+        for field in (*config_fields(entry.config), *config_fields(LoopConfig, vars(entry.config.loop)))
+    }
+    assert set(PRESETS[name]) == {"cpu", "gpu"}
+    for values in PRESETS[name].values():
+        for field, value in values.items():
+            assert isinstance(value, fields[field].kind)
+            assert not fields[field].choices or value in fields[field].choices
+
+
+def test_a_preset_changes_what_was_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "pix2pix", "--pairs", "pairs", "-o", "run", "--preset", "cpu", "--width", "8"]
+    options = build_parser().parse_args(words)
+    train._apply_preset(options.entry, options)
+    assert (options.crop_px, options.num_levels, options.width, options.steps) == (128, 7, 8, 20_000)
+    told = capsys.readouterr().err
+    assert "note: --preset cpu: --crop-px 128 --num-levels 7 --judge-width 32 --steps 20000" in told
+
+
+def test_each_recipe_has_an_example_that_can_be_parsed() -> None:
+    for entry in RECIPES:
+        words = shlex.split(f"train {entry.name} {entry.example} -o run/")
+        assert build_parser().parse_args(words).entry is entry

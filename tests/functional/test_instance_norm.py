@@ -145,7 +145,7 @@ def test_presets_are_their_published_formulas(name: str) -> None:
         "keras-contrib": (v - mean) / (np.sqrt(biased) + 1e-3),
         "lengstrom": (v - mean) / np.sqrt(biased + 1e-3),
         "magenta": (v - mean) / np.sqrt(biased + 1e-5),
-        "ncnn": (v - mean) / (np.sqrt(biased) + 1e-3),
+        "ncnn": (v - mean) / np.sqrt(biased + 1e-3),
         "onnx": (v - mean) / np.sqrt(biased + 1e-5),
         "spade": (v - mean) / np.sqrt(biased + 1e-5),
         "stargan-v2": (v - mean) / np.sqrt(biased + 1e-5),

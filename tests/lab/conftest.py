@@ -25,4 +25,4 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(laboratory: Path) -> dict[str, Result]:
     from stylenorm.lab import read_results
 
-    return read_results(laboratory)
+    return read_results(laboratory, Size.TINY)

@@ -47,7 +47,11 @@ def test_an_experiment_runs_and_says_how(name: str, results: dict[str, Result]) 
         or "+" in torch.__version__
     )
     verdict = result.verdict()
-    assert content["verdict"] == {"came_out": verdict.came_out, "text": verdict.text}
+    assert content["verdict"] == {
+        "outcome": verdict.words,
+        "text": verdict.text,
+        "reasons": verdict.reasons,
+    }
     assert re.search(r"\d", verdict.text), "a verdict has figures"
     for figure in result.figures():
         drawn = ET.fromstring(figure.svg)  # noqa: S314 (our own)
@@ -69,7 +73,7 @@ def test_numbers_are_the_same_when_run_again(
 
 def test_a_second_run_trains_nothing(laboratory: Path) -> None:
     bench = Bench(laboratory, Material(), quiet=True)
-    before = json.loads((laboratory / "deeper" / "result.json").read_text())
+    before = json.loads((laboratory / "deeper-tiny" / "result.json").read_text())
     after = run_experiment(bench, "deeper", Size.TINY).content
     assert bench.num_run == 0
     assert bench.num_found == 8
@@ -98,7 +102,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     bench = Bench(tmp_path, Material(), quiet=True)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(bench, "classification", Size.TINY)
-    assert not (tmp_path / "classification").exists()
+    assert not (tmp_path / "classification-tiny").exists()
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
     monkeypatch.setattr(classification, "_train", real)
     result = run_experiment(bench, "classification", Size.TINY)
@@ -156,7 +160,7 @@ def test_a_loss_that_is_not_finite(tmp_path: Path) -> None:
 
 
 def test_the_report_needs_nothing_but_itself(results: dict[str, Result]) -> None:
-    page = report_page(results)
+    page = report_page({name: [result] for name, result in results.items()})
     outside = [link for link in re.findall(r"https?://[^\"'\s)<]+", page) if "www.w3.org" not in link]
     assert outside == []
     assert not re.search(r"<(script|link|iframe)\b", page)
@@ -166,7 +170,7 @@ def test_the_report_needs_nothing_but_itself(results: dict[str, Result]) -> None
     assert page.count("<svg ") == sum(len(result.figures()) for result in results.values())
     assert page.count("data:image/jpeg;base64,") == sum(len(result.pictures) for result in results.values())
     assert page.count("Tiny size: this only shows that the experiment runs.") == len(EXPERIMENTS)
-    one = report_page({"photos": results["photos"]})
+    one = report_page({"photos": [results["photos"]]})
     assert one.count("<section ") == 1
     assert "<code>stylenorm lab run deeper</code>" in one
 
@@ -179,7 +183,12 @@ def test_what_ships() -> None:
     for result in published.values():
         assert result.size is Size.CPU
         verdict = result.verdict()
-        assert result.content["verdict"] == {"came_out": verdict.came_out, "text": verdict.text}
+        assert result.content["verdict"] == {
+            "outcome": verdict.words,
+            "text": verdict.text,
+            "reasons": verdict.reasons,
+        }
+        assert result.origin == "published, cpu size"
         assert "/" not in json.dumps(result.content["material"])
         assert result.figures()
         assert result.content["machine"]["versions"]["torch"]
@@ -190,7 +199,7 @@ def test_the_docs_say_what_ships() -> None:
     for name, result in read_results(PUBLISHED).items():
         experiment, verdict = EXPERIMENTS[name], result.verdict()
         assert f"| [{experiment.question}](#{name}) | {verdict.words} |" in docs
-        assert f"**{verdict.words.capitalize()}**: {verdict.text}" in docs
+        assert f"**{verdict.words.capitalize()}**: {verdict.text} {verdict.reasons}" in docs
         for text in (experiment.claim, experiment.paper, experiment.method, experiment.rule):
             assert text in docs
 

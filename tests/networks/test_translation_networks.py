@@ -88,28 +88,38 @@ def test_dropout_is_of_the_inner_levels_and_keeps_the_mean() -> None:
 # The authors' networks, as their papers and the names in their checkpoints describe them, on -1..1.
 
 
+def norm(c: int, *, batch: bool) -> nn.Module:
+    return nn.BatchNorm2d(c) if batch else nn.InstanceNorm2d(c)
+
+
 class Block(nn.Module):
-    def __init__(self, c: int) -> None:
+    def __init__(self, c: int, *, batch: bool, dropout: bool) -> None:
         super().__init__()
-        half = [nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3), nn.InstanceNorm2d(c)]
-        again = [nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3), nn.InstanceNorm2d(c)]
-        self.conv_block = nn.Sequential(*half, nn.ReLU(), *again)
+        half = [nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3, bias=not batch), norm(c, batch=batch)]
+        again = [nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3, bias=not batch), norm(c, batch=batch)]
+        drop = [nn.Dropout(0.0)] if dropout else []
+        self.conv_block = nn.Sequential(*half, nn.ReLU(), *drop, *again)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv_block(x)
 
 
 class PublishedCycleGan(nn.Module):
-    def __init__(self, c: int, n: int) -> None:
+    def __init__(
+        self, c: int, n: int, *, batch: bool = False, channels: int = 3, dropout: bool = False
+    ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(3, c, 7), nn.InstanceNorm2d(c), nn.ReLU()]
+        bias = not batch
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, c, 7, bias=bias)]
+        layers += [norm(c, batch=batch), nn.ReLU()]
         for k in (1, 2):
-            layers += [nn.Conv2d(k * c, 2 * k * c, 3, 2, 1), nn.InstanceNorm2d(2 * k * c), nn.ReLU()]
-        layers += [Block(4 * c) for _ in range(n)]
+            down = nn.Conv2d(k * c, 2 * k * c, 3, 2, 1, bias=bias)
+            layers += [down, norm(2 * k * c, batch=batch), nn.ReLU()]
+        layers += [Block(4 * c, batch=batch, dropout=dropout) for _ in range(n)]
         for k in (4, 2):
-            up = nn.ConvTranspose2d(k * c, k * c // 2, 3, 2, 1, output_padding=1)
-            layers += [up, nn.InstanceNorm2d(k * c // 2), nn.ReLU()]
-        self.model = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(c, 3, 7), nn.Tanh())
+            up = nn.ConvTranspose2d(k * c, k * c // 2, 3, 2, 1, output_padding=1, bias=bias)
+            layers += [up, norm(k * c // 2, batch=batch), nn.ReLU()]
+        self.model = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(c, channels, 7), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)
@@ -134,25 +144,33 @@ class PublishedPatchGan(nn.Module):
 class Level(nn.Module):
     """One level of the published U-Net around the next; its batch norms see one picture."""
 
-    def __init__(self, outer: int, inner: int, inside: nn.Module | None, *, is_first: bool = False) -> None:
+    def __init__(
+        self,
+        outer: int,
+        inner: int,
+        inside: nn.Module | None,
+        *,
+        is_first: bool = False,
+        batch: bool = True,
+    ) -> None:
         super().__init__()
         self.is_first = is_first
-        down = nn.Conv2d(3 if is_first else outer, inner, 4, 2, 1, bias=False)
+        down = nn.Conv2d(outer, inner, 4, 2, 1, bias=not batch)
         width = inner if inside is None else 2 * inner
-        up = nn.ConvTranspose2d(width, 3 if is_first else outer, 4, 2, 1, bias=is_first)
+        up = nn.ConvTranspose2d(width, outer, 4, 2, 1, bias=is_first or not batch)
         if is_first:
             layers = [down, inside, nn.ReLU(), up, nn.Tanh()]
         elif inside is None:
-            layers = [nn.LeakyReLU(0.2), down, nn.ReLU(), up, nn.BatchNorm2d(outer)]
+            layers = [nn.LeakyReLU(0.2), down, nn.ReLU(), up, norm(outer, batch=batch)]
         else:
             layers = [
                 nn.LeakyReLU(0.2),
                 down,
-                nn.BatchNorm2d(inner),
+                norm(inner, batch=batch),
                 inside,
                 nn.ReLU(),
                 up,
-                nn.BatchNorm2d(outer),
+                norm(outer, batch=batch),
             ]
         self.model = nn.Sequential(*layers)
 
@@ -162,13 +180,13 @@ class Level(nn.Module):
 
 
 class PublishedUNet(nn.Module):
-    def __init__(self, c: int, num_levels: int) -> None:
+    def __init__(self, c: int, num_levels: int, *, batch: bool = True, channels: int = 3) -> None:
         super().__init__()
         widths = [c * min(8, 2**i) for i in range(num_levels)]
         level: nn.Module | None = None
         for i in reversed(range(1, num_levels)):
-            level = Level(widths[i - 1], widths[i], level)
-        self.model = Level(3, c, level, is_first=True)
+            level = Level(widths[i - 1], widths[i], level, batch=batch)
+        self.model = Level(channels, c, level, is_first=True, batch=batch)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)
@@ -181,17 +199,35 @@ class PublishedUNet(nn.Module):
         (PublishedPatchGan(3, 4, batch=False), PatchDiscriminator(3, 4), 3),
         (PublishedPatchGan(6, 4, batch=True), PatchDiscriminator(6, 4, affine=True), 6),
         (PublishedUNet(4, 5), UNetGenerator(5, 4), 3),
+        (PublishedCycleGan(4, 2, batch=True), CycleGanGenerator, 3),
+        (PublishedCycleGan(4, 1, channels=1, dropout=True), CycleGanGenerator, 1),
+        (PublishedUNet(4, 4, batch=False), UNetGenerator, 3),
+        (PublishedUNet(4, 5, channels=1), UNetGenerator, 1),
     ],
-    ids=["cyclegan", "patchgan", "conditional-patchgan", "pix2pix"],
+    ids=[
+        "cyclegan",
+        "patchgan",
+        "conditional-patchgan",
+        "pix2pix",
+        "cyclegan-batch",
+        "cyclegan-grey-dropout",
+        "pix2pix-instance",
+        "pix2pix-grey",
+    ],
 )
 def test_published_checkpoints_give_the_published_pictures(
-    published: nn.Module, ours: CycleGanGenerator | PatchDiscriminator | UNetGenerator, channels: int
+    published: nn.Module,
+    ours: CycleGanGenerator | PatchDiscriminator | UNetGenerator | type[CycleGanGenerator | UNetGenerator],
+    channels: int,
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     for parameter in published.parameters():
         parameter.data = torch.rand(parameter.shape, generator=generator) - 0.4
     state = OrderedDict((f"module.{key}", value) for key, value in published.state_dict().items())
-    ours.load_published(state)
+    if isinstance(ours, type):
+        ours = ours.from_published(state)
+    else:
+        ours.load_published(state)
     x = torch.rand(1, channels, 64, 64, generator=generator)
     with torch.no_grad():
         theirs = published.double()(2 * x.double() - 1)
@@ -203,7 +239,16 @@ def test_published_checkpoints_give_the_published_pictures(
 
 
 def test_a_checkpoint_of_another_network() -> None:
-    with pytest.raises(InputError, match="build the network with the checkpoint's width and depth"):
+    with pytest.raises(
+        InputError, match=r"expected a checkpoint of CycleGanGenerator .*: build it by from_pub"
+    ):
         CycleGanGenerator(2, 4).load_published(PublishedCycleGan(4, 3).state_dict())
+    with pytest.raises(InputError, match="its norms are others: with scale and shift"):
+        PatchDiscriminator(6, 4).load_published(PublishedPatchGan(6, 4, batch=True).state_dict())
+    with pytest.raises(InputError, match="the checkpoint's width, depth and channels"):
+        PatchDiscriminator(3, 4).load_published(PublishedPatchGan(6, 4, batch=False).state_dict())
+    for network in (CycleGanGenerator, UNetGenerator):
+        with pytest.raises(InputError, match="got other layers"):
+            network.from_published({"layer.weight": torch.zeros(1)})
     with pytest.raises(InputError, match=r"expected a checkpoint of UNetGenerator with .*, got \(8,"):
         UNetGenerator(5, 4).load_published(PublishedUNet(8, 5).state_dict())

@@ -24,7 +24,7 @@ def counted(num_classes: int, levels: int, width: int, channels: int) -> int:
 
 
 @pytest.mark.parametrize("size", [(3, 6, 32, 1), (2, 3, 8, 4), (14, 4, 16, 1)])
-@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize("norm", ["instance", "group", "batch"])
 def test_parameters_are_as_many_as_the_table_has(size: tuple[int, int, int, int], norm: str) -> None:
     num_classes, levels, width, channels = size
     with torch.device("meta"):
@@ -32,7 +32,7 @@ def test_parameters_are_as_many_as_the_table_has(size: tuple[int, int, int, int]
     assert sum(p.numel() for p in network.parameters()) == counted(*size)
 
 
-@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize("norm", ["instance", "group", "batch"])
 @pytest.mark.parametrize("sides", [(1, 1, 1), (8, 8, 8), (5, 9, 18)])
 def test_any_size(sides: tuple[int, int, int], norm: str) -> None:
     network = UNet3d(3, 3, 4, in_channels=2, norm=norm).eval()
@@ -56,6 +56,9 @@ def test_instance_norm_lets_no_sample_see_another() -> None:
     with torch.no_grad():
         network = UNet3d(2, 2, 4)
         assert torch.equal(network(x)[0], network(other)[0])
+        group = UNet3d(2, 2, 16, norm="group")
+        assert torch.equal(group(x)[0], group(other)[0])
+        assert [m.num_groups for m in group.modules() if isinstance(m, torch.nn.GroupNorm)][:2] == [2, 2]
         batch = UNet3d(2, 2, 4, norm="batch")
         assert (batch(x)[0] - batch(other)[0]).abs().max() > 1e-3
 

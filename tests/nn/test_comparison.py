@@ -12,7 +12,7 @@ from PIL import Image
 
 from stylenorm.cli import norms as command
 from stylenorm.errors import InputError, ShapeError
-from stylenorm.nn import CHANGES, compare_norms, remaining_change
+from stylenorm.nn import CHANGES, OTHER_CHANGES, compare_norms, remaining_change
 
 
 def photo() -> torch.Tensor:
@@ -38,6 +38,16 @@ def test_what_each_norm_takes_out() -> None:
         expected = float((moved - x).square().mean().sqrt() / x.std(correction=0))
         assert table["none"][name] == pytest.approx(expected)
         assert table["instance"][name] < 0.01  # eps alone is left
+    dark = x.clone()
+    dark[:, :, :16] *= 0.5
+    for name, moved in (("gamma 2", x**2), ("clipped", (1.8 * x).where(1.8 * x < 1, 1.0)), ("shadow", dark)):
+        assert table["none"][name] == pytest.approx(
+            float((moved - x).square().mean().sqrt() / x.std(correction=0))
+        )
+        was, now = (
+            (v - v.mean((1, 2), keepdim=True)) / v.std((1, 2), correction=0, keepdim=True) for v in (x, moved)
+        )
+        assert table["instance"][name] == pytest.approx(float((now - was).square().mean().sqrt()), rel=1e-3)
     assert table["layer"]["dark"] < 0.01
     assert table["layer"]["warm light"] > 0.1
     assert table["filter response"]["dark"] < 0.01
@@ -66,7 +76,10 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(path)) == 0
     lines = capsys.readouterr().out.splitlines()
     (line,) = [one for one in lines if one.startswith("instance") and one.split()[1].startswith("0")]
-    assert line.split() == ["instance", "0.00", "0.00", "0.00", "0.00"]
+    assert line.split()[:5] == ["instance", "0.00", "0.00", "0.00", "0.00"]
+    assert len(line.split()) == 1 + len(CHANGES) + len(OTHER_CHANGES)
+    assert all(float(left) > 0.05 for left in line.split()[5:])
+    assert "and of what is neither only a part: left of this photo's are" in lines[-1]
     with pytest.raises(InputError, match="shape: expected"):
         run("--shape", "2", "6")
     with pytest.raises(InputError, match=r"missing\.png"):

@@ -96,6 +96,10 @@ def test_folders_as_nnunet_has_them(scans: Path, tmp_path: Path) -> None:
     (tmp_path / "imagesTr" / "._0000.nii.gz").write_bytes(b"what macOS leaves")
     found = find_cases(tmp_path)
     assert list(found) == [f"{i:04d}" for i in range(10)]
+    os.link(scans / "images" / "0002.nii.gz", tmp_path / "imagesTr" / "0002_0001.nii.gz")
+    with pytest.raises(TrainingError, match=r"0002_0001\.nii\.gz: expected one image a case, got another of"):
+        find_cases(tmp_path)
+    (tmp_path / "imagesTr" / "0002_0001.nii.gz").unlink()
     (tmp_path / "labelsTr" / "0003.nii.gz").unlink()
     with pytest.raises(TrainingError, match=r"0003_0000\.nii\.gz: expected labels of the same name"):
         find_cases(tmp_path)
@@ -121,3 +125,32 @@ def test_cases_that_are_none(tmp_path: Path) -> None:
     refused("expected labels of 8 x 9 x 10 voxels as its scan has, got 7 x 9 x 10")
     write("b.nii", scan, none, affine=2)
     refused("expected the affine of its scan")
+
+
+def test_labels_whose_voxels_run_another_way_on_the_same_grid(scans: Path, tmp_path: Path) -> None:
+    """What tools that think in LPS write: the same places, with the first two axes backwards."""
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+        for name in ("0000.nii.gz", "0001.nii.gz"):
+            os.link(scans / kind / name, tmp_path / kind / name)
+    path = tmp_path / "labels" / "0001.nii.gz"
+    before = nibabel.load(path)
+    voxels, affine = np.asarray(before.dataobj), before.affine.copy()
+    affine[:3, 3] = (affine @ [voxels.shape[0] - 1, voxels.shape[1] - 1, 0, 1])[:3]
+    affine[:3, :2] *= -1
+    path.unlink()
+    write_nifti(nifti_image(np.ascontiguousarray(voxels[::-1, ::-1]), affine), path)
+    options = {"patch": (8, 8, 8), "batch_size": 1, "seed": 0, "num_held_out": 1}
+    turned, plain = (Cases(folder, **options) for folder in (tmp_path, scans))  # type: ignore[arg-type]
+    assert np.array_equal(turned.training[0].labels, plain.training[0].labels)
+
+
+def test_scans_with_another_spacing_are_named(tmp_path: Path) -> None:
+    for i, depth in enumerate((1.0, 1.2, 4.0)):
+        affine = np.diag([1, 1, depth, 1.0])
+        labels = np.ones((8, 9, 10), np.uint8)
+        write_nifti(nifti_image(labels.astype(np.int16), affine), tmp_path / "images" / f"{i}.nii")
+        write_nifti(nifti_image(labels, affine), tmp_path / "labels" / f"{i}.nii")
+    (note,) = Cases(tmp_path, patch=(8, 8, 8), batch_size=1, seed=0, num_held_out=1).notes()
+    assert "1 of 3 scans have voxels of another size than the median's 1 x 1 x 1.2 mm" in note
+    assert "the first: 2, 1 x 1 x 4 mm; nothing is resampled" in note

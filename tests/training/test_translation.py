@@ -103,14 +103,16 @@ def test_pix2pix_learns_and_its_result_translates_without_torch(
     monkeypatch.setitem(sys.modules, "torch", None)
     Image.fromarray(odd).save(tmp_path / "photo.png")
     command = ("translate", tmp_path / "photo.png", "--network", recipe.out)
-    done = run(*command, "-o", tmp_path / "out.png")
+    done = run(*command, "-o", tmp_path / "out.png", "--size", "native")
     assert (done.code, done.err) == (0, "")
     with Image.open(tmp_path / "out.png") as out:
         assert np.array_equal(np.asarray(out), translator(odd))
     done = run(*command)
+    assert "37 x 21 translated at 56 x 32: the network learned from pictures whose shorter" in done.err
+    with Image.open(tmp_path / "photo.a-to-b.png") as out:
+        assert out.size == (56, 32)
     assert done.code == 0
-    assert (tmp_path / "photo.a-to-b.png").exists()
-    done = run(*command)
+    done = run(*command, "--size", "21")
     assert done.code == 1
     assert len(done.lines) == 1
     assert "exists" in done.err

@@ -85,7 +85,7 @@ def test_the_command_trains_and_says_what_to_do_next(
     command += ["--num-levels", "2", "--width", "2", "--sample-every", "0"]
     done = run(*command, "--steps", "2")
     assert done.code == 0, done.err
-    assert "stylenorm segment scan.nii.gz --model" in done.out.decode()
+    assert "stylenorm segment scan.nii.gz --network" in done.out.decode()
     done = run(*command, "--steps", "2")
     assert done.code == 1
     assert "go on with --resume" in done.lines[-1]

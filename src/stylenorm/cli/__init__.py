@@ -38,11 +38,15 @@ COMMANDS = (
     "classify",
     "segment",
     "generate",
+    "score",
+    "import",
     "lab",
     "norms",
     "doctor",
     "completion",
 )
+
+_MODULES = {"import": "import_weights"}  # where a command's name is Python's
 
 _DESCRIPTION = "Paint photos in the style of a painting, offline, on a CPU."
 
@@ -82,7 +86,7 @@ def build_parser(*, whole: bool = False) -> argparse.ArgumentParser:
     parser.set_defaults(command=None, debug=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_CommandParser)
     for name in COMMANDS:
-        module = importlib.import_module(f"stylenorm.cli.{name}")
+        module = importlib.import_module(f"stylenorm.cli.{_MODULES.get(name, name)}")
         command = commands.add_parser(
             name,
             help=module.HELP,

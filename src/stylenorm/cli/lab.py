@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="(default: %(default)s)",
     )
     reporting.add_argument(
-        "--own", action="store_true", help="own results only; else those that ship fill the gaps"
+        "--own", action="store_true", help="own results only; else those that ship stand beside them"
     )
     reporting.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
@@ -154,14 +154,20 @@ def report(options: argparse.Namespace) -> int:
         UsageError: there is nothing to report, or the file exists.
         OutputError: the page cannot be written.
     """
-    from stylenorm.lab import EXPERIMENTS, PUBLISHED, read_results, report_page
+    from stylenorm.lab import EXPERIMENTS, PUBLISHED, Size, read_results, report_page
     from stylenorm.media import atomic_write, check_output
 
     with as_usage():
         check_output(options.output, overwrite=options.overwrite)
-        own = read_results(options.results)
+        own = {size: read_results(options.results, size) for size in Size}
         others = {} if options.own else read_results(PUBLISHED)
-    results = {name: own.get(name) or others[name] for name in EXPERIMENTS if name in own or name in others}
+    results: dict[str, list[Result]] = {}
+    for name in EXPERIMENTS:
+        # A run of the published size may take its place; those of other sizes stand beside it.
+        first = own[Size.CPU].get(name) or others.get(name)
+        beside = [own[size].get(name) for size in Size if size is not Size.CPU]
+        if found := [each for each in (first, *beside) if each is not None]:
+            results[name] = found
     if not results:
         raise UsageError(
             f"{options.results}: expected results of experiments, got none; 'stylenorm lab run' makes them"
@@ -169,7 +175,9 @@ def report(options: argparse.Namespace) -> int:
     page = report_page(results)
     with atomic_write(options.output, overwrite=options.overwrite) as file:
         file.write(page.encode())
-    print(f"{options.output}: {len(own)} results of your own, {len(results) - len(own)} published ones")
+    count = sum(map(len, own.values()))
+    published = sum(map(len, results.values())) - count
+    print(f"{options.output}: {count} results of your own, {published} published ones")
     return 0
 
 
@@ -178,7 +186,7 @@ def _print_result(result: Result) -> None:
 
     verdict = result.verdict()
     note = " (tiny size: only shows that it runs)" if result.size is Size.TINY else ""
-    print(f"{result.name}: {verdict.words}{note}: {verdict.text}", flush=True)
+    print(f"{result.name}: {verdict.words}{note}: {verdict.text} {verdict.reasons}", flush=True)
 
 
 def _device(name: str) -> str:

@@ -60,7 +60,7 @@ def norms(options: NormsOptions) -> int:
     except ImportError as error:
         raise MissingExtraError("torch", "torch", "comparing norms") from error
     from stylenorm.media import read_picture
-    from stylenorm.nn import CHANGES, compare_norms, remaining_change
+    from stylenorm.nn import CHANGES, OTHER_CHANGES, compare_norms, remaining_change
 
     with as_usage():
         facts = compare_norms(options.shape, options.groups)
@@ -78,11 +78,18 @@ def norms(options: NormsOptions) -> int:
     pixels = picture.pixels[::step, ::step]
     top = 65535 if pixels.dtype.itemsize == 2 else 255
     table = remaining_change(torch.from_numpy(pixels.astype("float64") / top).movedim(-1, 0))
+    changes = (*CHANGES, *OTHER_CHANGES)
     print(f"\n{options.photo}: how far a change of light moves the values, in deviations of the photo's own")
     _print_table(
-        ("behind", *CHANGES),
-        [(name, *(f"{row[change]:.2f}" for change in CHANGES)) for name, row in table.items()],
-        right=range(1, len(CHANGES) + 1),
+        ("behind", *changes),
+        [(name, *(f"{row[change]:.2f}" for change in changes)) for name, row in table.items()],
+        right=range(1, len(changes) + 1),
+    )
+    plain, instance = table["none"], table["instance"]
+    rest = ", ".join(f"{instance[c]:.2f} of {plain[c]:.2f} ({c})" for c in OTHER_CHANGES)
+    print(
+        "\ninstance norm takes out a gain and an offset of each channel, all of it, and of what is neither "
+        f"only a part: left of this photo's are {rest}"
     )
     return 0
 

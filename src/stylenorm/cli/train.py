@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import sys
@@ -23,7 +24,9 @@ __all__ = ["HELP", "add_arguments", "fit_recipe", "recorded_command", "run"]
 
 HELP = "learn styles from paintings (needs torch)"
 EPILOG = """example:
-  stylenorm train multistyle --photos photos/ --paintings paintings/ --styles styles.toml -o trained/"""
+  stylenorm train multistyle --photos photos/ --paintings paintings/ --styles styles.toml -o trained/
+
+Each recipe has its own: stylenorm train RECIPE --help"""
 RENAMED = {"--out": "--output"}
 
 
@@ -37,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             entry.name,
             help=entry.summary,
             description=entry.description,
-            epilog=EPILOG,
+            epilog=f"example:\n  stylenorm train {entry.name} {entry.example} -o run/",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -46,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_options(recipe: argparse.ArgumentParser, entry: RecipeEntry) -> None:
-    from stylenorm.configurations import LoopConfig, LoopDefaults, NetworkConfig, config_fields
+    from stylenorm.configurations import PRESETS, LoopConfig, LoopDefaults, NetworkConfig, config_fields
 
     what = recipe.add_argument_group("what is learned")
     if entry.name == "multistyle":
@@ -78,6 +81,12 @@ def _add_options(recipe: argparse.ArgumentParser, entry: RecipeEntry) -> None:
     loop = config_fields(LoopConfig, vars(getattr(entry.config, "loop", LoopDefaults())))
     shared = {field.name for field in loop}  # the seed: one for all
     add_fields(what, [field for field in config_fields(entry.config) if field.name not in shared])
+    if entry.name in PRESETS:
+        recipe.add_argument(
+            "--preset",
+            choices=("cpu", "gpu"),
+            help="sizes for this machine, unless you give others: cpu: small ones; gpu: the paper's",
+        )
     if entry.name == "multistyle":
         add_fields(recipe.add_argument_group("network"), config_fields(NetworkConfig))
     add_fields(recipe.add_argument_group("training"), loop)
@@ -106,19 +115,45 @@ def train(options: argparse.Namespace) -> int:
         TrainingError: the training cannot go on.
     """
     entry: RecipeEntry = options.entry
+    _apply_preset(entry, options)
     recipe, filled = _BUILDERS.get(entry.name, _recipe)(entry, options)
     code = fit_recipe(recipe, options)
     if code == 0:
-        for source in filter(None, (getattr(recipe, name) for name in entry.sources)):
-            left_out = getattr(source, "left_out", None)  # folders of pictures know what else is in them
-            if left_out is not None and left_out.skipped():
-                print(f"stylenorm: note: {source.folder}: {left_out.skipped()}", file=sys.stderr)
+        for source in recipe.photo_sources().values():
+            if source.left_out.skipped():
+                print(f"stylenorm: note: {source.folder}: {source.left_out.skipped()}", file=sys.stderr)
             for path, reason in source.unreadable.items():
                 print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
+        _tell_figures(options.out)
         accuracy = ", ".join(f"{k} {100 * v:.1f} %" for k, v in getattr(recipe, "accuracy", {}).items())
         hint = entry.hint.format(out=options.out, accuracy=accuracy, **filled)
         print(f"{filled.get('network', options.out)}: {hint}")
     return code
+
+
+def _apply_preset(entry: RecipeEntry, options: argparse.Namespace) -> None:
+    """Give the options that were left alone the preset's values, and say so."""
+    from stylenorm.configurations import LoopConfig, config_fields, preset_values
+
+    if getattr(options, "preset", None) is None:
+        return
+    loop = vars(entry.config.loop)  # type: ignore[attr-defined]  # who has a preset has it
+    fields = (*config_fields(entry.config), *config_fields(LoopConfig, loop))
+    defaults = {field.name: field.default for field in fields}
+    values = preset_values(entry.name, options.preset, vars(options), defaults)
+    for name, value in values.items():
+        setattr(options, name, value)
+    told = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in values.items())
+    print(f"stylenorm: note: --preset {options.preset}: {told}", file=sys.stderr)
+
+
+def _tell_figures(out: Path) -> None:
+    """What was measured at the end on what was held out, from the log."""
+    log = out / "log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    held_out = json.loads(lines[-1]).get("held_out", {}) if lines else {}
+    if held_out:
+        print(f"held out: {', '.join(f'{name} {value:.4g}' for name, value in held_out.items())}")
 
 
 _Built = tuple[Any, Mapping[str, Any]]  # a recipe, and what its hint says
@@ -194,7 +229,13 @@ class _Plain(argparse.ArgumentParser):
     """A recipe's parser; named, since sub-parsers otherwise take the class of their command's parser."""
 
 
-def recorded_command() -> str:
-    """The command as it goes into the record: of paths only the last part, which says enough."""
-    words = [Path(word).name if "/" in word or "\\" in word else word for word in sys.argv[1:]]
+def recorded_command(*, with_paths: bool = True) -> str:
+    """The command as it goes into the record, with its paths as they were given: it can be run again.
+
+    Args:
+        with_paths: else paths are their last parts, for what is made to be given to others.
+    """
+    words = sys.argv[1:]
+    if not with_paths:
+        words = [Path(word).name if "/" in word or "\\" in word else word for word in words]
     return shlex.join(["stylenorm", *words])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from stylenorm.cli.progress import Progress
 from stylenorm.cli.usage import (
@@ -16,12 +17,21 @@ from stylenorm.cli.usage import (
 )
 from stylenorm.errors import OutputError, StylenormError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from stylenorm.models.translator import Translator
+
 __all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "translate pictures or label maps by a network that train cyclegan, pix2pix or spade made"
 EPILOG = """examples:
   stylenorm translate photo.jpg --network run/ -o out.png
   stylenorm translate photos/ --network run/ --direction b-to-a -o out/
+  stylenorm translate photo.jpg --network run/ --size native -o out.png
   stylenorm translate labels.png --network run/ -o photo.png"""
 RENAMED = {"--model": "--network"}
 
@@ -38,6 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="PATH",
         help="a file or a folder; default: beside the photo, photo.a-to-b.jpg",
+    )
+    parser.add_argument(
+        "--size",
+        type=_size,
+        default="learned",
+        metavar="PX",
+        help="scale the shorter side to so many pixels; learned (default): to the size of the pictures that "
+        "the network learned from, where it is out of their range; native: leave it",
     )
     parser.add_argument(
         "--seed",
@@ -59,7 +77,9 @@ def run(options: argparse.Namespace) -> int:
     from stylenorm.media import (
         FILM_FORMATS,
         Picture,
+        check_labels,
         check_output,
+        numbered_from_0,
         plan_outputs,
         read_labels,
         read_picture,
@@ -85,9 +105,18 @@ def run(options: argparse.Namespace) -> int:
             try:
                 check_output(job.target, overwrite=options.overwrite)
                 if translator.num_classes is None:
-                    translated = read_picture(job.source).painted_with(translator)
+                    picture = read_picture(job.source)
+                    size = _sized(translator, options.size, picture.width, picture.height)
+                    was = picture.width, picture.height
+                    translated = picture.scaled(size).painted_with(translator)
                 else:
-                    translated = Picture(translator(read_labels(job.source, translator.num_classes)))
+                    labels = numbered_from_0(read_labels(job.source), translator.first_class)
+                    check_labels(labels, translator.num_classes, str(job.source))
+                    was = labels.shape[1], labels.shape[0]
+                    size = _sized(translator, options.size, *was)
+                    translated = Picture(translator(_scaled_labels(labels, size)))
+                if size != was and options.size == "learned" and not options.quiet:
+                    progress.print(f"stylenorm: note: {_told(job.source, translator, was, size)}")
                 write_picture(translated, job.target, overwrite=options.overwrite)
             except (StylenormError, MemoryError, OSError) as error:
                 if len(jobs) == 1 or (isinstance(error, OSError) and not isinstance(error, OutputError)):
@@ -98,3 +127,37 @@ def run(options: argparse.Namespace) -> int:
     if num_failed:
         print(f"stylenorm: {num_failed} of {len(jobs)} pictures failed", file=sys.stderr)
     return 1 if num_failed else 0
+
+
+def _size(text: str) -> int | str:
+    if text in ("learned", "native"):
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected pixels, or learned, or native, got {text}")
+    return int(text)
+
+
+def _sized(translator: Translator, asked: int | str, width: int, height: int) -> tuple[int, int]:
+    from stylenorm.models.translator import shorter_sized
+
+    if asked == "learned":
+        return translator.learned_size(width, height)
+    return (width, height) if isinstance(asked, str) else shorter_sized(width, height, asked)
+
+
+def _scaled_labels(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Class numbers in another size, (width, height): each pixel takes the nearest one's."""
+    import numpy as np
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+
+
+def _told(source: Path, translator: Translator, was: tuple[int, int], size: tuple[int, int]) -> str:
+    assert translator.scale_px is not None  # noqa: S101 (narrows the type; without it sizes stay)
+    before, now = (f"{width} x {height}" for width, height in (was, size))
+    low, high = translator.scale_px
+    return (
+        f"{source}: {before} translated at {now}: the network learned from pictures whose shorter side has "
+        f"{low} to {high} pixels; --size native keeps the picture's"
+    )

@@ -16,6 +16,7 @@ from stylenorm.configurations.pictures import (
     StyleGan2Config,
     StyleGanConfig,
 )
+from stylenorm.configurations.presets import PRESETS, preset_values
 from stylenorm.configurations.recipes import RECIPES, RecipeEntry
 from stylenorm.configurations.recognition import (
     IbnConfig,
@@ -29,6 +30,7 @@ from stylenorm.configurations.styles import (
 )
 
 __all__ = [
+    "PRESETS",
     "RECIPES",
     "REQUIRED",
     "AdainConfig",
@@ -52,4 +54,5 @@ __all__ = [
     "UlyanovConfig",
     "VolumesConfig",
     "config_fields",
+    "preset_values",
 ]

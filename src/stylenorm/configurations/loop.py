@@ -42,7 +42,10 @@ class LoopConfig:
         clip: largest norm of the gradient; 0 for any.
         average: factor of the running average of the weights, from which results are made; 0 for none.
         checkpoint_every_s: seconds between checkpoints.
-        sample_every: steps between pictures of samples; 0 for none.
+        sample_every: steps between pictures of samples, and between measurements on what is held out; 0 for
+            none before the end.
+        log_every: steps between two lines of ``log.jsonl``; 0 for none.
+        tensorboard: write losses and measurements for TensorBoard, too, where it is installed.
         seed: what all randomness is drawn from.
         resume: go on from the checkpoint in ``out``; without one, start anew.
         device: where to compute: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one, and under torchrun
@@ -57,6 +60,8 @@ class LoopConfig:
     average: float | None = None
     checkpoint_every_s: float = 60.0
     sample_every: int = 500
+    log_every: int = 50
+    tensorboard: bool = False
     seed: int = 0
     resume: bool = False
     device: str = "auto"

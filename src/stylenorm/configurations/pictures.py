@@ -16,8 +16,10 @@ class CycleGanConfig:
     """What `CycleGan` learns from, and how.
 
     Attributes:
-        a: folder of pictures of one domain.
+        a: folder of pictures of one domain; train, val and test in it are respected.
         b: folder of pictures of the other.
+        domains: in their place: a folder with trainA and trainB, and testA and testB to hold out, as the
+            authors publish them.
         num_blocks: residual blocks of the generators; 6 in the paper for 128 pixels, 9 from 256 on.
         width: channels of the generators' first convolution.
         judge_width: channels of the discriminators' first convolution.
@@ -30,8 +32,9 @@ class CycleGanConfig:
         seed: what all choices are drawn from.
     """
 
-    a: Path
-    b: Path
+    a: Path | None = None
+    b: Path | None = None
+    domains: Path | None = None
     num_blocks: int = 9
     width: int = 64
     judge_width: int = 64
@@ -51,7 +54,9 @@ class Pix2PixConfig:
 
     Attributes:
         pairs: folder with sub-folders a and b, whose pictures have the same names; or of pictures that have a
-            in their left half and b in their right.
+            in their left half and b in their right; train, val and test are respected, in it or in a and b.
+        layout: folders or sides (two pictures side by side), where the folders' names do not tell (auto).
+        direction: a-to-b, or b-to-a to learn the other way.
         num_levels: halvings of the generator; 8 in the paper, for 256 pixels.
         width: channels of the generator's first level.
         judge_width: channels of the discriminator's first convolution.
@@ -63,6 +68,8 @@ class Pix2PixConfig:
     """
 
     pairs: Path
+    layout: Literal["auto", "folders", "sides"] = "auto"
+    direction: Literal["a-to-b", "b-to-a"] = "a-to-b"
     num_levels: int = 8
     width: int = 64
     judge_width: int = 64
@@ -80,8 +87,11 @@ class SpadeConfig:
 
     Attributes:
         pairs: folder with sub-folders photos and labels; labels has a map of the same name for each photo, an
-            8-bit palette or grey PNG whose pixel values are class numbers, 255 where there is none.
-        num_classes: classes, numbered from 0; 0 takes the highest number in the maps.
+            8-bit palette or grey PNG whose pixel values are class numbers, 255 where there is none. The
+            folders of SPADE's authors, COCO-Stuff and ADE20K are known too.
+        num_classes: classes; 0 takes the highest number in the maps.
+        first_class: number of the first class in the maps: 0, or 1, where 0 is the unlabelled; as the layout
+            says if it is not given, which is 1 for ADE20K's.
         width: channels of the generator's last block.
         hidden: channels of the convolution that a norm's scale and shift share.
         judge_width: channels of the discriminators' first convolution.
@@ -100,6 +110,7 @@ class SpadeConfig:
 
     pairs: Path
     num_classes: int = 0
+    first_class: int | None = None
     width: int = 64
     hidden: int = 128
     judge_width: int = 64

@@ -31,7 +31,7 @@ class RecipeEntry:
         config: its configuration; the loop's defaults are its ``loop``.
         recipe: name of its class, or of its function.
         hint: what to do with the result: ``{out}`` and the configuration's fields are filled in.
-        sources: attributes of the recipe that read pictures, and know which they could not.
+        example: its options in a command that can be run, for its help.
     """
 
     name: str
@@ -40,7 +40,7 @@ class RecipeEntry:
     config: type
     recipe: str
     hint: str
-    sources: tuple[str, ...] = ()
+    example: str
 
     def load(self) -> Any:
         """Return the recipe; needs torch."""
@@ -59,7 +59,7 @@ RECIPES = (
         MultistyleConfig,
         "Multistyle",
         "{num_styles} styles; paint with: stylenorm stylize --network {out} ...",
-        ("photos",),
+        "--photos photos/ --paintings paintings/ --styles styles.toml",
     ),
     RecipeEntry(
         "johnson",
@@ -68,7 +68,7 @@ RECIPES = (
         JohnsonConfig,
         "Johnson",
         _PAINT,
-        ("photos",),
+        "--photos photos/ --painting starry-night.jpg --crop-px 128 --steps 5000",
     ),
     RecipeEntry(
         "ulyanov",
@@ -77,7 +77,7 @@ RECIPES = (
         UlyanovConfig,
         "Ulyanov",
         _PAINT,
-        ("photos",),
+        "--photos photos/ --painting starry-night.jpg --crop-px 128 --steps 5000",
     ),
     RecipeEntry(
         "texture",
@@ -86,6 +86,7 @@ RECIPES = (
         TextureConfig,
         "Texture",
         "texture.png, and texture.onnx, which paints it at any size from noise",
+        "--picture bricks.jpg --crop-px 128 --steps 1000",
     ),
     RecipeEntry(
         "adain",
@@ -94,7 +95,7 @@ RECIPES = (
         AdainConfig,
         "Adain",
         "paint with: stylenorm adain PHOTO PAINTING --network {out} -o OUT",
-        ("photos", "paintings"),
+        "--photos photos/ --paintings paintings/ --crop-px 128 --steps 10000",
     ),
     RecipeEntry(
         "cyclegan",
@@ -103,6 +104,7 @@ RECIPES = (
         CycleGanConfig,
         "CycleGan",
         _TRANSLATE,
+        "--a photos/ --b paintings/ --preset cpu",
     ),
     RecipeEntry(
         "pix2pix",
@@ -111,6 +113,7 @@ RECIPES = (
         Pix2PixConfig,
         "Pix2Pix",
         _TRANSLATE,
+        "--pairs facades/ --direction b-to-a --preset cpu",
     ),
     RecipeEntry(
         "spade",
@@ -119,6 +122,7 @@ RECIPES = (
         SpadeConfig,
         "Spade",
         _TRANSLATE.replace("photo.jpg", "labels.png"),
+        "--pairs labelled/ --preset cpu",
     ),
     RecipeEntry(
         "ibn",
@@ -127,7 +131,7 @@ RECIPES = (
         IbnConfig,
         "Ibn",
         "recognized: {accuracy}; stylenorm classify picture.png --network {out}",
-        ("source", "unseen"),
+        "--source photos/ --unseen sketches/ --crop-px 64",
     ),
     RecipeEntry(
         "stylegan",
@@ -137,7 +141,7 @@ RECIPES = (
         StyleGanConfig,
         "StyleGan",
         _GENERATE,
-        ("photos",),
+        "--photos faces/ --mirror --preset cpu",
     ),
     RecipeEntry(
         "stylegan2",
@@ -146,7 +150,7 @@ RECIPES = (
         StyleGan2Config,
         "StyleGan2",
         _GENERATE,
-        ("photos",),
+        "--photos faces/ --mirror --preset cpu",
     ),
     RecipeEntry(
         "volumes",
@@ -155,6 +159,7 @@ RECIPES = (
         VolumesConfig,
         "Volumes",
         "segment with: stylenorm segment scan.nii.gz --network {out} -o out.nii.gz",
+        "--cases Task04_Hippocampus/ --num-held-out 20 --preset cpu",
     ),
     RecipeEntry(
         "predict",
@@ -163,6 +168,7 @@ RECIPES = (
         PredictConfig,
         "Predict",
         "paint with: stylenorm stylize --network {network} --style PICTURE",
+        "--network trained/ --photos photos/ --paintings paintings/",
     ),
 )
 """In the order in which ``stylenorm train --help`` lists them."""

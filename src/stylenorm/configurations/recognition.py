@@ -55,7 +55,7 @@ class VolumesConfig:
         patch_voxels: side of the patches, and of the windows in use; 128 in the paper.
         num_levels: sizes of the U-Net; 6 in the paper, for patches of 128.
         width: channels of the finest level.
-        norm: instance, or batch to see what it does with batches of 2.
+        norm: instance; group (8 channels a group); or batch, to see what it does with batches of 2.
         batch_size: patches a step, of all processes together; 2 in the paper.
         foreground_share: share of each batch whose patches have foreground in the middle.
         deep_supervision: let coarser levels learn from coarser labels too, as in the paper.
@@ -69,7 +69,7 @@ class VolumesConfig:
     patch_voxels: int = 128
     num_levels: int = 6
     width: int = 32
-    norm: Literal["instance", "batch"] = "instance"
+    norm: Literal["instance", "group", "batch"] = "instance"
     batch_size: int = 2
     foreground_share: float = 0.33
     deep_supervision: bool = False

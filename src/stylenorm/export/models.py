@@ -171,7 +171,14 @@ def export_generator(network: StyleGenerator, out: Path, record: Mapping[str, st
     GENERATOR.write(out, graphs, fields, record)
 
 
-def export_label_painter(generator: SpadeGenerator, out: Path, record: Mapping[str, str]) -> None:
+def export_label_painter(
+    generator: SpadeGenerator,
+    out: Path,
+    record: Mapping[str, str],
+    *,
+    scale_px: tuple[int, int] | None = None,
+    first_class: int = 0,
+) -> None:
     """Write ``labels-to-photo.onnx`` and ``translator.json``.
 
     The graph takes class numbers, one plane, and makes the channels of the classes itself; spectral norm is
@@ -181,6 +188,8 @@ def export_label_painter(generator: SpadeGenerator, out: Path, record: Mapping[s
         generator: its last channel of labels is the unlabelled.
         out: the folder.
         record: how it was trained.
+        scale_px: shortest and longest shorter side of the pictures that it learned from; None if not known.
+        first_class: number of the first class in the maps of its data; with 1, 0 is the unlabelled.
 
     Raises:
         ExportError: the graph's numbers differ from PyTorch's; nothing is written.
@@ -209,6 +218,8 @@ def export_label_painter(generator: SpadeGenerator, out: Path, record: Mapping[s
         "smallest_px": generator.smallest_px,
         "num_classes": generator.label_channels - 1,
         "latent": latent,
+        "first_class": first_class,
+        **({"scale_px": list(scale_px)} if scale_px else {}),
     }
     TRANSLATOR.write(out, {FROM_LABELS: graph}, {"directions": {FROM_LABELS: asked}}, record)
 
@@ -294,7 +305,11 @@ def export_segmenter(
 
 
 def export_translator(
-    networks: Mapping[str, CycleGanGenerator | UNetGenerator], out: Path, record: Mapping[str, str]
+    networks: Mapping[str, CycleGanGenerator | UNetGenerator],
+    out: Path,
+    record: Mapping[str, str],
+    *,
+    scale_px: tuple[int, int] | None = None,
 ) -> None:
     """Write ``DIRECTION.onnx`` for each network, and ``translator.json``.
 
@@ -302,6 +317,7 @@ def export_translator(
         networks: by direction.
         out: the folder.
         record: how they were trained.
+        scale_px: shortest and longest shorter side of the pictures that they learned from; None if not known.
 
     Raises:
         ExportError: a graph's numbers differ from PyTorch's; nothing is written.
@@ -322,7 +338,11 @@ def export_translator(
             allowed=2e-3,
             half=True,
         )
-        asked[direction] = {"multiple": network.multiple, "smallest_px": network.smallest_px}
+        asked[direction] = {
+            "multiple": network.multiple,
+            "smallest_px": network.smallest_px,
+            **({"scale_px": list(scale_px)} if scale_px else {}),
+        }
     TRANSLATOR.write(out, graphs, {"directions": asked}, record)
 
 

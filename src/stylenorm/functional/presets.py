@@ -36,8 +36,8 @@ NORM_PRESETS: dict[str, NormPreset] = {
     "lengstrom": NormPreset(1e-3),
     # magenta's conditional instance norm (TensorFlow).
     "magenta": NormPreset(1e-5),
-    # ncnn's generic InstanceNorm: eps outside.
-    "ncnn": NormPreset(1e-3, eps_mode="outside"),
+    # ncnn's InstanceNorm: eps inside the root; older versions added it to the deviation.
+    "ncnn": NormPreset(1e-3),
     # ONNX InstanceNormalization, and WebNN's.
     "onnx": NormPreset(1e-5),
     # NVlabs/SPADE: gamma is added to one.

@@ -6,7 +6,15 @@ from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.material import Material, PhotoPool
 from stylenorm.lab.report import report_page
 from stylenorm.lab.results import PUBLISHED, Result, read_results, run_experiment
-from stylenorm.lab.significance import Spread, spread, surely_below
+from stylenorm.lab.significance import (
+    FalsePositives,
+    Outcome,
+    Part,
+    Spread,
+    false_positives,
+    spread,
+    surely_below,
+)
 from stylenorm.lab.training import GeneratorArm, TrainingSize, build_generator, train_generator
 
 __all__ = [
@@ -15,10 +23,13 @@ __all__ = [
     "Arm",
     "Bench",
     "Experiment",
+    "FalsePositives",
     "Figure",
     "GeneratorArm",
     "Material",
     "Numbers",
+    "Outcome",
+    "Part",
     "PhotoPool",
     "Result",
     "Size",
@@ -26,6 +37,7 @@ __all__ = [
     "TrainingSize",
     "Verdict",
     "build_generator",
+    "false_positives",
     "find_experiment",
     "read_results",
     "report_page",

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from stylenorm.lab.significance import Outcome, Part, false_positives, judged
+
 if TYPE_CHECKING:
     from stylenorm.lab.bench import Bench
 
 __all__ = ["Experiment", "Figure", "Numbers", "Size", "Verdict"]
+
+_OPEN = {Outcome.UNDECIDED: "open", Outcome.DID_NOT: "not so"}
 
 Numbers = Mapping[str, Any]
 """What an experiment measured: nested mappings and lists of plain numbers and text, as JSON has them."""
@@ -34,17 +38,41 @@ class Verdict:
     """Whether the claim came out, by the experiment's rule.
 
     Attributes:
-        came_out: what the rule says.
+        parts: those of the claim, as they were measured.
         text: one or two sentences with the figures that it says so from.
     """
 
-    came_out: bool
+    parts: tuple[Part, ...]
     text: str
 
     @property
+    def outcome(self) -> Outcome:
+        """What the rule says."""
+        return judged(self.parts)
+
+    @property
+    def came_out(self) -> bool:
+        """Whether all parts hold."""
+        return self.outcome is Outcome.CAME_OUT
+
+    @property
     def words(self) -> str:
-        """``"came out"`` or ``"did not come out"``."""
-        return "came out" if self.came_out else "did not come out"
+        """``"came out"``, ``"did not come out"`` or ``"undecided"``."""
+        return str(self.outcome)
+
+    @property
+    def reasons(self) -> str:
+        """Which parts did not hold, and how often the rule would be wrong, in a sentence or two."""
+        broken = [f"{part.text}: {_OPEN[part.outcome]}" for part in self.parts if part.outcome in _OPEN]
+        start = f"{'; '.join(broken)}. " if broken else ""
+        algebra = [part.text for part in self.parts if part.is_algebra]
+        rest = (
+            f" No evidence, since the formula says so of any network: {'; '.join(algebra)}."
+            if algebra
+            else ""
+        )
+        chance = str(false_positives(self.parts))
+        return f"{start}How far the rule is to be trusted: {chance}.{rest}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +100,7 @@ class Experiment(ABC):
         claim: what the paper says.
         paper: authors, year, title, where in it.
         method: what is run, and where that differs from the paper.
-        rule: how the numbers are judged; written before they were looked at.
+        rule: how the numbers are judged.
         sizes: the settings of each size, a frozen dataclass each.
     """
 

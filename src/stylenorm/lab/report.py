@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -11,6 +12,7 @@ from stylenorm.lab.catalogue import EXPERIMENTS
 from stylenorm.lab.drawing import SVG_STYLE
 from stylenorm.lab.experiment import Experiment, Size
 from stylenorm.lab.results import Result
+from stylenorm.lab.significance import Outcome
 
 __all__ = ["report_page"]
 
@@ -39,23 +41,25 @@ pre{overflow-x:auto;background:var(--card);padding:1rem;border-radius:4px;font-s
 """
 
 
-def report_page(results: Mapping[str, Result]) -> str:
-    """Return the page: a table of verdicts, then a section for each experiment that has a result.
+def report_page(results: Mapping[str, Sequence[Result]]) -> str:
+    """Return the page: a table of verdicts, then a section for each result.
 
     Args:
-        results: by name of the experiment; those without one are listed with the command that runs them.
+        results: by name of the experiment, the one that counts first, those of other sizes beside it;
+            experiments without any are listed with the command that runs them.
     """
-    sections = [_section(EXPERIMENTS[name](), result) for name, result in results.items()]
-    rows = "".join(_row(number, name, results.get(name)) for number, name in enumerate(EXPERIMENTS, start=1))
-    count = sum(result.verdict().came_out for result in results.values())
+    sections = [_section(EXPERIMENTS[name](), each) for name, of in results.items() for each in of]
+    rows = "".join(_row(number, name, results.get(name, ())) for number, name in enumerate(EXPERIMENTS, 1))
+    words = Counter(of[0].verdict().words for of in results.values())
+    counts = ", ".join(f"{words[outcome]} {outcome}" for outcome in Outcome if words[outcome])
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         f"<title>stylenorm: the laboratory</title><style>{_STYLE}{SVG_STYLE}</style></head><body><main>",
         "<h1>The laboratory</h1>",
         "<p>What the papers on instance normalization found, run again. Each verdict is computed from the "
-        "numbers by a rule that was written before they were looked at; a finding that does not come out "
-        f"is a result, too. {count} of {len(results)} came out.</p>",
+        "numbers by a rule, with how often the rule would be wrong; a finding that does not come out is a "
+        f"result, too, and undecided is what so few seeds cannot tell. Of {len(results)}: {counts}.</p>",
         "<table><thead><tr><th></th><th>question</th><th>verdict</th></tr></thead>",
         f"<tbody>{rows}</tbody></table>",
         *sections,
@@ -64,17 +68,21 @@ def report_page(results: Mapping[str, Result]) -> str:
     return "".join(parts)
 
 
-def _row(number: int, name: str, result: Result | None) -> str:
+def _row(number: int, name: str, results: Sequence[Result]) -> str:
     question = escape(EXPERIMENTS[name].question)
-    if result is None:
+    if not results:
         return (
             f'<tr><td>{number}</td><td>{question}</td><td class="soft small">not run yet: '
             f"<code>stylenorm lab run {name}</code></td></tr>"
         )
-    verdict = result.verdict()
-    css = ' class="yes"' if verdict.came_out else ""
-    words = f"<b{css}>{verdict.words}</b>"
-    return f'<tr><td>{number}</td><td><a href="#{name}">{question}</a></td><td>{words}</td></tr>'
+    cells = []
+    for result in results:
+        verdict = result.verdict()
+        css = ' class="yes"' if verdict.came_out else ""
+        cells.append(f'<b{css}>{verdict.words}</b> <span class="soft small">{result.origin}</span>')
+    words = "<br>".join(cells)
+    link = f'<a href="#{results[0].folder.name}">{question}</a>'
+    return f"<tr><td>{number}</td><td>{link}</td><td>{words}</td></tr>"
 
 
 def _section(experiment: Experiment, result: Result) -> str:
@@ -86,9 +94,11 @@ def _section(experiment: Experiment, result: Result) -> str:
         else ""
     )
     parts = [
-        f'<section id="{experiment.name}"><h2>{escape(experiment.title)}</h2>',
+        f'<section id="{result.folder.name}"><h2>{escape(experiment.title)}</h2>',
         f'<p class="soft">{escape(experiment.question)}</p>{tiny}',
+        f'<p class="soft small">{result.origin}</p>',
         f'<div class="verdict{css}"><b>{verdict.words.capitalize()}</b>: {escape(verdict.text)}</div>',
+        f'<p class="small">{escape(verdict.reasons)}</p>',
         _definitions(
             {
                 "claim": experiment.claim,

@@ -5,6 +5,7 @@
     OUT/arms/                finished trainings and measurements, each in files of its own
     OUT/NAME/result.json     numbers, settings, seeds, machine, versions, verdict
     OUT/NAME/*.svg, *.jpg    figures and pictures
+    OUT/NAME-tiny, NAME-gpu  the same of other sizes, which never take the place of one another
 """
 
 from __future__ import annotations
@@ -47,11 +48,18 @@ class Result:
         content: what ``result.json`` holds: ``size``, ``settings``, ``material``, ``numbers``, ``machine``,
             ``arms``.
         pictures: files, by name.
+        folder: where it lies.
     """
 
     name: str
     content: Mapping[str, Any]
     pictures: Mapping[str, Path]
+    folder: Path
+
+    @property
+    def origin(self) -> str:
+        """Whose it is, and of which size: ``"published, cpu size"``."""
+        return f"{'published' if self.folder.parent == PUBLISHED else 'yours'}, {self.size} size"
 
     @property
     def size(self) -> Size:
@@ -90,7 +98,7 @@ def run_experiment(bench: Bench, name: str, size: Size) -> Result:
         "format": _FORMAT,
         "experiment": name,
         "size": str(size),
-        "verdict": {"came_out": verdict.came_out, "text": verdict.text},
+        "verdict": {"outcome": verdict.words, "text": verdict.text, "reasons": verdict.reasons},
         "settings": asdict(settings),
         "material": bench.material.describe(),
         "machine": _machine(str(bench.device)),
@@ -101,7 +109,7 @@ def run_experiment(bench: Bench, name: str, size: Size) -> Result:
         },
         "numbers": numbers,
     }
-    folder = bench.out / name
+    folder = bench.out / _folder(name, size)
     for figure in experiment.figures(numbers):
         with atomic_write(folder / f"{figure.name}.svg", overwrite=True) as file:
             file.write(standalone(figure.svg).encode())
@@ -115,15 +123,18 @@ def run_experiment(bench: Bench, name: str, size: Size) -> Result:
     return _read(folder, name)
 
 
-def read_results(folder: Path) -> dict[str, Result]:
-    """Read the results in a folder, in the order of the catalogue; experiments without one are left out.
+def read_results(folder: Path, size: Size = Size.CPU) -> dict[str, Result]:
+    """Read the results of a size in a folder, in the catalogue's order; those that are missing are left out.
 
     Raises:
         InputError: a result is broken, or of another version.
     """
-    return {
-        name: _read(folder / name, name) for name in EXPERIMENTS if (folder / name / "result.json").exists()
-    }
+    places = {name: folder / _folder(name, size) for name in EXPERIMENTS}
+    return {name: _read(place, name) for name, place in places.items() if (place / "result.json").exists()}
+
+
+def _folder(name: str, size: Size) -> str:
+    return name if size is Size.CPU else f"{name}-{size}"
 
 
 def _read(folder: Path, name: str) -> Result:
@@ -136,7 +147,7 @@ def _read(folder: Path, name: str) -> Result:
         raise InputError(
             f"{path}: expected the result of {name!r} ({error}); run 'stylenorm lab run {name}' again"
         ) from error
-    return Result(name, content, {picture.stem: picture for picture in sorted(folder.glob("*.jpg"))})
+    return Result(name, content, {picture.stem: picture for picture in sorted(folder.glob("*.jpg"))}, folder)
 
 
 def _compact(content: Mapping[str, Any]) -> str:

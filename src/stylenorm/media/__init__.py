@@ -8,7 +8,7 @@ from stylenorm.media.pictures.animation import Animation, read_animation, read_m
 from stylenorm.media.pictures.big import BIG_FORMATS, BigPicture, look_at, write_big
 from stylenorm.media.pictures.encoding import check_fits
 from stylenorm.media.pictures.kinds import looks_like_picture
-from stylenorm.media.pictures.labels import UNLABELLED, check_labels, read_labels
+from stylenorm.media.pictures.labels import UNLABELLED, check_labels, numbered_from_0, read_labels
 from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource, picture_size
 from stylenorm.media.pictures.picture import (
     Frame,
@@ -73,6 +73,7 @@ __all__ = [
     "locked",
     "look_at",
     "looks_like_picture",
+    "numbered_from_0",
     "picture_from_image",
     "picture_size",
     "plan_outputs",

@@ -48,6 +48,11 @@ class Volume:
     image: Any
     path: Path
 
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """(4, 4), from `voxels` to millimetres: the file's, after its voxels were turned."""
+        return _turned_affine(self.image, self.image.shape[:3])
+
 
 def read_volume(path: str | Path) -> Volume:
     """Read a scan: a NIfTI file with one image in three dimensions.

@@ -1,6 +1,7 @@
 """Trained networks, run without torch: picture in, picture out; a scan in, its labels out."""
 
 from stylenorm.models.adain import AdainPainter, StylePicture
+from stylenorm.models.agreement import dice_scores, pixel_errors, surface_distances
 from stylenorm.models.classifier import Classifier
 from stylenorm.models.generator import PictureGenerator
 from stylenorm.models.layerwise import LayeredRun
@@ -21,8 +22,11 @@ __all__ = [
     "Stylizer",
     "Translator",
     "blended",
+    "dice_scores",
     "gaussian_weights",
+    "pixel_errors",
     "predict_style",
     "standardized",
+    "surface_distances",
     "window_starts",
 ]

@@ -100,8 +100,8 @@ class Segmenter(Closing):
             norm = str(described["norm"])
         if method != "patch" and norm != "instance":
             raise InputError(
-                f"method {method!r}: expected a network with instance norm, got {norm} norm: "
-                "its statistics are fixed since the training; use 'patch'"
+                f"method {method!r}: expected a network with instance norm, got {norm} norm, whose "
+                "statistics are not those of instances; use 'patch'"
             )
         content = (folder / "segmenter.onnx").read_bytes()
         session = functools.partial(GraphSession, threads=threads)

@@ -22,7 +22,7 @@ from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.media import UNLABELLED, check_labels, from_float, to_float
 from stylenorm.model_folder import TRANSLATOR
 
-__all__ = ["FROM_LABELS", "Translator"]
+__all__ = ["FROM_LABELS", "Translator", "shorter_sized"]
 
 FROM_LABELS = "labels-to-photo"
 """The direction that takes label maps."""
@@ -41,6 +41,8 @@ class Translator(Closing):
         directions: those that the folder has.
         direction: the one that is translated in.
         num_classes: how many classes a label map may have; None where pictures are translated.
+        first_class: number of the first class in the maps that it learned from; with 1, 0 is unlabelled.
+        scale_px: shortest and longest shorter side of the pictures that it learned from; None if not known.
 
     Raises:
         InputError: it is no translator folder, the graph cannot be read, or there are no looks for a seed.
@@ -65,6 +67,9 @@ class Translator(Closing):
             asked = known[self.direction]
             self._multiple, self._smallest_px = int(asked["multiple"]), int(asked["smallest_px"])
             self.num_classes = int(asked["num_classes"]) if "num_classes" in asked else None
+            self.first_class = int(asked.get("first_class", 0))
+            scale = asked.get("scale_px")
+            self.scale_px = None if scale is None else (int(scale[0]), int(scale[1]))
             latent = int(asked.get("latent", 0))
         self._look = _look(latent, seed)
         self._session = GraphSession(folder / f"{self.direction}.onnx", threads=threads)
@@ -105,9 +110,31 @@ class Translator(Closing):
         translation: Pixels = from_float(pixels, image.dtype)
         return translation
 
+    def learned_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size, (width, height), at which a picture is as those that the network learned from.
+
+        Shapes count in pixels: a network sees a photo of twice the size as one of things twice as large. If
+        the shorter side is within `scale_px`, or that is not known, the size is the picture's own.
+        """
+        if self.scale_px is None:
+            return width, height
+        shorter = min(width, height)
+        return shorter_sized(width, height, min(max(shorter, self.scale_px[0]), self.scale_px[1]))
+
     def close(self) -> None:
         """Free the compiled graph."""
         self._session.close()
+
+
+def shorter_sized(width: int, height: int, shorter_px: int) -> tuple[int, int]:
+    """Return the size, (width, height), of a picture whose shorter side is scaled to so many pixels.
+
+    Example:
+        >>> shorter_sized(640, 480, 96)
+        (128, 96)
+    """
+    scale = shorter_px / min(width, height)
+    return max(shorter_px, round(width * scale)), max(shorter_px, round(height * scale))
 
 
 def _check(image: Pixels, name: str, num_dims: int, kinds: tuple[type[np.generic], ...]) -> None:

@@ -10,6 +10,7 @@ from stylenorm.networks.folding import fold_batch_norm
 from stylenorm.networks.ibn import IBN_NORMS, IbnResNet
 from stylenorm.networks.johnson import JohnsonNetwork
 from stylenorm.networks.johnson_2016 import JohnsonNetwork2016
+from stylenorm.networks.johnson_examples import JohnsonExamplesNetwork
 from stylenorm.networks.multiscale_discriminator import MultiscaleDiscriminator
 from stylenorm.networks.normalizing import NORMS, PADDINGS, NormConv2d, make_norm
 from stylenorm.networks.patch_discriminator import PatchDiscriminator
@@ -37,6 +38,7 @@ __all__ = [
     "AdainNetwork",
     "CycleGanGenerator",
     "IbnResNet",
+    "JohnsonExamplesNetwork",
     "JohnsonNetwork",
     "JohnsonNetwork2016",
     "MultiscaleDiscriminator",

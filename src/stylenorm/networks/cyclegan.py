@@ -32,18 +32,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError, ShapeError
-from stylenorm.networks.patch_discriminator import drawn_from_normal, load_renamed
+from stylenorm.networks.patch_discriminator import drawn_from_normal, load_renamed, without_prefix
 from stylenorm.nn import InstanceNormAct2d
 
 __all__ = ["CycleGanGenerator"]
 
 
 class _Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, affine: bool = False) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
-        self.norms = nn.ModuleList([InstanceNormAct2d(channels), InstanceNormAct2d(channels, act=None)])
+        options = {"padding": 1, "padding_mode": "reflect", "bias": not affine}
+        self.first = nn.Conv2d(channels, channels, 3, **options)  # type: ignore[arg-type]
+        self.second = nn.Conv2d(channels, channels, 3, **options)  # type: ignore[arg-type]
+        self.norms = nn.ModuleList(
+            [
+                InstanceNormAct2d(channels, affine=affine),
+                InstanceNormAct2d(channels, affine=affine, act=None),
+            ]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.norms[1](self.second(self.norms[0](self.first(x))), x)  # norm(...) + x
@@ -56,8 +62,12 @@ class CycleGanGenerator(nn.Module):
     Args:
         num_blocks: residual blocks.
         width: channels of the first convolution; 64 in the paper.
+        affine: norms with scale and shift behind convolutions without bias. The authors' code has them with
+            ``--norm batch``, which measures the picture at hand where it is run on one: that is this.
+        in_channels: of what is given; 1 for grey.
+        out_channels: of what comes out.
 
-    Shape: (N, 3, H, W), RGB, 0..1; returns the same. H and W from 5.
+    Shape: (N, in_channels, H, W), RGB or grey, 0..1; returns (N, out_channels, H, W). H and W from 5.
 
     Example:
         >>> sum(p.numel() for p in CycleGanGenerator().parameters())
@@ -67,23 +77,31 @@ class CycleGanGenerator(nn.Module):
     multiple = 4
     smallest_px = 5  # becomes 8, of which a block sees 2: the least that can be reflected
 
-    def __init__(self, num_blocks: int = 9, width: int = 64) -> None:
+    def __init__(
+        self,
+        num_blocks: int = 9,
+        width: int = 64,
+        *,
+        affine: bool = False,
+        in_channels: int = 3,
+        out_channels: int = 3,
+    ) -> None:
         super().__init__()
         if num_blocks < 0 or width < 1:
             raise InputError(
                 f"expected 0 or more blocks and a width of at least 1, got {num_blocks} and {width}"
             )
-        c = width
-        self.first = nn.Conv2d(3, c, 7, padding=3, padding_mode="reflect")
-        self.down = nn.ModuleList(
-            [nn.Conv2d(c, 2 * c, 3, 2, padding=1), nn.Conv2d(2 * c, 4 * c, 3, 2, padding=1)]
-        )
-        self.blocks = nn.Sequential(*(_Residual(4 * c) for _ in range(num_blocks)))
+        c, bias = width, not affine
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.first = nn.Conv2d(in_channels, c, 7, padding=3, padding_mode="reflect", bias=bias)
+        self.down = nn.ModuleList(nn.Conv2d(a, 2 * a, 3, 2, padding=1, bias=bias) for a in (c, 2 * c))
+        self.blocks = nn.Sequential(*(_Residual(4 * c, affine=affine) for _ in range(num_blocks)))
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(a, a // 2, 3, 2, padding=1, output_padding=1) for a in (4 * c, 2 * c)
+            nn.ConvTranspose2d(a, a // 2, 3, 2, padding=1, output_padding=1, bias=bias)
+            for a in (4 * c, 2 * c)
         )
-        self.norms = nn.ModuleList(InstanceNormAct2d(k * c) for k in (1, 2, 4, 2, 1))
-        self.last = nn.Conv2d(c, 3, 7, padding=3, padding_mode="reflect")
+        self.norms = nn.ModuleList(InstanceNormAct2d(k * c, affine=affine) for k in (1, 2, 4, 2, 1))
+        self.last = nn.Conv2d(c, out_channels, 7, padding=3, padding_mode="reflect")
         drawn_from_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,17 +127,51 @@ class CycleGanGenerator(nn.Module):
         """Take the weights of the authors' PyTorch code, whose layers are numbered in one Sequential.
 
         ``model.1`` is `first`, 4 and 7 are `down`, ``model.(10 + i).conv_block.1`` and ``.5`` are the
-        convolutions of block i, and behind the n blocks 10 + n and 13 + n are `up`, 17 + n is `last`.
+        convolutions of block i (``.6`` where it was trained with dropout), and behind the n blocks 10 + n and
+        13 + n are `up`, 17 + n is `last`. Norms with weights follow their convolutions.
 
         Raises:
-            InputError: it is a checkpoint of another network.
+            InputError: it is a checkpoint of another network; `from_published` builds the one that it is of.
         """
+        state = without_prefix(state)
         n = len(self.blocks)
+        second = 5 if "model.10.conv_block.5.weight" in state else 6
         names = {"model.1": "first", "model.4": "down.0", "model.7": "down.1"}
+        names |= {"model.2": "norms.0", "model.5": "norms.1", "model.8": "norms.2"}
         for i in range(n):
             names |= {
                 f"model.{10 + i}.conv_block.{number}": f"blocks.{i}.{name}"
-                for number, name in ((1, "first"), (5, "second"))
+                for number, name in (
+                    (1, "first"),
+                    (2, "norms.0"),
+                    (second, "second"),
+                    (second + 1, "norms.1"),
+                )
             }
         names |= {f"model.{10 + n}": "up.0", f"model.{13 + n}": "up.1", f"model.{17 + n}": "last"}
+        names |= {f"model.{11 + n}": "norms.3", f"model.{14 + n}": "norms.4"}
         load_renamed(self, state, names)
+
+    @classmethod
+    def from_published(cls, state: Mapping[str, Tensor]) -> CycleGanGenerator:
+        """Build the network of a checkpoint of the authors' code, of whatever size, and load it.
+
+        Raises:
+            InputError: it is no checkpoint of a residual generator.
+        """
+        state = without_prefix(state)
+        blocks = {key.split(".")[1] for key in state if ".conv_block." in key}
+        first, last = state.get("model.1.weight"), state.get(f"model.{17 + len(blocks)}.weight")
+        if first is None or last is None or first.dim() != 4:
+            raise InputError(
+                "expected a checkpoint of CycleGAN's generator (model.1.weight, ...), got other layers"
+            )
+        network = cls(
+            len(blocks),
+            len(first),
+            affine="model.1.bias" not in state,
+            in_channels=first.shape[1],
+            out_channels=len(last),
+        )
+        network.load_published(state)
+        return network

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.nn import InstanceNormAct2d
 
-__all__ = ["PatchDiscriminator", "drawn_from_normal", "load_renamed"]
+__all__ = ["PatchDiscriminator", "drawn_from_normal", "load_renamed", "without_prefix"]
 
 _SLOPE = 0.2
 _PUBLISHED = ("0", "2", "5", "8", "11")  # the convolutions in the authors' Sequential; each norm follows
@@ -120,8 +120,8 @@ def load_renamed(
         InputError: a layer is missing, unknown, or of another shape.
     """
     found = {}
-    for key, value in state.items():
-        layer, _, kind = key.removeprefix("module.").rpartition(".")
+    for key, value in without_prefix(state).items():
+        layer, _, kind = key.rpartition(".")
         if not keep_statistics and kind in ("running_mean", "running_var", "num_batches_tracked"):
             continue
         found[f"{names.get(layer, layer)}.{kind}"] = value
@@ -129,8 +129,20 @@ def load_renamed(
     theirs = {key: tuple(value.shape) for key, value in found.items()}
     if ours != theirs:
         key = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))[0]
+        hint = "build it by from_published" if hasattr(network, "from_published") else _difference(key)
         raise InputError(
             f"expected a checkpoint of {type(network).__name__} with {key} {ours.get(key, 'nowhere')}, "
-            f"got {theirs.get(key, 'none')}: build the network with the checkpoint's width and depth"
+            f"got {theirs.get(key, 'none')}: {hint}"
         )
     network.load_state_dict(found)
+
+
+def without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a checkpoint without the ``module.`` that PyTorch's parallel wrappers put before each name."""
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _difference(key: str) -> str:
+    if "norm" in key or key.endswith("bias"):
+        return "its norms are others: with scale and shift convolutions have no bias, without them they have"
+    return "build the network with the checkpoint's width, depth and channels"

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError
-from stylenorm.networks.patch_discriminator import drawn_from_normal, load_renamed
+from stylenorm.networks.patch_discriminator import drawn_from_normal, load_renamed, without_prefix
 from stylenorm.nn import InstanceNormAct2d
 
 __all__ = ["UNetGenerator"]
@@ -41,8 +41,12 @@ class UNetGenerator(nn.Module):
     Args:
         num_levels: halvings, at least 2; 8 in the paper.
         width: channels of the first level; doubled up to 8 times that.
+        affine: norms with scale and shift behind convolutions without bias, as published; without, the
+            authors' ``--norm instance``.
+        in_channels: of what is given; 1 for grey.
+        out_channels: of what comes out.
 
-    Shape: (N, 3, H, W), RGB, 0..1; returns the same; any H and W from 1.
+    Shape: (N, in_channels, H, W), RGB or grey, 0..1; returns (N, out_channels, H, W); any H and W from 1.
 
     Example:
         >>> sum(p.numel() for p in UNetGenerator().parameters())
@@ -51,25 +55,40 @@ class UNetGenerator(nn.Module):
 
     smallest_px = 1
 
-    def __init__(self, num_levels: int = 8, width: int = 64) -> None:
+    def __init__(
+        self,
+        num_levels: int = 8,
+        width: int = 64,
+        *,
+        affine: bool = True,
+        in_channels: int = 3,
+        out_channels: int = 3,
+    ) -> None:
         super().__init__()
         if num_levels < 2 or width < 1:
             raise InputError(
                 f"expected at least 2 levels and a width of at least 1, got {num_levels} and {width}"
             )
         self.multiple = 2**num_levels
+        self.in_channels, self.out_channels = in_channels, out_channels
         c = [width * min(8, 2**i) for i in range(num_levels)]
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 4, 2, padding=1, bias=False) for a, b in zip([3, *c], c, strict=False)
+            nn.Conv2d(a, b, 4, 2, padding=1, bias=not affine)
+            for a, b in zip([in_channels, *c], c, strict=False)
         )
-        self.down_norms = nn.ModuleList(InstanceNormAct2d(each, affine=True, act=None) for each in c[1:-1])
+        self.down_norms = nn.ModuleList(InstanceNormAct2d(each, affine=affine, act=None) for each in c[1:-1])
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(
-                a if i == num_levels - 1 else 2 * a, c[i - 1] if i else 3, 4, 2, padding=1, bias=i == 0
+                a if i == num_levels - 1 else 2 * a,
+                c[i - 1] if i else out_channels,
+                4,
+                2,
+                padding=1,
+                bias=i == 0 or not affine,
             )
             for i, a in enumerate(c)
         )
-        self.up_norms = nn.ModuleList(InstanceNormAct2d(each, affine=True, act=None) for each in c[:-1])
+        self.up_norms = nn.ModuleList(InstanceNormAct2d(each, affine=affine, act=None) for each in c[:-1])
         drawn_from_normal(self)
 
     def dropout(self, count: int, height: int, width: int, generator: torch.Generator) -> list[Tensor]:
@@ -124,8 +143,9 @@ class UNetGenerator(nn.Module):
         its norm; in the innermost 1 is `down`, 3 is `up`, 4 its norm.
 
         Raises:
-            InputError: it is a checkpoint of another network.
+            InputError: it is a checkpoint of another network; `from_published` builds the one that it is of.
         """
+        state = without_prefix(state)
         last = len(self.down) - 1
         names = {"model.model.0": "down.0", "model.model.3": "up.0"}
         prefix = "model.model.1.model"
@@ -136,3 +156,29 @@ class UNetGenerator(nn.Module):
         names |= {f"{prefix}.1": f"down.{last}", f"{prefix}.3": f"up.{last}"}
         names[f"{prefix}.4"] = f"up_norms.{last - 1}"
         load_renamed(self, state, names)
+
+    @classmethod
+    def from_published(cls, state: Mapping[str, Tensor]) -> UNetGenerator:
+        """Build the network of a checkpoint of the authors' code, of whatever size, and load it.
+
+        Raises:
+            InputError: it is no checkpoint of a U-Net.
+        """
+        state = without_prefix(state)
+        first, last = state.get("model.model.0.weight"), state.get("model.model.3.weight")
+        if first is None or last is None or first.dim() != 4:
+            raise InputError(
+                "expected a checkpoint of pix2pix's U-Net (model.model.0.weight, ...), got other layers"
+            )
+        num_levels, prefix = 2, "model.model.1.model"
+        while f"{prefix}.5.weight" in state:  # an inner level is around another
+            num_levels, prefix = num_levels + 1, f"{prefix}.3.model"
+        network = cls(
+            num_levels,
+            len(first),
+            affine="model.model.0.bias" not in state,
+            in_channels=first.shape[1],
+            out_channels=last.shape[1],
+        )
+        network.load_published(state)
+        return network

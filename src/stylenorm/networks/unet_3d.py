@@ -25,6 +25,7 @@ multiples of 2^(n - 1) (the volume is extended by its edge, and cropped back).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -37,7 +38,8 @@ from stylenorm.nn import InstanceNormAct3d
 
 __all__ = ["VOLUME_NORMS", "UNet3d"]
 
-VOLUME_NORMS = ("instance", "batch")
+VOLUME_NORMS = ("instance", "group", "batch")
+_CHANNELS_A_GROUP = 8
 _SLOPE = 0.01
 _MOST_CHANNELS = 320  # in 3-D, as published
 
@@ -70,7 +72,8 @@ class UNet3d(nn.Module):
         num_levels: sizes, the volume's own included, at least 2; 6 for patches of 128 in the paper.
         width: channels of the first level.
         in_channels: images of each volume (MR sequences, say).
-        norm: ``"instance"``, or ``"batch"`` with running statistics in evaluation.
+        norm: ``"instance"``, ``"group"`` with 8 channels a group, or ``"batch"`` with running statistics in
+            evaluation.
         num_heads: levels, from the finest, that have a head of their own for deep supervision.
 
     Attributes:
@@ -176,7 +179,7 @@ class UNet3d(nn.Module):
         names |= {
             f"deep_supervision_heads.{i}.conv.conv": f"heads.{i + 1}" for i in range(len(self.heads) - 1)
         }
-        if self.norm == "batch":  # there the norm is a layer of its own, before the activation
+        if self.norm != "instance":  # there the norm is a layer of its own, before the activation
             names = {key: f"{name}.0" if ".norms." in name else name for key, name in names.items()}
         ours = self.state_dict()
         found = {f"lift.{level}.bias": torch.zeros_like(ours[f"lift.{level}.bias"]) for level in range(last)}
@@ -197,4 +200,7 @@ class UNet3d(nn.Module):
 def _norm(kind: str, channels: int) -> nn.Module:
     if kind == "batch":
         return nn.Sequential(nn.BatchNorm3d(channels), nn.LeakyReLU(_SLOPE))
+    if kind == "group":
+        num_groups = channels // math.gcd(channels, _CHANNELS_A_GROUP)
+        return nn.Sequential(nn.GroupNorm(num_groups, channels), nn.LeakyReLU(_SLOPE))
     return InstanceNormAct3d(channels, affine=True, act="leaky_relu", negative_slope=_SLOPE)

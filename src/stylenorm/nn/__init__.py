@@ -5,7 +5,7 @@ Batch, layer and group norm are torch's own (``torch.nn``). The instance norms h
 
 from __future__ import annotations
 
-from stylenorm.nn.comparison import CHANGES, NormFacts, compare_norms, remaining_change
+from stylenorm.nn.comparison import CHANGES, OTHER_CHANGES, NormFacts, compare_norms, remaining_change
 from stylenorm.nn.conditional import (
     AdaptiveInstanceNorm1d,
     AdaptiveInstanceNorm2d,
@@ -46,6 +46,7 @@ from stylenorm.nn.spade import SPADE1d, SPADE2d, SPADE3d
 __all__ = [
     "CHANGES",
     "IBN",
+    "OTHER_CHANGES",
     "AdaptiveInstanceNorm1d",
     "AdaptiveInstanceNorm2d",
     "AdaptiveInstanceNorm3d",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -20,7 +20,7 @@ from stylenorm.functional import (
     switchable_norm,
 )
 
-__all__ = ["CHANGES", "NormFacts", "compare_norms", "remaining_change"]
+__all__ = ["CHANGES", "OTHER_CHANGES", "NormFacts", "compare_norms", "remaining_change"]
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,30 @@ CHANGES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 
 
+def _clipped(x: Tensor) -> Tensor:
+    return (1.8 * x).clamp(max=1)
+
+
+def _shadowed(x: Tensor) -> Tensor:
+    """The left half at half its light."""
+    left = torch.arange(x.shape[-1]) < x.shape[-1] // 2
+    return torch.where(left, 0.5 * x, x)
+
+
+# What is no gain and no offset of the whole picture: no norm takes all of it out.
+OTHER_CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "gamma 2": lambda x: x.square(),
+    "clipped": _clipped,
+    "shadow": _shadowed,
+}
+
+
 def remaining_change(photo: Tensor) -> dict[str, dict[str, float]]:
     """How much of a change of light is still there behind each norm.
 
-    The photo and its changed versions are one batch. The distance between a changed version and the photo,
-    root mean square over all values, is divided by the photo's own deviation, before and behind each norm.
+    The photo and its changed versions are one batch; of `OTHER_CHANGES`, another. The distance between a
+    changed version and the photo, root mean square over all values, is divided by the photo's own deviation,
+    before and behind each norm.
 
     Args:
         photo: RGB, sRGB values in 0..1.
@@ -114,6 +133,7 @@ def remaining_change(photo: Tensor) -> dict[str, dict[str, float]]:
     for gain, offset in CHANGES.values():
         scale, shift = (photo.new_tensor(v, dtype=torch.float64).reshape(-1, 1, 1) for v in (gain, offset))
         versions.append(photo.double() * scale + shift)
+    others = torch.stack([photo.double(), *(change(photo.double()) for change in OTHER_CHANGES.values())])
     x = torch.stack(versions)
     equal = torch.zeros(3, dtype=torch.float64)
     half = torch.full((3,), 0.5, dtype=torch.float64)
@@ -127,11 +147,12 @@ def remaining_change(photo: Tensor) -> dict[str, dict[str, float]]:
         "batch-instance": lambda v: batch_instance_norm(v, half),
         "switchable": lambda v: switchable_norm(v, equal, equal),
     }
-    return {name: _distances(norm(x)) for name, norm in norms.items()}
-
-
-def _distances(y: Tensor) -> dict[str, float]:
-    spread = (y[0] - y[0].mean()).square().mean().sqrt().clamp_min(1e-12)
     return {
-        name: float((y[i] - y[0]).square().mean().sqrt() / spread) for i, name in enumerate(CHANGES, start=1)
+        name: {**_distances(norm(x), CHANGES), **_distances(norm(others), OTHER_CHANGES)}
+        for name, norm in norms.items()
     }
+
+
+def _distances(y: Tensor, names: Iterable[str]) -> dict[str, float]:
+    spread = (y[0] - y[0].mean()).square().mean().sqrt().clamp_min(1e-12)
+    return {name: float((y[i] - y[0]).square().mean().sqrt() / spread) for i, name in enumerate(names, 1)}

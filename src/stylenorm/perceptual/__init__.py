@@ -3,6 +3,7 @@
 from stylenorm.perceptual.choosing import load_feature_network, load_features
 from stylenorm.perceptual.download import CACHE_VARIABLE, cache_folder, fetch
 from stylenorm.perceptual.features import FeatureNetwork
+from stylenorm.perceptual.frechet import FeatureStatistics, frechet_distance
 from stylenorm.perceptual.losses import (
     PerceptualLoss,
     PerceptualTerms,
@@ -30,6 +31,7 @@ __all__ = [
     "LOOKS",
     "VGGS",
     "FeatureNetwork",
+    "FeatureStatistics",
     "Look",
     "PaintingLoss",
     "PaintingTarget",
@@ -43,6 +45,7 @@ __all__ = [
     "cache_folder",
     "content_loss",
     "fetch",
+    "frechet_distance",
     "gram_matrix",
     "lattice",
     "load_feature_network",

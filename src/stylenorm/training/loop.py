@@ -29,12 +29,15 @@ from stylenorm.media import atomic_write
 from stylenorm.training import ranks
 from stylenorm.training.batch_statistics import share_statistics
 from stylenorm.training.checkpoints import State
+from stylenorm.training.journal import Journal
 from stylenorm.training.recipe import Recipe
 
-__all__ = ["LoopConfig", "Recipe", "fit"]
+__all__ = ["LoopConfig", "Recipe", "estimated", "fit"]
 
 _TUNABLE = ("steps", "learning_rate", "clip")
 _REPORT_EVERY_S = 60.0  # between two lines of a log
+_TIMED_FROM, _TIMED = 5, 10  # steps: the first ones are slower
+_LONG_S = 86400.0
 _AVERAGED_STEPS = 50  # the progress line shows losses averaged over about so many steps
 
 
@@ -48,13 +51,14 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
     process alone shows progress and writes.
 
     Raises:
-        TrainingError: the loss is no longer finite, the checkpoint belongs to another training, or another
-            process is lost.
+        TrainingError: more than one in ten of the photos cannot be used, the loss is no longer finite, the
+            checkpoint belongs to another training, or another process is lost.
     """
     schedule = recipe.loop_defaults.asked(config)
     if schedule.steps < 1:
         raise InputError(f"steps: expected at least 1, got {schedule.steps}")
     device = _device(config.device)
+    notes = recipe.notes()
     config.out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     torch.manual_seed(config.seed)
@@ -72,7 +76,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
         if ranks.is_first():
             from tqdm import tqdm
 
-            for note in state.notes:
+            for note in (*notes, *state.notes):
                 tqdm.write(f"stylenorm: note: {note}", file=sys.stderr)
         try:
             step = _train(recipe, config, schedule, state, step)
@@ -83,6 +87,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
             raise TrainingError(f"{error}; {kept} {config.out}: run again with --resume") from error
     if ranks.is_first():
         _write_sample(recipe, state.averaged.module, config.out, step)
+        held_out = _measured(recipe, state.averaged.module)
         record = {
             "recipe": recipe.name,
             "steps": str(step),
@@ -90,6 +95,11 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
             "seed": str(config.seed),
             "torch": torch.__version__,
         }
+        if held_out:
+            record["held_out"] = json.dumps(held_out)
+            journal = Journal(config.out, step, tensorboard=config.tensorboard)
+            journal.write(step, held_out=held_out)
+            journal.close()
         if state.changes:
             record["photos_changed"] = json.dumps(state.changes)
         with ranks.alone():
@@ -101,6 +111,10 @@ def _train(recipe: Recipe, config: LoopConfig, schedule: LoopDefaults, state: St
     from tqdm import tqdm
 
     shown: dict[str, float] = {}
+    sums: dict[str, float] = {}
+    first, timed_from = step, time.monotonic()
+    num_summed = 0
+    journal = Journal(config.out, step, tensorboard=config.tensorboard) if ranks.is_first() else None
     last_save = time.monotonic()
     progress = tqdm(
         total=schedule.steps,
@@ -134,24 +148,47 @@ def _train(recipe: Recipe, config: LoopConfig, schedule: LoopDefaults, state: St
                 state.optimizer.step()
                 for name, value in zip(losses, values, strict=True):
                     shown[name] = _running(shown.get(name), value)
+                    sums[name] = sums.get(name, 0.0) + value
             state.update_average()
             step += 1
+            num_summed += 1
+            if ranks.is_first() and step - first == _TIMED_FROM:
+                timed_from = time.monotonic()
+            if ranks.is_first() and step - first == _TIMED_FROM + _TIMED and step < schedule.steps:
+                a_step = (time.monotonic() - timed_from) / _TIMED
+                if text := estimated(a_step * (schedule.steps - step)):
+                    tqdm.write(f"{recipe.name}: {text}", file=sys.stderr)
 
+            if journal and config.log_every and step % config.log_every == 0:
+                means = {name: total / num_summed for name, total in sums.items()}
+                journal.write(
+                    step, means, rate=schedule.learning_rate * recipe.rate(step - 1, schedule.steps)
+                )
+                sums, num_summed = {}, 0
             progress.set_postfix({name: f"{value:.3f}" for name, value in shown.items()}, refresh=False)
             progress.update()
             if told and time.monotonic() - reported > _REPORT_EVERY_S:
                 reported = time.monotonic()
                 losses_now = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
-                tqdm.write(f"{recipe.name}: step {step} of {config.steps}, {losses_now}", file=sys.stderr)
+                tqdm.write(f"{recipe.name}: step {step} of {schedule.steps}, {losses_now}", file=sys.stderr)
             if time.monotonic() - last_save > config.checkpoint_every_s:
                 _save(state, step)
                 last_save = time.monotonic()
             if config.sample_every and step % config.sample_every == 0 and ranks.is_first():
                 _write_sample(recipe, state.averaged.module, config.out, step)
+                if (
+                    journal
+                    and step < schedule.steps
+                    and (held_out := _measured(recipe, state.averaged.module))
+                ):
+                    journal.write(step, held_out=held_out)
+                    journal.draw()
             if interrupted:
                 _save(state, step)
                 raise KeyboardInterrupt
     _save(state, step)
+    if journal:
+        journal.close()
     return step
 
 
@@ -202,6 +239,33 @@ def _device(name: str) -> torch.device:
 
 def _running(average: float | None, value: float) -> float:
     return value if average is None else average + (value - average) / _AVERAGED_STEPS
+
+
+def estimated(left_s: float) -> str:
+    """Say how long a training will take; empty where it is over in a minute.
+
+    Example:
+        >>> estimated(30), estimated(5400)
+        ('', 'about 1.5 hours to go')
+    """
+    if left_s < _REPORT_EVERY_S:
+        return ""
+    if left_s < 2 * 3600:
+        minutes = left_s / 60
+        return (
+            f"about {minutes:.0f} minutes to go" if minutes < 90 else f"about {minutes / 60:.1f} hours to go"
+        )
+    if left_s < _LONG_S:
+        return f"about {left_s / 3600:.0f} hours to go"
+    return (
+        f"about {left_s / 86400:.1f} days to go: the sizes are a GPU's; take smaller ones, or fewer --steps, "
+        "on a machine like this"
+    )
+
+
+def _measured(recipe: Recipe, averaged: nn.Module) -> dict[str, float]:
+    with ranks.alone(), torch.no_grad():
+        return {name: float(f"{value:.6g}") for name, value in recipe.metrics(averaged).items()}
 
 
 def _write_sample(recipe: Recipe, averaged: nn.Module, out: Path, step: int) -> None:

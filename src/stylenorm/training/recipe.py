@@ -28,6 +28,9 @@ class PhotoSource(Protocol):
     def recall(self, memory: Mapping[str, Any]) -> str:
         """Take up what was known; return what has changed in the folder since, empty if nothing has."""
 
+    def look_through(self) -> list[str]:
+        """Read some of the photos before the training; return what a user should know, or refuse them."""
+
 
 class Recipe(ABC):
     """What is learned: the model, and the losses of a step.
@@ -47,6 +50,10 @@ class Recipe(ABC):
     def photo_sources(self) -> dict[str, PhotoSource]:
         """Return the folders of photos that are learned from, by name, for the checkpoint to remember."""
         return {name: value for name, value in vars(self).items() if isinstance(value, PhotoSource)}
+
+    def notes(self) -> list[str]:
+        """Return what a user should know of what it learns from, before the training."""
+        return [note for source in self.photo_sources().values() for note in source.look_through()]
 
     @abstractmethod
     def to(self, device: torch.device) -> None:
@@ -93,6 +100,10 @@ class Recipe(ABC):
     @abstractmethod
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:
         """Return a picture (H, W, 3) of what the model does now."""
+
+    def metrics(self, model: nn.Module) -> dict[str, float]:  # noqa: ARG002 (for those that measure)
+        """Return figures of the model on what is never trained on, by name; none by default."""
+        return {}
 
     @abstractmethod
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from stylenorm.errors import PictureError
 from stylenorm.media.pictures.decoding import rawmode
 from stylenorm.media.pictures.opening import MAX_MEGAPIXELS, PictureSource, Source, decoding, opened
 
-__all__ = ["UNLABELLED", "check_labels", "read_labels"]
+__all__ = ["UNLABELLED", "check_labels", "numbered_from_0", "read_labels"]
 
 UNLABELLED = 255
 """The pixel value of what has no class."""
@@ -59,6 +59,22 @@ def read_labels(
     if num_classes is not None:
         check_labels(labels, num_classes, origin.name)
     return labels
+
+
+def numbered_from_0(labels: NDArray[np.uint8], first_class: int) -> NDArray[np.uint8]:
+    """Return class numbers from 0, of maps whose first class is number 1 and whose 0 is unlabelled.
+
+    Args:
+        labels: (H, W).
+        first_class: 1, or 0 to change nothing.
+
+    Example:
+        >>> numbered_from_0(np.array([[0, 1, 150, 255]], np.uint8), 1).tolist()
+        [[255, 0, 149, 255]]
+    """
+    if not first_class:
+        return labels
+    return np.where((labels == 0) | (labels == UNLABELLED), np.uint8(UNLABELLED), labels - np.uint8(1))
 
 
 def check_labels(labels: NDArray[np.uint8], num_classes: int, name: str = "labels") -> None:

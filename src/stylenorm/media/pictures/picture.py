@@ -106,7 +106,10 @@ class Picture:
 
     def fitted(self, longest_px: int) -> Picture:
         """The picture, made smaller so that its longer side has so many pixels at most."""
-        size = fitted_size(self.width, self.height, longest_px)
+        return self.scaled(fitted_size(self.width, self.height, longest_px))
+
+    def scaled(self, size: tuple[int, int]) -> Picture:
+        """The picture in another size, (width, height), by Lanczos' filter."""
         if size == (self.width, self.height):
             return self
         alpha = None if self.alpha is None else resized(self.alpha, size)

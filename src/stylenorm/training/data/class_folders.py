@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stylenorm.errors import PictureError, TrainingError
 from stylenorm.models.classifier import central_square
+from stylenorm.training.data.layouts import find_split
 from stylenorm.training.data.photos import Photos
 
 __all__ = ["ClassFolders"]
@@ -24,7 +25,8 @@ class ClassFolders(Photos):
     """Random crops, as `Photos` makes them, each with its class: the sub-folder that the picture is in.
 
     Args:
-        folder: with a sub-folder (which may have others in it) for each class.
+        folder: with a sub-folder (which may have others in it) for each class; or with ``train`` and ``val``
+            or ``test`` (`find_split`), which have these: then what is held out comes from the latter.
         crop_px: side of the square crops.
         batch_size: crops a step, of all processes together.
         seed: what the choice of pictures, crops and flips is drawn from.
@@ -51,25 +53,10 @@ class ClassFolders(Photos):
         flip: bool = False,
         classes: tuple[str, ...] | None = None,
     ) -> None:
-        try:
-            super().__init__(
-                folder, crop_px=crop_px, batch_size=batch_size, seed=seed, num_held_out=num_held_out
-            )
-        except TrainingError:
-            raise TrainingError(
-                f"{folder}: expected more than {num_held_out} pictures, in a sub-folder for each class, got "
-                f"{len(self.paths)}"
-            ) from None
-        self.flip, self._folder = flip, folder
-        of_class: dict[str, list[Path]] = {}
-        for path in self.paths:
-            name, *rest = path.relative_to(folder).parts
-            if not rest:
-                raise TrainingError(
-                    f"{folder}: expected pictures in a sub-folder for each class, got {name} beside them"
-                )
-            of_class.setdefault(name, []).append(path)
-        self.classes = tuple(sorted(of_class))
+        self._class_of: dict[Path, str] = {}
+        super().__init__(folder, crop_px=crop_px, batch_size=batch_size, seed=seed, num_held_out=num_held_out)
+        self.flip = flip
+        self.classes = tuple(sorted(set(self._class_of.values())))
         if classes is not None and self.classes != classes:
             unlike = sorted(set(classes) ^ set(self.classes))[0]
             where = "no" if unlike in classes else "an unknown"
@@ -79,9 +66,35 @@ class ClassFolders(Photos):
         if len(self.classes) < 2:
             raise TrainingError(f"{folder}: expected at least 2 classes, got {len(self.classes)}")
         self._numbers = {name: number for number, name in enumerate(self.classes)}
-        # One of each class, then a second of each, ...: the first so many, which are held out, are of all.
+
+    def _find(self, folder: Path) -> tuple[list[Path], list[Path] | None]:
+        trained_on, kept = super()._find(folder)
+        split = find_split(folder)
+        training, held_out = (split.training, split.held_out) if split else (folder, None)
+        return (
+            self._in_turn(trained_on, training),
+            None if kept is None or held_out is None else self._in_turn(kept, held_out),
+        )
+
+    def _in_turn(self, paths: list[Path], folder: Path) -> list[Path]:
+        """One of each class, then a second of each, ...: the first, which are held out, are of all."""
+        of_class: dict[str, list[Path]] = {}
+        for path in paths:
+            name, *rest = path.relative_to(folder).parts
+            if not rest:
+                raise TrainingError(
+                    f"{folder}: expected pictures in a sub-folder for each class, got {name} beside them"
+                )
+            self._class_of[path] = name
+            of_class.setdefault(name, []).append(path)
         in_turn = chain.from_iterable(zip_longest(*of_class.values()))
-        self.paths = [path for path in in_turn if path is not None]
+        return [path for path in in_turn if path is not None]
+
+    def _too_few(self, num_held_out: int) -> str:
+        return (
+            f"{self.folder}: expected more than {num_held_out} pictures, in a sub-folder for each class, got "
+            f"{len(self.paths)}"
+        )
 
     def labelled(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the crops of ``step`` (N, 3, crop_px, crop_px), RGB, 0..1, and their classes (N,)."""
@@ -105,11 +118,11 @@ class ClassFolders(Photos):
             else:
                 classes.append(self._number(path))
         if not squares:
-            raise TrainingError(f"{self._folder}: expected pictures that can be read, got none")
+            raise TrainingError(f"{self.folder}: expected pictures that can be read, got none")
         return np.stack(squares), np.array(classes)
 
     def _number(self, path: Path) -> int:
-        return self._numbers[path.relative_to(self._folder).parts[0]]
+        return self._numbers[self._class_of[path]]
 
     def _crop(self, path: Path, rng: np.random.Generator) -> NDArray[np.uint8] | None:
         """A crop (S, S, 5): the class goes with it, as two planes, through whatever makes batches ahead."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import weakref
@@ -21,7 +22,9 @@ from stylenorm.training import ranks
 __all__ = ["Case", "Cases", "augmented", "find_cases"]
 
 _FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
+_OTHER_CHANNEL = re.compile(r"_\d{4}")
 _CHANNEL = "_0000"  # nnU-Net's name of the first image of a case
+_UNLIKE = 1.5  # spacings that differ by more are told
 _NUM_PLACES = 10_000  # of each class, as in nnU-Net
 
 
@@ -105,6 +108,22 @@ class Cases:
             float(np.median([case.spacing_mm[axis] for case in cases])) for axis in range(3)
         )
 
+    def notes(self) -> list[str]:
+        """Return what a user should know: which scans have voxels of another size than most."""
+        unlike = [
+            case
+            for case in (*self.held_out, *self.training)
+            if any(max(a / b, b / a) > _UNLIKE for a, b in zip(case.spacing_mm, self.spacing_mm, strict=True))
+        ]
+        if not unlike:
+            return []
+        here, there = (" x ".join(f"{s:.2g}" for s in x) for x in (unlike[0].spacing_mm, self.spacing_mm))
+        return [
+            f"{self.folder}: {len(unlike)} of {len(self.held_out) + len(self.training)} scans have voxels of "
+            f"another size than the median's {there} mm; the first: {unlike[0].name}, {here} mm; nothing is "
+            "resampled: bring them to one spacing"
+        ]
+
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the patches of ``step``: (N, 1, X, Y, Z) float32, and their labels (N, X, Y, Z) int64.
 
@@ -150,7 +169,7 @@ class Cases:
         if labels.voxels.shape != volume.voxels.shape:
             wanted, got = (" x ".join(map(str, each.voxels.shape)) for each in (volume, labels))
             raise InputError(f"{truth}: expected labels of {wanted} voxels as its scan has, got {got}")
-        if not np.allclose(labels.image.affine, volume.image.affine, atol=1e-2):
+        if not np.allclose(labels.affine, volume.affine, atol=1e-2):  # turned: voxels may run another way
             raise InputError(f"{truth}: expected the affine of its scan, got another: bring both on one grid")
         folder = self._kept
         np.save(folder / f"{name}.image.npy", standardized(volume.voxels))
@@ -192,6 +211,11 @@ def find_cases(folder: Path) -> dict[str, tuple[Path, Path]]:
         name = _name(path)
         if name not in known and name.endswith(_CHANNEL):
             name = name.removesuffix(_CHANNEL)
+        if name not in known and _OTHER_CHANNEL.fullmatch(name[-5:]) and name[:-5] in known:
+            raise TrainingError(
+                f"{path}: expected one image a case, got another of {name[:-5]}: several are not read; keep "
+                f"one of them in {folder / images}"
+            )
         if name not in known:
             raise TrainingError(f"{path}: expected labels of the same name in {folder / labels}, found none")
         cases[name] = (path, known[name])

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from stylenorm.errors import InputError, PictureError, TrainingError
-from stylenorm.media import UNLABELLED, check_labels, read_labels
+from stylenorm.media import UNLABELLED, check_labels, numbered_from_0, read_labels
 from stylenorm.training import ranks
-from stylenorm.training.data.pairs import partners
+from stylenorm.training.data.layouts import find_labelled
 from stylenorm.training.data.photos import Photos
 
 __all__ = ["LabelledPhotos", "colored", "count_classes", "one_channel_a_class"]
@@ -30,16 +30,20 @@ class LabelledPhotos(Photos):
     scaled (labels by nearest neighbours), cropped and flipped alike.
 
     Args:
-        folder: with sub-folders ``photos``, and ``labels`` with maps of the same names (`read_labels`).
+        folder: with sub-folders ``photos``, and ``labels`` with maps of the same names (`read_labels`), or in
+            another layout that `find_labelled` knows; held-out pairs then come from its own part of them.
         crop_px: side of the square crops.
         batch_size: pairs a step, of all processes together.
         seed: what the choice of pairs, crops and flips is drawn from.
         num_held_out: the first so many pairs (by name) are kept out of training.
         num_classes: class numbers from 0 to one less may come; a pair with others is skipped. 0 takes the
             highest that comes in any map, all of which are read for it.
+        first_class: number of the first class in the maps; with 1, 0 is the unlabelled; None takes what the
+            layout says, which is 1 for ADE20K's and 0 else.
 
     Attributes:
         num_classes: as given or found.
+        first_class: as given or found.
 
     Raises:
         TrainingError: the folder has too few pairs, or a photo has no map.
@@ -56,24 +60,28 @@ class LabelledPhotos(Photos):
         seed: int,
         num_held_out: int,
         num_classes: int = 0,
+        first_class: int | None = None,
     ) -> None:
+        if first_class not in (None, 0, 1):
+            raise InputError(f"first_class: expected 0 or 1, got {first_class}")
         if not 0 <= num_classes <= UNLABELLED:
             raise InputError(f"num_classes: expected 1 to {UNLABELLED}, or 0 to find them, got {num_classes}")
-        for name in ("photos", "labels"):
-            if not (folder / name).is_dir():
-                raise TrainingError(f"{folder}: expected sub-folders photos and labels, found no {name}")
-        super().__init__(
-            folder / "photos",
-            crop_px=crop_px,
-            batch_size=batch_size,
-            seed=seed,
-            num_held_out=num_held_out,
-        )
-        self._maps = partners(folder / "photos", folder / "labels")
-        self.num_classes = num_classes or count_classes(list(self._maps.values()))
+        self._maps: dict[Path, Path] = {}
+        self._first_class = first_class
+        self.first_class = 0
+        super().__init__(folder, crop_px=crop_px, batch_size=batch_size, seed=seed, num_held_out=num_held_out)
+        self.num_classes = num_classes or count_classes(list(self._maps.values())) - self.first_class
+
+    def _find(self, folder: Path) -> tuple[list[Path], list[Path] | None]:
+        found = find_labelled(folder)
+        self.notes += filter(None, [found.note])
+        self._maps = found.training | (found.held_out or {})
+        self.first_class = found.first_class if self._first_class is None else self._first_class
+        return list(found.training), None if found.held_out is None else list(found.held_out)
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
-        pixels, labels = super()._read(path), read_labels(self._maps[path])
+        pixels = super()._read(path)
+        labels = numbered_from_0(read_labels(self._maps[path]), self.first_class)
         if labels.shape != pixels.shape[:2]:
             raise PictureError(
                 f"{self._maps[path]}: expected the size of {path}, {pixels.shape[1]} x {pixels.shape[0]}, "

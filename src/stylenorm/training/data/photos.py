@@ -23,6 +23,7 @@ from torch import Tensor
 from stylenorm.errors import PictureError, TrainingError
 from stylenorm.media import LeftOut, find_pictures, read_picture, resize_shorter, to_uint8
 from stylenorm.training import ranks
+from stylenorm.training.data.layouts import find_split
 
 __all__ = ["LARGEST_SHIFT_PX", "Photos", "read_painting", "shifted"]
 
@@ -30,6 +31,8 @@ LARGEST_SHIFT_PX = 7
 """How many pixels `shifted` may crop."""
 
 _MOST_UNREADABLE = 100  # in a row: then it is the folder that is wrong, not a picture
+_MOST_SKIPPED = 0.1  # of the photos
+_LOOKED_AT = 100  # photos, before the training begins
 _LARGEST_ZOOM = 1.35
 _CACHE_BYTES = 1 << 30  # decoded photos kept in memory, already scaled down to what a crop can need
 _BATCHES_AHEAD = 8
@@ -39,32 +42,47 @@ class Photos:
     """Random crops of the photos in a folder, sub-folders included.
 
     Args:
-        folder: where the photos are.
+        folder: where the photos are. If it has ``train`` and ``val`` or ``test`` (see `find_split`), the
+            first is trained on, and of the other come the photos that are held out.
         crop_px: side of the square crops.
         batch_size: crops a step, of all processes together.
         seed: what the choice of photos, crops and flips is drawn from.
         num_held_out: the first so many photos (by name) are kept out of training; `held_out` gives them.
+        held_out: folder of those; None takes them from ``folder``.
 
     Attributes:
+        paths: the photos, those that are held out first.
         unreadable: photos that could not be read, with the reason; they are skipped.
         left_out: what the folder holds beside photos that are read.
+        notes: how the folder was understood, where that is worth a word.
 
     Raises:
         TrainingError: the folder has too few pictures.
     """
 
-    def __init__(self, folder: Path, *, crop_px: int, batch_size: int, seed: int, num_held_out: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        crop_px: int,
+        batch_size: int,
+        seed: int,
+        num_held_out: int,
+        held_out: Path | None = None,
+    ) -> None:
         self.left_out = LeftOut()
-        self.paths = find_pictures(folder, left_out=self.left_out)
+        self.notes: list[str] = []
+        self.folder, self._held_out_folder = folder, held_out
+        trained_on, kept = self._find(folder)
         if self.left_out.unreadable:
             raise TrainingError(f"{self.left_out.problems()[0]}; make it readable, or move it elsewhere")
+        if kept is not None:
+            kept = kept[:num_held_out]
+            num_held_out = len(kept)
+        self.paths = [*(kept or ()), *trained_on]
         if len(self.paths) <= num_held_out:
-            raise TrainingError(
-                f"{folder}: expected more than {num_held_out} photos, got {len(self.paths)}; "
-                "name a folder with photos by --photos"
-            )
+            raise TrainingError(self._too_few(num_held_out))
         self.crop_px, self.batch_size, self.seed, self.num_held_out = crop_px, batch_size, seed, num_held_out
-        self.folder = folder
         self.unreadable: dict[Path, str] = {}
         self._decoded: dict[Path, NDArray[np.uint8]] = {}
         self._decoded_bytes = 0
@@ -97,6 +115,60 @@ class Photos:
             f"{self.folder}: the photos are not those of the checkpoint: {', '.join(changes)}"
             if changes
             else ""
+        )
+
+    def look_through(self) -> list[str]:
+        """Read what is held out and up to 100 others, spread evenly; return what a user should know.
+
+        Raises:
+            TrainingError: more than one in ten of them cannot be used.
+        """
+        others = self.paths[self.num_held_out :]
+        spread = np.linspace(0, len(others) - 1, min(_LOOKED_AT, len(others))).round().astype(int)
+        chosen = [*self.paths[: self.num_held_out][:_LOOKED_AT], *(others[i] for i in spread)]
+        with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2)) as pool:
+            list(pool.map(self._decode, chosen))
+        self._check_share()
+        notes = list(self.notes)
+        skipped = sorted(path for path in chosen if path in self.unreadable)
+        if skipped:
+            of = f"{len(chosen)} photos" + ("" if len(chosen) == len(self.paths) else " that were looked at")
+            notes.append(
+                f"{self.folder}: skipped {len(skipped)} of {of}; the first: {self.unreadable[skipped[0]]}"
+            )
+        return notes
+
+    @property
+    def scale_px(self) -> tuple[int, int]:
+        """Shortest and longest shorter side that the pictures have when they are cropped."""
+        return self.crop_px, round(self.crop_px * _LARGEST_ZOOM)
+
+    @property
+    def counted(self) -> str:
+        """How many photos there are, and where; if some were skipped, how many were not: 12 of 30 (x)."""
+        total, skipped = len(self.paths), len(self.unreadable)
+        return (
+            f"{total - skipped} of {total} ({self.folder.name})"
+            if skipped
+            else f"{total} ({self.folder.name})"
+        )
+
+    def _find(self, folder: Path) -> tuple[list[Path], list[Path] | None]:
+        """Return photos to train on, and those that the folder itself holds out; None if it does not."""
+        split = find_split(folder)
+        if split is not None:
+            self.notes.append(split.note)
+            folder, self._held_out_folder = split.training, self._held_out_folder or split.held_out
+        kept = self._held_out_folder
+        return (
+            find_pictures(folder, left_out=self.left_out),
+            None if kept is None else find_pictures(kept, left_out=self.left_out),
+        )
+
+    def _too_few(self, num_held_out: int) -> str:
+        return (
+            f"{self.folder}: expected more than {num_held_out} photos, got {len(self.paths)}; "
+            "name a folder with photos by --photos"
         )
 
     def _name(self, path: Path) -> str:
@@ -153,9 +225,28 @@ class Photos:
         return _to_tensor(np.stack(crops))
 
     def held_out(self, count: int) -> Tensor:
-        """Return centre crops of ``count`` held-out photos, spread evenly: (count, 3, crop_px, crop_px)."""
-        chosen = np.linspace(0, self.num_held_out - 1, count).round().astype(int)
-        crops = [self._centre_crop(self._read(self.paths[i])) for i in chosen]
+        """Return centre crops of ``count`` held-out photos, spread evenly: (count, 3, crop_px, crop_px).
+
+        What cannot be read is passed over.
+
+        Raises:
+            TrainingError: none can be read.
+        """
+        kept = [path for path in self.paths[: self.num_held_out] if self._decode(path) is not None]
+        if not kept:
+            raise TrainingError(
+                f"{self.folder}: expected photos that are held out and can be read, got none; "
+                f"the first: {self.unreadable.get(self.paths[0], 'num_held_out is 0')}"
+            )
+        chosen = np.linspace(0, len(kept) - 1, count).round().astype(int)
+        return _to_tensor(np.stack([self._centre_crop(self._read(kept[i])) for i in chosen]))
+
+    def some(self, count: int) -> Tensor:
+        """Return crops of ``count`` photos that are trained on, spread evenly, always the same."""
+        trained_on = self.paths[self.num_held_out :]
+        rng = np.random.default_rng([self.seed, 2])
+        chosen = np.linspace(0, len(trained_on) - 1, min(count, len(trained_on))).round().astype(int)
+        crops = [crop for i in chosen if (crop := self._crop(trained_on[i], rng)) is not None]
         return _to_tensor(np.stack(crops))
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
@@ -199,6 +290,7 @@ class Photos:
             pixels = self._read(path)
         except PictureError as error:
             self.unreadable[path] = str(error)
+            self._check_share()
             return None
         self._readable.add(path)
         largest_px = round(self.crop_px * _LARGEST_ZOOM)
@@ -208,6 +300,16 @@ class Photos:
             self._decoded[path] = pixels
             self._decoded_bytes += pixels.nbytes
         return pixels
+
+    def _check_share(self) -> None:
+        """Refuse a folder of which more than one photo in ten, and more than one, cannot be used."""
+        skipped, seen = len(self.unreadable), len(self.unreadable) + len(self._readable)
+        if seen >= min(len(self.paths), _LOOKED_AT) and skipped > max(1, _MOST_SKIPPED * seen):
+            path = min(tuple(self.unreadable))  # a copy: threads may add to it
+            raise TrainingError(
+                f"{self.folder}: expected at most one photo in ten that cannot be used, got {skipped} of the "
+                f"{seen} read so far; the first: {self.unreadable[path]}; mend them, or move them elsewhere"
+            )
 
 
 def read_painting(

@@ -172,8 +172,8 @@ class Adain(Recipe):
         whole_record = {
             **record,
             "command": self.command,
-            "photos": f"{len(self.photos.paths)} ({self.settings.photos.name})",
-            "paintings": f"{len(self.paintings.paths)} ({self.settings.paintings.name})",
+            "photos": self.photos.counted,
+            "paintings": self.paintings.counted,
             "machine": f"{platform.machine()}, {self.device.type}",
         }
         self.to(torch.device("cpu"))

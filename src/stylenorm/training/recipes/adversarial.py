@@ -17,10 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylenorm.perceptual import FeatureNetwork, FeatureStatistics, load_features
 from stylenorm.training import ranks
 from stylenorm.training.loop import Recipe
 
-__all__ = ["AdversarialRecipe", "PicturePool", "hinge", "least_squares", "pixel_error"]
+__all__ = ["NUM_MEASURED", "AdversarialRecipe", "PicturePool", "hinge", "least_squares", "pixel_error"]
+
+
+NUM_MEASURED = 32
+"""So many held-out pictures are measured, at most."""
 
 
 class PicturePool(nn.Module):
@@ -69,6 +74,7 @@ class AdversarialRecipe(Recipe):
     betas = (0.5, 0.999)
     settings: Any
     device = torch.device("cpu")
+    _judges: list[FeatureNetwork] | None = None
 
     def to(self, device: torch.device) -> None:
         """Move the networks."""
@@ -86,6 +92,25 @@ class AdversarialRecipe(Recipe):
     def tunable(self) -> Collection[str]:
         """Return the weights of the losses."""
         return [name for name in self.config() if name.endswith("_weight")]
+
+    def compared(self, made: Tensor, wanted: Tensor, *, paired: bool) -> dict[str, float]:
+        """Return how far pictures are from those that are wanted.
+
+        Args:
+            made: (N, 3, H, W), 0..1.
+            wanted: (M, 3, H, W); if ``paired``, the true ones.
+            paired: measure ``L1`` too, in grey levels of 256.
+
+        Returns:
+            ``L1``, and ``Frechet`` (see `FeatureStatistics.distance`) where a feature network can see them.
+        """
+        found = {"L1": 255 * float((made - wanted).abs().mean())} if paired else {}
+        if self._judges is None:
+            self._judges = load_features("vgg16")
+        if min(made.shape[-2:]) >= max(network.smallest_px for network in self._judges):
+            sets = [FeatureStatistics.of(self._judges, [each.cpu()]) for each in (made, wanted)]
+            found["Frechet"] = sets[0].distance(sets[1])
+        return found
 
     @abstractmethod
     def sources(self) -> Mapping[str, str]:

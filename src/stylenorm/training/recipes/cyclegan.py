@@ -26,9 +26,16 @@ from stylenorm.configurations import CycleGanConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_translator
 from stylenorm.networks import CycleGanGenerator, PatchDiscriminator
+from stylenorm.training.data.layouts import find_domains
 from stylenorm.training.data.photos import Photos
 from stylenorm.training.recipe import to_pixels
-from stylenorm.training.recipes.adversarial import AdversarialRecipe, PicturePool, least_squares, pixel_error
+from stylenorm.training.recipes.adversarial import (
+    NUM_MEASURED,
+    AdversarialRecipe,
+    PicturePool,
+    least_squares,
+    pixel_error,
+)
 
 __all__ = ["CycleGan", "CycleGanConfig"]
 
@@ -72,8 +79,9 @@ class CycleGan(AdversarialRecipe):
                 batch_size=config.batch_size,
                 seed=config.seed + offset,
                 num_held_out=config.num_held_out,
+                held_out=held_out,
             )
-            for offset, folder in enumerate((config.a, config.b))
+            for offset, (folder, held_out) in enumerate(_folders(config))
         )
         torch.manual_seed(config.seed)
         self.model = _Model(config)
@@ -119,7 +127,7 @@ class CycleGan(AdversarialRecipe):
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:
         """Return a grid: a held-out picture of each domain a row; a, to b, and back; b, to a, and back."""
         assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
-        count = min(_NUM_SAMPLES, self.settings.num_held_out)
+        count = min(_NUM_SAMPLES, self.a.num_held_out, self.b.num_held_out)
         columns = []
         for photos, there, back in (
             (self.a, model.a_to_b, model.b_to_a),
@@ -131,16 +139,58 @@ class CycleGan(AdversarialRecipe):
         grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
         return to_pixels(grid)
 
+    @torch.no_grad()
+    def metrics(self, model: nn.Module) -> dict[str, float]:
+        """Return Frechet distances to the other domain, and L1 of the way there and back, held-out pictures'.
+
+        ``nothing`` is the distance of the untouched pictures, which a translation has to beat.
+        """
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        count = min(NUM_MEASURED, self.a.num_held_out, self.b.num_held_out)
+        if not count:
+            return {}
+        a, b = (photos.held_out(count).to(self.device) for photos in (self.a, self.b))
+        found: dict[str, float] = {}
+        ways = (("a-to-b", a, b, model.a_to_b, model.b_to_a), ("b-to-a", b, a, model.b_to_a, model.a_to_b))
+        for name, given, wanted, there, back in ways:
+            made = torch.cat([there(each) for each in torch.split(given, 1)])
+            returned = torch.cat([back(each) for each in torch.split(made, 1)])
+            far = self.compared(made, wanted, paired=False)
+            near = self.compared(given, wanted, paired=False)
+            found |= {f"{name} {key}": value for key, value in far.items()}
+            found |= {f"{name} {key}, nothing": value for key, value in near.items()}
+            found[f"{name} cycle L1"] = 255 * float((returned - given).abs().mean())
+        return found
+
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export both generators, checked against PyTorch, with the record."""
         assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
         networks = {"a-to-b": model.a_to_b.cpu(), "b-to-a": model.b_to_a.cpu()}
-        export_translator(networks, self.out, self.whole_record(record, self.command))
+        record = self.whole_record(record, self.command)
+        export_translator(networks, self.out, record, scale_px=self.a.scale_px)
 
     def sources(self) -> Mapping[str, str]:
         """Return the folders' names and sizes."""
-        settings = self.settings
-        return {
-            "a": f"{len(self.a.paths)} ({settings.a.name})",
-            "b": f"{len(self.b.paths)} ({settings.b.name})",
-        }
+        return {"a": self.a.counted, "b": self.b.counted}
+
+
+def _folders(config: CycleGanConfig) -> list[tuple[Path, Path | None]]:
+    """Folder and folder to hold out of each domain."""
+    if (config.domains is None) == (config.a is None and config.b is None) or (config.a is None) != (
+        config.b is None
+    ):
+        raise InputError("expected folders a and b, or domains, a folder with trainA and trainB: name either")
+    if config.domains is not None:
+        found = find_domains(config.domains)
+        if found is None:
+            raise InputError(
+                f"domains: expected a folder with trainA and trainB, found none in {config.domains}"
+            )
+        return [(found.a, found.held_out_a), (found.b, found.held_out_b)]
+    assert config.a is not None and config.b is not None  # noqa: S101, PT018 (narrows the types; refused above)
+    for folder in (config.a, config.b):
+        if find_domains(folder) is not None:
+            raise InputError(
+                f"{folder}: has trainA and trainB, so both domains are in it: name it by --domains"
+            )
+    return [(config.a, None), (config.b, None)]

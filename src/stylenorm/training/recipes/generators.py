@@ -167,7 +167,7 @@ class GeneratorRecipe(Recipe):
             **record,
             "command": self.command,
             "painting": self.painting.path.name,
-            "photos": f"{len(self.photos.paths)} ({self.settings.photos.name})",
+            "photos": self.photos.counted,
             "unreadable_photos": str(len(self.photos.unreadable)),
             "features": ", ".join(network.name for network in self.loss.networks),
             "machine": f"{platform.machine()}, {self.device.type}",

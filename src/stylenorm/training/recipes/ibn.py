@@ -111,7 +111,7 @@ class Ibn(Recipe):
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:
         """Return a grid: held-out pictures of the source, then of the other domain; red frames are wrong."""
         rows = []
-        count = min(_NUM_SAMPLES, self.settings.num_held_out)
+        count = min(_NUM_SAMPLES, self.source.num_held_out)
         for domain in self._domains().values():
             squares, classes = domain.squares(count)
             found = self._classify(model, squares)
@@ -120,20 +120,23 @@ class Ibn(Recipe):
             rows.append(np.concatenate(tiles, axis=1))
         return np.concatenate(rows)
 
-    def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
-        """Count what is recognised in each domain; export the network, checked against PyTorch."""
-        assert isinstance(model, IbnResNet)  # noqa: S101 (narrows the type; not a user's input)
-        counts = {"source": self.settings.num_held_out, "unseen": self.settings.num_unseen}
+    def metrics(self, model: nn.Module) -> dict[str, float]:
+        """Return the share of held-out pictures that is recognized, by domain."""
+        counts = {"source": self.source.num_held_out, "unseen": self.settings.num_unseen}
+        found = {}
         for name, domain in self._domains().items():
             squares, classes = domain.squares(counts[name])
-            self.accuracy[name] = round(float((self._classify(model, squares) == classes).mean()), 4)
+            found[f"accuracy {name}"] = float((self._classify(model, squares) == classes).mean())
+            self.accuracy[name] = round(found[f"accuracy {name}"], 4)
+        return found
+
+    def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
+        """Export the network, checked against PyTorch."""
+        assert isinstance(model, IbnResNet)  # noqa: S101 (narrows the type; not a user's input)
         whole = {
             **record,
             **{key: str(value) for key, value in self.config().items()},
-            **{
-                key: f"{len(domain.paths)} ({domain.paths[0].parents[1].name})"
-                for key, domain in self._domains().items()
-            },
+            **{key: domain.counted for key, domain in self._domains().items()},
             **{f"accuracy, {key}": f"{value:.4f}" for key, value in self.accuracy.items()},
             "command": self.command,
             "machine": f"{platform.machine()}, {self.device.type}",

@@ -166,7 +166,7 @@ class Learn(Recipe):
             **record,
             "command": self.command,
             "painting": self.painting.name,
-            "photos": "drawn" if is_drawn else f"{len(self.photos.paths)} ({self.settings.photos.name})",  # type: ignore[union-attr]
+            "photos": "drawn" if is_drawn else self.photos.counted,  # type: ignore[union-attr]
             "features": self.loss.network.name,
         }
         vector = model.vector().detach().cpu().numpy()

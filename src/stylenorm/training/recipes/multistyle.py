@@ -216,7 +216,7 @@ class Multistyle(Recipe):
         whole_record = {
             **record,
             "command": self.command,
-            "photos": f"{len(self.photos.paths)} ({self.settings.photos.name})",
+            "photos": self.photos.counted,
             "unreadable_photos": str(len(self.photos.unreadable)),
             "features": self.loss.network.name,
             "machine": _machine(self.device),

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,17 +25,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stylenorm.configurations import Pix2PixConfig
-from stylenorm.errors import InputError
+from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.export import export_translator
 from stylenorm.networks import PatchDiscriminator, UNetGenerator
 from stylenorm.training import ranks
 from stylenorm.training.data.pairs import Pairs
 from stylenorm.training.recipe import to_pixels
-from stylenorm.training.recipes.adversarial import AdversarialRecipe, least_squares, pixel_error
+from stylenorm.training.recipes.adversarial import NUM_MEASURED, AdversarialRecipe, least_squares, pixel_error
 
 __all__ = ["Pix2Pix", "Pix2PixConfig"]
 
 _NUM_SAMPLES = 4
+_DIRECTIONS = ("a-to-b", "b-to-a")
+_LAYOUTS = ("auto", "folders", "sides")
 
 
 class _Model(nn.Module):
@@ -58,6 +61,9 @@ class Pix2Pix(AdversarialRecipe):
     model: _Model
 
     def __init__(self, config: Pix2PixConfig, out: Path, command: str = "") -> None:
+        for name, known in (("direction", _DIRECTIONS), ("layout", _LAYOUTS)):
+            if getattr(config, name) not in known:
+                raise UnknownNameError(name, getattr(config, name), known)
         torch.manual_seed(config.seed)
         self.model = _Model(config)
         smallest = max(PatchDiscriminator.smallest_px, self.model.generator.multiple)
@@ -72,6 +78,7 @@ class Pix2Pix(AdversarialRecipe):
             batch_size=config.batch_size,
             seed=config.seed,
             num_held_out=config.num_held_out,
+            layout=config.layout,
         )
 
     def running(self) -> AbstractContextManager[None]:
@@ -83,7 +90,7 @@ class Pix2Pix(AdversarialRecipe):
     ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
         """Yield the generator with its losses, then the discriminator with its."""
         settings, judge = self.settings, self.model.judge
-        a, b = self.pairs.batch(step).to(self.device).chunk(2, dim=1)
+        a, b = self._directed(self.pairs.batch(step))
         network = self.model.generator
         masks = network.dropout(settings.batch_size, settings.crop_px, settings.crop_px, generator)
         made = network(a, [ranks.share(mask).to(self.device) for mask in masks])
@@ -104,19 +111,37 @@ class Pix2Pix(AdversarialRecipe):
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:
         """Return a grid: a held-out pair a row; a, its translation, b."""
         assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
-        a, b = (
-            self.pairs.held_out(min(_NUM_SAMPLES, self.settings.num_held_out)).to(self.device).chunk(2, dim=1)
-        )
+        a, b = self._directed(self.pairs.held_out(min(_NUM_SAMPLES, self.pairs.num_held_out)))
         columns = (a, model.generator(a), b)
         grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
         return to_pixels(grid)
+
+    @torch.no_grad()
+    def metrics(self, model: nn.Module) -> dict[str, float]:
+        """Return L1 to the true pictures and the Frechet distance, of held-out pairs."""
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        if not self.pairs.num_held_out:
+            return {}
+        a, b = self._directed(self.pairs.held_out(min(NUM_MEASURED, self.pairs.num_held_out)))
+        made = torch.cat([model.generator(each) for each in torch.split(a, 1)])
+        return self.compared(made, b, paired=True)
 
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export the generator, checked against PyTorch, with the record."""
         assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
         record = self.whole_record(record, self.command)
-        export_translator({"a-to-b": model.generator.cpu()}, self.out, record)
+        networks = {self.settings.direction: model.generator.cpu()}
+        export_translator(networks, self.out, record, scale_px=self.pairs.scale_px)
+
+    def config(self) -> Mapping[str, Any]:
+        """Return the settings; the direction is among those that must be the same."""
+        return {**super().config(), "direction": self.settings.direction}
+
+    def _directed(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        """What is given, and what shall come out."""
+        a, b = pairs.to(self.device).chunk(2, dim=1)
+        return (a, b) if self.settings.direction == "a-to-b" else (b, a)
 
     def sources(self) -> Mapping[str, str]:
         """Return the folder's name and size."""
-        return {"pairs": f"{len(self.pairs.paths)} ({self.settings.pairs.name})"}
+        return {"pairs": self.pairs.counted}

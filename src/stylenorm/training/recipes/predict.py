@@ -140,8 +140,8 @@ class Predict(Recipe):
             **record,
             **{k: str(v) for k, v in self.config().items()},
             "command": self.command,
-            "photos": f"{len(self.photos.paths)} ({self.settings.photos.name})",
-            "paintings": f"{len(self.paintings.paths)} ({self.settings.paintings.name})",
+            "photos": self.photos.counted,
+            "paintings": self.paintings.counted,
             "features": self.loss.network.name,
             "machine": f"{platform.machine()}, {self.device.type}",
         }

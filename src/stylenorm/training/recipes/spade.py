@@ -38,7 +38,7 @@ from stylenorm.perceptual import FeatureNetwork, load_features
 from stylenorm.training import ranks
 from stylenorm.training.data.labels import LabelledPhotos, colored, one_channel_a_class
 from stylenorm.training.recipe import to_pixels
-from stylenorm.training.recipes.adversarial import AdversarialRecipe, hinge
+from stylenorm.training.recipes.adversarial import NUM_MEASURED, AdversarialRecipe, hinge
 
 __all__ = ["Spade", "SpadeConfig", "feature_difference", "feature_matching"]
 
@@ -100,8 +100,11 @@ class Spade(AdversarialRecipe):
             seed=config.seed,
             num_held_out=config.num_held_out,
             num_classes=config.num_classes,
+            first_class=config.first_class,
         )
-        self.settings = replace(config, num_classes=self.pairs.num_classes)
+        self.settings = replace(
+            config, num_classes=self.pairs.num_classes, first_class=self.pairs.first_class
+        )
         self.out, self.command = out, command
         torch.manual_seed(config.seed)
         self.model = _Model(self.settings)
@@ -158,20 +161,36 @@ class Spade(AdversarialRecipe):
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:
         """Return a grid: a held-out pair a row; labels in colours, the picture made, the photo."""
         assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
-        both = self.pairs.held_out(min(_NUM_SAMPLES, self.settings.num_held_out))
+        both = self.pairs.held_out(min(_NUM_SAMPLES, self.pairs.num_held_out))
         labels, photo = self._split(both)
         made = model.generator.eval()(labels)
         colors = colored((both[:, 3:] * 255).round().to(self.device), self.settings.num_classes)
         return to_pixels(torch.cat([torch.cat(list(x), dim=1) for x in (colors, made, photo)], dim=2))
 
+    @torch.no_grad()
+    def metrics(self, model: nn.Module) -> dict[str, float]:
+        """Return L1 to the true photos and the Frechet distance, of held-out pairs."""
+        assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
+        if not self.pairs.num_held_out:
+            return {}
+        labels, photos = self._split(self.pairs.held_out(min(NUM_MEASURED, self.pairs.num_held_out)))
+        made = torch.cat([model.generator.eval()(each) for each in torch.split(labels, 1)])
+        return self.compared(made, photos, paired=True)
+
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export the generator, checked against PyTorch, with the record."""
         assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
-        export_label_painter(model.generator.cpu(), self.out, self.whole_record(record, self.command))
+        export_label_painter(
+            model.generator.cpu(),
+            self.out,
+            self.whole_record(record, self.command),
+            scale_px=self.pairs.scale_px,
+            first_class=self.pairs.first_class,
+        )
 
     def sources(self) -> Mapping[str, str]:
         """Return the folder's name and size."""
-        return {"pairs": f"{len(self.pairs.paths)} ({self.settings.pairs.name})"}
+        return {"pairs": self.pairs.counted}
 
     def _makers(self) -> list[nn.Parameter]:
         encoder = self.model.encoder

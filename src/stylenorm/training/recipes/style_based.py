@@ -27,6 +27,7 @@ from stylenorm.training.recipes.adversarial import AdversarialRecipe
 
 __all__ = ["Players", "StyleBased", "gradient_penalty"]
 
+_NUM_MEASURED, _MEASURED_AT_ONCE = 64, 8
 _SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_TRUNCATION = 4, 8, 0.7
 
 
@@ -153,6 +154,18 @@ class StyleBased(AdversarialRecipe):
         grid = [torch.cat(list(network.synthesize(*row)), dim=2) for row in rows]
         return to_pixels(torch.cat(grid, dim=1).clamp(0, 1))
 
+    @torch.no_grad()
+    def metrics(self, model: nn.Module) -> dict[str, float]:
+        """Return the Frechet distance of pictures, of seeds and not truncated, to those of the folder."""
+        assert isinstance(model, Players)  # noqa: S101 (narrows the type; not a user's input)
+        network, generator = model.generator, torch.Generator().manual_seed(self.settings.seed + 1)
+        made = []
+        for _ in range(_NUM_MEASURED // _MEASURED_AT_ONCE):
+            z = torch.randn(_MEASURED_AT_ONCE, network.style_length, generator=generator).to(self.device)
+            noise = [each.to(self.device) for each in network.draw_noise(_MEASURED_AT_ONCE, generator)]
+            made.append(network.synthesize(network.spread(network.mapping(z)), noise).clamp(0, 1))
+        return self.compared(torch.cat(made), self.photos.some(_NUM_MEASURED), paired=False)
+
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Export the generator, checked against PyTorch, with the record."""
         assert isinstance(model, Players)  # noqa: S101 (narrows the type; not a user's input)
@@ -160,7 +173,7 @@ class StyleBased(AdversarialRecipe):
 
     def sources(self) -> Mapping[str, str]:
         """Return the folder's name and size."""
-        return {"photos": f"{len(self.photos.paths)} ({self.settings.photos.name})"}
+        return {"photos": self.photos.counted}
 
 
 def check_settings(settings: Any) -> None:

@@ -1,0 +1,93 @@
+"""``stylenorm import``: weights that others trained, as folders that the other commands take."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from stylenorm.cli.usage import UsageError, as_usage, number_from, positive_number
+from stylenorm.errors import MissingExtraError
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "take over weights of CycleGAN, pix2pix, SPADE, pytorch/examples and MONAI (needs torch)"
+EPILOG = """examples:
+  stylenorm import latest_net_G.pth --size 256 -o run/
+  stylenorm import mosaic.pth -o mosaic/
+  stylenorm import dynunet.pt --window 96 96 96 --spacing 1 1 1 -o run/"""
+
+_USE = {
+    "spade": "stylenorm translate labels.png --network {out} -o photo.png",
+    "dynunet": "stylenorm segment scan.nii.gz --network {out} -o labels.nii.gz",
+}
+_TRANSLATE = "stylenorm translate photo.jpg --network {out} -o out.png"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("weights", type=Path, metavar="FILE", help="a checkpoint: .pth, .pt or .safetensors")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--kind",
+        choices=("cyclegan", "pix2pix", "johnson", "spade", "dynunet"),
+        help="of which network; default: as its layers' names say",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in the folder")
+    pictures = parser.add_argument_group("networks of pictures")
+    pictures.add_argument("--direction", default="a-to-b", metavar="NAME", help="(default: %(default)s)")
+    pictures.add_argument(
+        "--size", type=number_from(8), metavar="PX", help="shorter side of the pictures that it learned from"
+    )
+    labels = parser.add_argument_group("SPADE")
+    labels.add_argument(
+        "--num-doublings", type=number_from(3, 6), default=5, metavar="N", help="(default: %(default)s)"
+    )
+    labels.add_argument(
+        "--first-class", type=number_from(0, 1), default=0, metavar="N", help="in label maps (default: 0)"
+    )
+    labels.add_argument(
+        "--edges",
+        action="store_true",
+        help="the last channel of its labels is edges of instances (COCO-Stuff)",
+    )
+    scans = parser.add_argument_group("networks of scans")
+    scans.add_argument(
+        "--window", type=number_from(8), nargs=3, default=(128, 128, 128), metavar="N", help="sides in voxels"
+    )
+    scans.add_argument(
+        "--spacing", type=positive_number, nargs=3, default=(1.0, 1.0, 1.0), metavar="MM", help="of the scans"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the command out.
+
+    Raises:
+        UsageError: the file is no checkpoint of a network that is known, or the folder has a model.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("torch", "torch", "taking over weights")
+    from stylenorm.export.importing import ImportOptions, import_weights
+
+    if not options.overwrite and options.output.is_dir() and any(options.output.iterdir()):
+        raise UsageError(f"{options.output}: expected an empty folder, or --overwrite")
+    with as_usage():
+        kind = import_weights(
+            options.weights,
+            options.output,
+            ImportOptions(
+                direction=options.direction,
+                scale_px=options.size,
+                num_doublings=options.num_doublings,
+                first_class=options.first_class,
+                edges=options.edges,
+                window=tuple(options.window),
+                spacing_mm=tuple(options.spacing),
+            ),
+            options.kind,
+        )
+    use = _USE.get(kind, _TRANSLATE).format(out=options.output)
+    print(f"{options.output}: {kind}, compared with PyTorch; use it by: {use}")
+    return 0

@@ -1,0 +1,210 @@
+"""Weights that others trained -> folders that the commands take.
+
+A checkpoint is read by ``torch.load(weights_only=True)``, or is a safetensors file: nothing in it is run.
+What network it is of is told by its layers' names; sizes are read from its shapes. The graph that is written
+is compared with the network in PyTorch, as every export is.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from stylenorm.errors import InputError, UnknownNameError
+from stylenorm.export.models import export_label_painter, export_segmenter, export_translator
+from stylenorm.networks import (
+    CycleGanGenerator,
+    JohnsonExamplesNetwork,
+    SpadeGenerator,
+    UNet3d,
+    UNetGenerator,
+)
+from stylenorm.networks.patch_discriminator import without_prefix
+
+__all__ = ["IMPORTED", "ImportOptions", "import_weights", "read_checkpoint"]
+
+_WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "generator", "netG", "model")
+_LUMA = (0.299, 0.587, 0.114)  # how the authors make one channel of three
+_SPADE_BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3")
+
+
+_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError)
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What a checkpoint does not say of itself.
+
+    Attributes:
+        direction: name of the direction, for networks that translate.
+        scale_px: shorter side of the pictures that it learned from; None if not known.
+        num_doublings: of SPADE's generator.
+        first_class: number of the first class in label maps: 0, or 1, where 0 is the unlabelled.
+        edges: whether the last channel of SPADE's labels is the edges of instances; there are none here.
+        window: sides of the windows of a segmenter, in voxels.
+        spacing_mm: of the scans that it learned from.
+    """
+
+    direction: str = "a-to-b"
+    scale_px: int | None = None
+    num_doublings: int = 5
+    first_class: int = 0
+    edges: bool = False
+    window: tuple[int, int, int] = (128, 128, 128)
+    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+class _Colored(nn.Module):
+    """A generator of one channel, on pictures of three."""
+
+    luma: Tensor
+
+    def __init__(self, network: CycleGanGenerator | UNetGenerator) -> None:
+        super().__init__()
+        self.network = network
+        self.multiple, self.smallest_px = network.multiple, network.smallest_px
+        self.register_buffer("luma", torch.tensor(_LUMA).reshape(1, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.network.in_channels == 1:
+            x = (x * self.luma).sum(dim=1, keepdim=True)
+        y: Tensor = self.network(x)
+        return y.expand(-1, 3, -1, -1) if self.network.out_channels == 1 else y
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Return a checkpoint's tensors by name; of a training's checkpoint, those of its network.
+
+    Raises:
+        InputError: it is no checkpoint, or holds something else than tensors.
+    """
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise InputError(f"{path}: expected a checkpoint, found {'a folder' if path.is_dir() else 'nothing'}")
+    try:
+        content: Any = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, weights_only=True, map_location="cpu")
+        )
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(
+            f"{path}: expected a checkpoint of plain tensors, cannot read it safely ({reason}); save its "
+            "state_dict() where it was trained, by torch.save"
+        ) from error
+    for name in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+    if not isinstance(content, Mapping) or not content:
+        raise InputError(f"{path}: expected tensors by name, got {type(content).__name__}")
+    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise InputError(f"{path}: expected tensors by name, got {', '.join(map(str, list(content)[:4]))}")
+    return {key: v.float() if v.is_floating_point() else v for key, v in without_prefix(tensors).items()}
+
+
+def import_weights(path: Path, out: Path, options: ImportOptions, kind: str | None = None) -> str:
+    """Write the folder of a checkpoint's network; return what it is, one of `IMPORTED`.
+
+    Args:
+        path: the checkpoint.
+        out: the folder; made if it does not exist.
+        options: what the checkpoint does not say.
+        kind: one of `IMPORTED`; None tells it by its layers' names.
+
+    Raises:
+        InputError: it is no checkpoint, or of no network that is known.
+        ExportError: the graph's numbers differ from PyTorch's; nothing is written.
+    """
+    state = read_checkpoint(path)
+    if kind is None:
+        found = [name for name, (key, _) in IMPORTED.items() if key in state]
+        if not found:
+            names = ", ".join(list(state)[:3])
+            raise InputError(
+                f"{path}: expected weights of {', '.join(IMPORTED)}, got none of their layers ({names}, ...)"
+            )
+        kind = found[0]
+    if kind not in IMPORTED:
+        raise UnknownNameError("kind of network", kind, IMPORTED)
+    record = {"recipe": "imported", "kind": kind, "weights": path.name, "torch": torch.__version__}
+    IMPORTED[kind][1](state, out, options, record)
+    return kind
+
+
+def _translator(build: Callable[[Mapping[str, Tensor]], Any]) -> Callable[..., None]:
+    def write(state: dict[str, Tensor], out: Path, options: ImportOptions, record: dict[str, str]) -> None:
+        network = build(state).eval()
+        if getattr(network, "in_channels", 3) == 1 or getattr(network, "out_channels", 3) == 1:
+            network = _Colored(network)
+        scale = None if options.scale_px is None else (options.scale_px, options.scale_px)
+        export_translator({options.direction: network}, out, record, scale_px=scale)
+
+    return write
+
+
+def _label_painter(
+    state: dict[str, Tensor], out: Path, options: ImportOptions, record: dict[str, str]
+) -> None:
+    shared = state.get("head_0.norm_0.mlp_shared.0.weight")
+    first, last = state.get("fc.weight"), state.get("conv_img.weight")
+    if shared is None or first is None or last is None:
+        raise InputError(
+            "expected a checkpoint of SPADE's generator (head_0, ..., conv_img), got other layers"
+        )
+    if options.edges:  # where there are none, what they would be multiplied with does not matter
+        read_labels = [key for key in state if "mlp_shared.0.weight" in key]
+        read_labels += ["fc.weight"] if first.dim() == 4 else []
+        state = {**state, **{key: state[key][:, :-1] for key in read_labels}}
+    channels = shared.shape[1] - options.edges
+    has_statistics = any(key.endswith("running_mean") for key in state)
+    generator = SpadeGenerator(
+        channels,
+        last.shape[1],
+        len(shared),
+        num_doublings=options.num_doublings,
+        norm="batch" if has_statistics else "instance",
+        latent=first.shape[1] if first.dim() == 2 else 0,
+    )
+    generator.load_published(state)
+    scale = None if options.scale_px is None else (options.scale_px, options.scale_px)
+    export_label_painter(generator.eval(), out, record, scale_px=scale, first_class=options.first_class)
+
+
+def _segmenter(state: dict[str, Tensor], out: Path, options: ImportOptions, record: dict[str, str]) -> None:
+    first, last = state.get("input_block.conv1.conv.weight"), state.get("output_block.conv.conv.weight")
+    if first is None or last is None or first.dim() != 5:
+        raise InputError("expected a checkpoint of MONAI's DynUNet in three dimensions, got other layers")
+    levels = {key.split(".")[1] for key in state if key.startswith("downsamples.")}
+    heads = {key.split(".")[1] for key in state if key.startswith("deep_supervision_heads.")}
+    network = UNet3d(
+        len(last),
+        len(levels) + 2,
+        len(first),
+        in_channels=first.shape[1],
+        norm="batch" if "input_block.norm1.running_mean" in state else "instance",
+        num_heads=len(heads) + 1,
+    )
+    network.load_monai(state)
+    export_segmenter(network.eval(), out, window=options.window, spacing_mm=options.spacing_mm, record=record)
+
+
+_Writer = Callable[[dict[str, Tensor], Path, ImportOptions, dict[str, str]], None]
+
+IMPORTED: Mapping[str, tuple[str, _Writer]] = {
+    "cyclegan": ("model.10.conv_block.1.weight", _translator(CycleGanGenerator.from_published)),
+    "pix2pix": ("model.model.0.weight", _translator(UNetGenerator.from_published)),
+    "johnson": ("conv1.conv2d.weight", _translator(JohnsonExamplesNetwork.from_published)),
+    "spade": ("head_0.norm_0.mlp_shared.0.weight", _label_painter),
+    "dynunet": ("input_block.conv1.conv.weight", _segmenter),
+}
+"""The networks whose weights are taken over: a layer's name that tells each, and what writes its folder."""
