@@ -45,7 +45,7 @@ def main() -> None:
 
     whole = _open(options.photos[0], 2 * _WIDTH)
     # faces are above the middle
-    first = ImageOps.fit(whole, photo.size, Image.Resampling.LANCZOS, centering=(0.5, 0.2))
+    first = ImageOps.fit(whole, photo.size, Image.Resampling.LANCZOS, centering=(0.5, 0.05))
     hero = [(stylizer.with_style(name)(first), name) for name in HERO]
     _save(_grid([hero[:3], hero[3:]]), "styles")
     _save(_grid(_control(stylizer, network, photo)), "control")
