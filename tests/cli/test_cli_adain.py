@@ -67,7 +67,6 @@ def test_the_size_and_the_alpha_of_a_photo(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--strength", "2"], "expected a number from 0 to 1"),
         (["--weights", "1"], "--weights: expected 2, one a painting, got 1"),
         (["--photo-masks", "none"], "--photo-masks: expected 2"),
         (["--photo-masks", "none", "nowhere.png"], "nowhere.png"),
@@ -84,6 +83,14 @@ def test_mistakes_are_one_line(
     assert (done.code, len(done.lines)) == (2, 1)
     assert message in done.err
     assert not (tmp_path / "out.png").exists()
+
+
+def test_a_strength_that_there_is_not(run: Run, folder: Path, paintings: list[Path], tmp_path: Path) -> None:
+    done = run(
+        "adain", "photo.png", *paintings, "--network", folder, "-o", tmp_path / "o.png", "--strength", "2"
+    )
+    assert done.code == 2
+    assert "argument --strength: expected a number from 0 to 1" in done.lines[-1]
 
 
 def test_nothing_is_overwritten(run: Run, folder: Path, paintings: list[Path], tmp_path: Path) -> None:
