@@ -72,10 +72,9 @@ def test_alpha_is_the_photos(paint: Run, tmp_path: Path) -> None:
     [
         (("--weights", "1", "2"), "--weights: expected 1, one a painting, got 2"),
         (("--photo-masks", "none", "none"), "--photo-masks: expected 1"),
-        (("--color-method", "sepia"), "invalid choice: 'sepia'"),
         (("--start", "phto"), "did you mean 'photo'"),
         (("--device", "abacus"), "--device: 'abacus' is not there"),
-        (("--size", "8"), "at least 16 px a side"),
+        (("--size", "6"), "at least 8 px a side"),
         (("--painting-masks", "nowhere.png"), "nowhere.png"),
     ],
 )

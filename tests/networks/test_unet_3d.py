@@ -135,8 +135,8 @@ def test_a_dynunet_of_another_kind() -> None:
 
 
 def test_networks_that_cannot_be() -> None:
-    with pytest.raises(UnknownNameError, match="unknown norm 'group'"):
-        UNet3d(2, 3, 4, norm="group")
+    with pytest.raises(UnknownNameError, match="unknown norm 'grup'"):
+        UNet3d(2, 3, 4, norm="grup")
     with pytest.raises(InputError, match="at least 2 levels"):
         UNet3d(2, 1)
     with pytest.raises(InputError, match="num_heads: expected 1 to 2, got 3"):

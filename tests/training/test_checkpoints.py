@@ -200,6 +200,7 @@ def test_photos_that_moved_are_the_same(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     half_trained(photos, tmp_path / "out", stop=7)
+    capsys.readouterr()
     moved = photos.rename(tmp_path / "elsewhere")
     recipe = Mean(moved)
     fit(recipe, loop(tmp_path / "out", 8, resume=True))

@@ -218,8 +218,8 @@ def test_too_few_or_no_readable_photos(tmp_path: Path, material: Path) -> None:
 
 
 def test_crops_that_the_feature_networks_cannot_see(make_training: TrainingMaker) -> None:
-    with pytest.raises(InputError, match="crop_px: expected at least 23, got 22"):
-        make_training(crop_px=22)
+    with pytest.raises(InputError, match="crop_px: expected at least 15, got 14"):
+        make_training(crop_px=14)
 
 
 def test_painting_is_whole_and_scaled_by_its_shorter_side(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from stylenorm.training import Photos, Recipe, ranks
 from tests.training.together import RECIPES, STEPS, train
 
 ROOT = Path(__file__).parents[2]
-# Of how far the training moved the weights. Measured: 5e-4 in predict, whose weights without a gradient to
-# speak of Adam moves by the sign of their rounding, 2e-6 in the others; on half the batch 0.03 or more.
-TOLERANCE = 2e-3
+# Of how far the training moved the weights. Measured: 4e-3 in spade, 2e-3 in texture, 5e-4 in predict, whose
+# weights without a gradient to speak of Adam moves by the sign of their rounding, 2e-6 in others; on half the
+# batch 0.03 or more.
+TOLERANCE = 8e-3
 RUN = ("-m", "tests.training.together")
 
 
