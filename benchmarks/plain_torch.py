@@ -41,7 +41,11 @@ class PlainStylizer(nn.Module):
             for i in range(2):
                 x = F.relu(_norm(_conv(F.interpolate(x, scale_factor=2), weights[f"up.{i}.weight"]), style))
             return torch.sigmoid(_conv(x, weights["last.weight"]) + weights["last.bias"][:, None, None])
-        x = F.relu(_norm(F.pixel_shuffle(_conv(x, weights["head.weight"]), 2), style))
+        if self.network.config.family == "quarter-nearest":
+            x = _conv(F.interpolate(x, scale_factor=2), weights["head.weight"])
+        else:
+            x = F.pixel_shuffle(_conv(x, weights["head.weight"]), 2)
+        x = F.relu(_norm(x, style))
         x = _conv(F.interpolate(x, scale_factor=2), weights["last_weight"])
         return torch.sigmoid(x + weights["last_bias"][:, None, None])
 
