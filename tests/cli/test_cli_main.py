@@ -15,7 +15,7 @@ import stylenorm
 from stylenorm.cli import COMMANDS, styles, stylize
 from stylenorm.cli.usage import one_line
 from stylenorm.colors import COLOR_METHODS
-from stylenorm.engines import AUTO, ENGINES, PRECISIONS
+from stylenorm.engines import AUTO, DEFAULT_ENGINE, ENGINES, PRECISIONS
 from tests.cli.conftest import Run
 
 
@@ -81,6 +81,7 @@ def test_choices_are_those_of_engines_and_colors() -> None:
     parser = argparse.ArgumentParser()
     stylize.add_arguments(parser)
     choices = {action.dest: action.choices for action in parser._actions}
+    assert parser.get_default("engine") == DEFAULT_ENGINE
     assert set(choices["engine"]) == {*ENGINES, AUTO}
     assert tuple(choices["precision"]) == PRECISIONS
     assert tuple(choices["keep_colors"]) == tuple(COLOR_METHODS)

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from stylenorm.cli.usage import as_usage, number_from, positive_number
+from stylenorm.cli.usage import add_engine_choice, as_usage, number_from, positive_number
 
 __all__ = ["HELP", "StudioOptions", "add_arguments", "run"]
 
@@ -63,14 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="refuse larger pictures (default: %(default)g)",
     )
-    parser.add_argument(
-        "--engine",
-        default="auto",
-        choices=("openvino", "winograd", "onnxruntime", "torch", "auto", "fake"),
-        metavar="{openvino,winograd,onnxruntime,torch,auto}",
-        help="what computes; auto: the fastest here, see doctor (default: %(default)s)",
-    )
-    parser.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
+    add_engine_choice(parser)
 
 
 def run(options: argparse.Namespace) -> int:

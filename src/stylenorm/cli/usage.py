@@ -18,6 +18,7 @@ __all__ = [
     "UsageError",
     "add_color_arguments",
     "add_engine_arguments",
+    "add_engine_choice",
     "add_fields",
     "add_network_argument",
     "add_quiet_argument",
@@ -91,18 +92,23 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every command that paints needs: network, engine, precision, threads."""
     group = parser.add_argument_group("engine")
     group.add_argument("--network", metavar="DIR", help="a network folder; default: the one that ships")
-    group.add_argument(
-        "--engine",
-        default="openvino",
-        choices=("openvino", "winograd", "onnxruntime", "torch", "auto", "fake"),
-        metavar="{openvino,winograd,onnxruntime,torch,auto}",
-        help="what computes; auto: the fastest here, see doctor (default: %(default)s)",
-    )
+    add_engine_choice(group)
     group.add_argument(
         "--precision",
         default="auto",
         choices=("auto", "f32", "bf16"),
         help="auto: bfloat16 where the CPU has it and the picture has 8 bits, else float32 (default: auto)",
+    )
+
+
+def add_engine_choice(group: Any) -> None:
+    """Add what computes, and with how many threads. The names stand here so that nothing is imported."""
+    group.add_argument(
+        "--engine",
+        default="auto",
+        choices=("openvino", "winograd", "onnxruntime", "torch", "auto", "fake"),
+        metavar="{openvino,winograd,onnxruntime,torch,auto}",
+        help="what computes; auto: the fastest here, see doctor (default: %(default)s)",
     )
     group.add_argument("--threads", type=number_from(1), metavar="N", help="default: all cores")
 
