@@ -22,7 +22,7 @@ import argparse
 import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -78,9 +78,7 @@ def main() -> None:
             loss = PaintingLoss(network, LOOKS if "single" in changes else TWO_SIZES)
             config = OptimizeConfig(steps=EVALUATIONS, coarse_steps=0, style_weight=8.0)
             if "colorless" in changes:
-                config = OptimizeConfig(
-                    steps=EVALUATIONS, coarse_steps=0, style_weight=8.0, palette_weight=0.0
-                )
+                config = replace(config, palette_weight=0.0)
             with changed(changes):
                 picture, _ = optimize(photo, [painting], loss, config)
             verdict = asdict(judges(0, picture, painting))

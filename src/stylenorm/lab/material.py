@@ -118,7 +118,7 @@ class Material:
             if not path.is_file():
                 raise InputError(f"{path}: expected a picture, got no such file")
         self.features = features
-        self._networks: list[FeatureNetwork] | None = None
+        self._networks: Sequence[FeatureNetwork] | None = None
         self._pools: dict[int, Tensor] = {}
 
     def identity(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Material:
             "features": [network.name for network in self.networks()],
         }
 
-    def networks(self) -> list[FeatureNetwork]:
+    def networks(self) -> Sequence[FeatureNetwork]:
         """Return the feature networks, loaded once."""
         if self._networks is None:
             self._networks = load_features(self.features)

@@ -28,10 +28,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError, ShapeError
+from stylenorm.networks.padding import padded_to
 from stylenorm.networks.patch_discriminator import drawn_from_normal, load_renamed, without_prefix
 from stylenorm.nn import InstanceNormAct2d
 
@@ -111,9 +111,7 @@ class CycleGanGenerator(nn.Module):
             raise ShapeError(
                 f"x: expected height and width of at least {self.smallest_px}, got {tuple(x.shape)}"
             )
-        missing = -width % self.multiple, -height % self.multiple
-        if missing != (0, 0):
-            x = F.pad(x, (0, missing[0], 0, missing[1]), mode="replicate")
+        x = padded_to(x, self.multiple)
         y = self.norms[0](self.first(2 * x - 1))
         for conv, norm in zip(self.down, self.norms[1:3], strict=True):
             y = norm(conv(y))  # ends at (N, 4c, H/4, W/4)

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.networks.normalizing import NormConv2d
+from stylenorm.networks.padding import padded_to
 from stylenorm.networks.patch_discriminator import load_renamed, without_prefix
 
 __all__ = ["JohnsonExamplesNetwork"]
@@ -74,9 +74,7 @@ class JohnsonExamplesNetwork(nn.Module):
             raise ShapeError(
                 f"x: expected height and width of at least {self.smallest_px}, got {tuple(x.shape)}"
             )
-        missing = -width % self.multiple, -height % self.multiple
-        if missing != (0, 0):
-            x = F.pad(x, (0, missing[0], 0, missing[1]), mode="replicate")
+        x = padded_to(x, self.multiple)
         y = self.last(self.up(self.blocks(self.down(255 * x)))) / 255
         painted: Tensor = y.clamp(0, 1)
         return painted[..., :height, :width]

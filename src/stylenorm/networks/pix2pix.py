@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError
+from stylenorm.networks.padding import padded_to
 from stylenorm.networks.patch_discriminator import drawn_from_normal, load_renamed, without_prefix
 from stylenorm.nn import InstanceNormAct2d
 
@@ -119,9 +120,7 @@ class UNetGenerator(nn.Module):
             dropout: as `dropout` drew it; None drops nothing.
         """
         height, width = x.shape[-2:]
-        missing = -width % self.multiple, -height % self.multiple
-        if missing != (0, 0):
-            x = F.pad(x, (0, missing[0], 0, missing[1]), mode="replicate")
+        x = padded_to(x, self.multiple)
         skips = [self.down[0](2 * x - 1)]  # level i at (N, c_i, H / 2^(i+1), W / 2^(i+1))
         for i, conv in enumerate(list(self.down)[1:]):
             y = conv(F.leaky_relu(skips[-1], _SLOPE))

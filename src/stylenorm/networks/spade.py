@@ -42,6 +42,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.networks.multiscale_discriminator import drawn_by_glorot, load_spectral
+from stylenorm.networks.padding import padded_to
 from stylenorm.nn import InstanceNormAct2d, SPADE2d
 
 __all__ = ["SpadeEncoder", "SpadeGenerator"]
@@ -144,9 +145,7 @@ class SpadeGenerator(nn.Module):
         if labels.dim() != 4 or labels.shape[1] != self.label_channels:
             raise ShapeError(f"labels: expected (N, {self.label_channels}, H, W), got {tuple(labels.shape)}")
         height, width = labels.shape[-2:]
-        missing = -width % self.multiple, -height % self.multiple
-        if missing != (0, 0):
-            labels = F.pad(labels, (0, missing[0], 0, missing[1]), mode="replicate")
+        labels = padded_to(labels, self.multiple)
         grid = labels.shape[2] // self.multiple, labels.shape[3] // self.multiple
         if self.latent:
             z = labels.new_zeros(labels.shape[0], self.latent) if z is None else z

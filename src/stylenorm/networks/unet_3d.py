@@ -30,10 +30,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
+from stylenorm.networks.padding import padded_to
 from stylenorm.nn import InstanceNormAct3d
 
 __all__ = ["VOLUME_NORMS", "UNet3d"]
@@ -126,9 +126,7 @@ class UNet3d(nn.Module):
         if x.dim() != 5 or x.shape[1] != self.in_channels:
             raise ShapeError(f"x: expected (N, {self.in_channels}, D, H, W), got {tuple(x.shape)}")
         depth, height, width = x.shape[2:]
-        missing = -width % self.multiple, -height % self.multiple, -depth % self.multiple
-        if missing != (0, 0, 0):
-            x = F.pad(x, (0, missing[0], 0, missing[1], 0, missing[2]), mode="replicate")
+        x = padded_to(x, self.multiple)
         logits: Tensor = self.heads[0](self.features(x)[0])
         return logits[..., :depth, :height, :width]
 

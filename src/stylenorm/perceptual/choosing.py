@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from stylenorm.errors import InputError
-from stylenorm.perceptual.features import FeatureNetwork
-from stylenorm.perceptual.vgg import load_vgg
+from stylenorm.perceptual.vgg import Vgg, load_vgg
 
 __all__ = ["load_feature_network", "load_features"]
 
 
-def load_features(text: str) -> list[FeatureNetwork]:
+def load_features(text: str) -> list[Vgg]:
     """Return the feature networks that ``text`` names, for a `PerceptualLoss`.
 
     ``"vgg16"`` ships; ``"vgg19"`` is downloaded at its first use. Both, separated by a comma, are used
@@ -23,7 +22,7 @@ def load_features(text: str) -> list[FeatureNetwork]:
     return [load_vgg(name.strip()) for name in text.split(",")]
 
 
-def load_feature_network(text: str) -> FeatureNetwork:
+def load_feature_network(text: str) -> Vgg:
     """Return the one feature network that ``text`` names, for a `PaintingLoss`; see `load_features`.
 
     Raises:

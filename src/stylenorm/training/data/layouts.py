@@ -129,11 +129,7 @@ def _in_folders(folder: Path) -> PairLayout | None:
             raise TrainingError(f"{folder}: expected train/ in both of a and b, found it in {having} alone")
         if splits[0] is None or splits[1] is None:
             return PairLayout(partners(a, b))
-        training = partners(splits[0].training, splits[1].training)
-        held_out = None
-        if splits[0].held_out and splits[1].held_out:
-            held_out = partners(splits[0].held_out, splits[1].held_out)
-        return PairLayout(training, held_out, splits[0].note)
+        return PairLayout(*_partners_by_split(splits[0], splits[1]), splits[0].note)
     domains = find_domains(folder)
     if domains is None:
         return None
@@ -218,10 +214,7 @@ def find_labelled(folder: Path) -> LabelLayout:
         splits = find_split(photos), find_split(maps)
         if splits[0] is None or splits[1] is None:
             return LabelLayout(partners(photos, maps))
-        training = partners(splits[0].training, splits[1].training)
-        held_out = None
-        if splits[0].held_out and splits[1].held_out:
-            held_out = partners(splits[0].held_out, splits[1].held_out)
+        training, held_out = _partners_by_split(splits[0], splits[1])
         is_ade = (*names, splits[1].training.name.lower()) == _ADE20K
         note = splits[0].note + ("; ADE20K's maps: classes from 1, 0 is unlabelled" if is_ade else "")
         return LabelLayout(training, held_out, int(is_ade), note)
@@ -245,6 +238,12 @@ def partners(a: Path, b: Path) -> dict[Path, Path]:
             raise TrainingError(f"{path}: expected a picture of the same name in {b}, got none")
         found[path] = named[name]
     return found
+
+
+def _partners_by_split(a: Split, b: Split) -> tuple[dict[Path, Path], dict[Path, Path] | None]:
+    """Return the pairs to learn from, and those held out; None where either side holds none out."""
+    training = partners(a.training, b.training)
+    return training, partners(a.held_out, b.held_out) if a.held_out and b.held_out else None
 
 
 def _child(folder: Path, name: str) -> Path | None:

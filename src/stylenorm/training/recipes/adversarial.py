@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -74,7 +74,7 @@ class AdversarialRecipe(Recipe):
     betas = (0.5, 0.999)
     settings: Any
     device = torch.device("cpu")
-    _judges: list[FeatureNetwork] | None = None
+    _judges: Sequence[FeatureNetwork] | None = None
 
     def to(self, device: torch.device) -> None:
         """Move the networks."""

@@ -31,7 +31,7 @@ from stylenorm.networks import (
     SingleStyleNetwork,
     fold_batch_norm,
 )
-from stylenorm.perceptual import FeatureNetwork, PerceptualLoss, Vgg, load_features, total_variation
+from stylenorm.perceptual import PerceptualLoss, Vgg, load_features, total_variation
 from stylenorm.training.data.paintings import Painting
 from stylenorm.training.data.photos import LARGEST_SHIFT_PX, Photos, read_painting, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
@@ -190,18 +190,17 @@ class GeneratorRecipe(Recipe):
         return remeasured(model, lambda copied: [self.paint(copied, x, generator) for x in batches])
 
 
-def load_judges(features: str, vgg_taps: VggTaps) -> list[FeatureNetwork]:
-    """Load feature networks (`stylenorm.perceptual.load_features`), a VGG with a paper's layers.
+def load_judges(features: str, vgg_taps: VggTaps) -> list[Vgg]:
+    """Load feature networks (`stylenorm.perceptual.load_features`), with a paper's layers.
 
     Of VGG-16 only what ships is there: layers beyond relu4_1 are compared at relu4_1.
     """
     content_tap, style_taps = vgg_taps
     networks = load_features(features)
     for network in networks:
-        if isinstance(network, Vgg):
-            nearest = network.spec.nearest
-            network.content_tap = nearest(content_tap)
-            network.style_taps = tuple(dict.fromkeys(nearest(tap) for tap in style_taps))
+        nearest = network.spec.nearest
+        network.content_tap = nearest(content_tap)
+        network.style_taps = tuple(dict.fromkeys(nearest(tap) for tap in style_taps))
     return networks
 
 

@@ -19,7 +19,7 @@ random by 1 to 1.35 before they are cropped. The paper trains with 32 photos at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -84,7 +84,7 @@ class Spade(AdversarialRecipe):
     def __init__(self, config: SpadeConfig, out: Path, command: str = "") -> None:
         if config.norm not in _NORMS:
             raise UnknownNameError("norm", config.norm, _NORMS)
-        self.features: list[FeatureNetwork] = []
+        self.features: Sequence[FeatureNetwork] = []
         if config.perceptual_weight:
             self.features = load_features(config.features)
         smallest = max(1 << config.num_doublings, *(each.smallest_px for each in self.features), 8)
@@ -224,7 +224,7 @@ def feature_matching(made: list[list[Tensor]], photo: list[list[Tensor]]) -> Ten
     return torch.stack(scales).mean()
 
 
-def feature_difference(networks: list[FeatureNetwork], made: Tensor, photo: Tensor) -> Tensor:
+def feature_difference(networks: Sequence[FeatureNetwork], made: Tensor, photo: Tensor) -> Tensor:
     """Return the mean over samples and networks of the relative L1 difference, a weighted mean of style taps.
 
     As in the paper, a tap counts twice as much as the next finer one. Pictures (N, 3, H, W), RGB, 0..1.
