@@ -329,6 +329,28 @@ def test_ctrl_c_is_survived_when_engines_have_come_and_gone(network: NetworkFold
     assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
 
 
+def test_openvino_does_not_pin_a_number_of_threads_that_is_given(
+    network: NetworkFolder, vector: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Engines of one thread work side by side: were each pinned, all would share the first core."""
+    needs("openvino")
+    from openvino import Core
+
+    compiled = []
+    compile_model = Core.compile_model
+
+    def watched(core: Core, *given: object) -> object:
+        compiled.append(compile_model(core, *given))
+        return compiled[-1]
+
+    monkeypatch.setattr(Core, "compile_model", watched)
+    with opened("openvino", network, threads=1) as engine:
+        engine.paint_image(random_photo(8, 8), vector)
+        engine.program(network.graph.read_bytes())(np.zeros((1, 3, 8, 8), np.float32), vector)
+    assert [each.get_property("INFERENCE_NUM_THREADS") for each in compiled] == [1, 1]
+    assert [each.get_property("ENABLE_CPU_PINNING") for each in compiled] == [False, False]
+
+
 def test_openvino_is_imported_without_telemetry(tmp_path: Path) -> None:
     needs("openvino")
     code = (

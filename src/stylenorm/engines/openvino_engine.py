@@ -33,6 +33,7 @@ from stylenorm.engines.openvino_session import (
     import_openvino,
     infer,
     openvino_core,
+    openvino_settings,
     read_graph,
 )
 from stylenorm.errors import InputError, ShapeError
@@ -73,9 +74,6 @@ class OpenVinoEngine(Engine):
         self.precision = "bf16" if has_bf16 and precision != "f32" else "f32"
         self._asked, self._always_bf16 = precision, precision == "bf16"
         self._graph = self._source = graph
-        self._settings = {"PERFORMANCE_HINT": "LATENCY"}
-        if threads is not None:
-            self._settings["INFERENCE_NUM_THREADS"] = str(threads)
         check_sizes(read_graph(self._source))  # a broken file fails here, not at the first picture
         self._num_threads = threads
         with clear_errors():
@@ -136,7 +134,7 @@ class OpenVinoEngine(Engine):
             model = self._with_integers(model, dtype)
         model.reshape({"photo": list(shape)})
         check_sizes(model)
-        settings = {**self._settings, "INFERENCE_PRECISION_HINT": precision}
+        settings = openvino_settings(self._num_threads, precision)
         return self._core.compile_model(model, "CPU", settings).create_infer_request()
 
     def _with_integers(self, model: Any, dtype: str) -> Any:

@@ -30,6 +30,7 @@ __all__ = [
     "import_openvino",
     "infer",
     "openvino_core",
+    "openvino_settings",
     "read_graph",
     "run_graph",
 ]
@@ -81,6 +82,18 @@ def openvino_core() -> Any:
     return import_openvino().Core()
 
 
+def openvino_settings(threads: int | None, precision: str = "f32") -> dict[str, str]:
+    """Return what a graph is compiled with: for one input at a time, by so many threads (None: all cores).
+
+    Threads whose number is given are not pinned. OpenVINO pins them for each graph anew from the first core
+    on, so that two graphs of one thread each would share one core and leave the others idle.
+    """
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    if threads is not None:
+        settings |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": "NO"}
+    return settings
+
+
 class GraphSession(Closing):
     """A graph made ready to run on the CPU, in float32. Safe to call from several threads.
 
@@ -98,9 +111,7 @@ class GraphSession(Closing):
     def __init__(self, graph: Path | bytes, *, threads: int | None = None) -> None:
         check_options("f32", threads)
         self._model = read_graph(graph)
-        self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        if threads is not None:
-            self._settings["INFERENCE_NUM_THREADS"] = str(threads)
+        self._settings = openvino_settings(threads)
         self._requests: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
         self._lock = threading.Lock()
 

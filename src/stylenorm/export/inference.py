@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylenorm.engines.openvino_session import import_openvino, openvino_core
+from stylenorm.engines.openvino_session import import_openvino, openvino_core, openvino_settings
 from stylenorm.errors import ExportError, InputError
 
 __all__ = ["EngineModule", "openvino_module"]
@@ -27,9 +27,7 @@ class EngineModule(nn.Module):
     def __init__(self, graph: Any, threads: int | None) -> None:
         super().__init__()
         self._graph = graph
-        self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        if threads is not None:
-            self._settings["INFERENCE_NUM_THREADS"] = str(threads)
+        self._settings = openvino_settings(threads)
         self._requests: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:

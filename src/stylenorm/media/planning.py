@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from stylenorm.errors import InputError, OutputError, PictureError
 from stylenorm.media.finding import LeftOut, find_pictures
@@ -81,8 +81,7 @@ class SameStyles:
         return self.names
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(NamedTuple):
     source: Path | None
     relative: str  # the place in an output folder
     real: str = ""  # of the source: its path without links
@@ -92,8 +91,7 @@ class _Found:
         return self.relative if os.sep == "/" else self.relative.replace(os.sep, "/")
 
 
-@dataclass(frozen=True)
-class _Wish:
+class _Wish(NamedTuple):
     """Where one painting would go, if no other one wanted to go there."""
 
     found: _Found
