@@ -56,7 +56,22 @@ def test_every_term_is_its_formula() -> None:
         return centred / np.sqrt(variance + 0.1 * variance.mean() + 1e-8)[:, None, None]
 
     b = (1, "b")
-    assert_close(terms.content, [((normalized(ours[b]) - normalized(theirs[b])) ** 2).mean()])
+
+    def around(f: np.ndarray) -> np.ndarray:
+        padded = np.pad(f, ((0, 0), (2, 2), (2, 2)), constant_values=np.nan)
+        return np.array(
+            [
+                [np.nanmean(padded[:, i : i + 5, j : j + 5], axis=(1, 2)) for j in range(f.shape[2])]
+                for i in range(f.shape[1])
+            ]
+        ).transpose(2, 0, 1)
+
+    b = (1, "b")
+    wished = normalized(theirs[b])
+    detail = around(((wished - around(wished)) ** 2).mean(axis=0, keepdims=True))
+    weights = 0.2 * detail.mean() + 0.8 * np.minimum(detail, 3 * detail.mean()) + 1e-8
+    squares = (normalized(ours[b]) - wished) ** 2
+    assert_close(terms.content, [(squares * weights / weights.mean()).mean()])
 
     def relative(found: np.ndarray, aim: np.ndarray) -> float:
         return float(((found - aim) ** 2).sum() / ((aim**2).sum() + 1e-8))
@@ -170,3 +185,24 @@ def test_quantiles_of_a_ramp() -> None:
 def test_one_network_is_asked_for() -> None:
     with pytest.raises(InputError, match="expected one network"):
         load_feature_network("vgg16,vgg16")
+
+
+def test_what_is_painted_into_a_clear_sky_costs_less_content_than_on_the_subject() -> None:
+    loss = PaintingLoss(load_feature_network("vgg16"))
+    sky, subject = slice(0, 32), slice(32, 64)
+    photo = torch.full((1, 3, 64, 64), 0.6)
+    photo[:, :, subject] += 0.3 * torch.randn(3, 32, 64, generator=torch.Generator().manual_seed(0))
+    content = loss.content_target(photo)
+    for each in content.values():
+        half = each.weights.shape[2] // 2
+        assert each.weights[:, :, : half - 4].mean() < 0.3 * each.weights[:, :, half + 4 :].mean()
+
+    painted = photo.clone()
+    painted[:, :, sky] += 0.2 * torch.sin(torch.arange(64) / 2)
+    even = {key: each._replace(weights=torch.ones_like(each.weights)) for key, each in content.items()}
+    target = loss.target(photo)
+    assert 0 < loss(painted, content, target).content < 0.85 * loss(painted, even, target).content
+
+    uniform = loss.content_target(torch.full((1, 3, 32, 32), 0.5))
+    for each in uniform.values():
+        assert_close(each.weights.mean(), torch.tensor(1.0))

@@ -16,6 +16,7 @@ from stylenorm.perceptual.losses import (
 )
 from stylenorm.perceptual.painting_loss import (
     LOOKS,
+    Content,
     Look,
     PaintingLoss,
     PaintingTarget,
@@ -30,6 +31,7 @@ __all__ = [
     "DOWNLOADS_VARIABLE",
     "LOOKS",
     "VGGS",
+    "Content",
     "FeatureNetwork",
     "FeatureStatistics",
     "Look",

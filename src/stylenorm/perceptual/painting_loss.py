@@ -10,6 +10,8 @@ as they are. Differs from both, since a muddy picture is cheap on their losses:
 - **Content: features with their statistics taken out** by instance norm, as in Park and Lee, "Arbitrary
   Style Transfer with Style-Attentional Networks", CVPR 2019 (arXiv:1812.02342). Brightness, contrast and
   colour of the photo may then be the painting's; where things are, and how they are divided, must stay.
+  Each place counts by how much its surroundings differ in the photo (five times as much on the edges of a
+  subject as in a clear sky), so that faces and buildings stay, and skies are free for the painting's motifs.
 - **Palette**: the sliced Wasserstein distance of colours (Rabin, Peyre, Delon, Bernot, SSVM 2011; Heitz et
   al., CVPR 2021, arXiv:2006.07229) of the picture and of two averages of it, so that dark and light, and
   large areas of them, come out in the painting's shares.
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -31,10 +34,21 @@ from torch import Tensor
 from stylenorm.perceptual.features import FeatureNetwork
 from stylenorm.perceptual.losses import gram_matrix
 
-__all__ = ["LOOKS", "Look", "PaintingLoss", "PaintingTarget", "PaintingTerms", "Region", "palette_quantiles"]
+__all__ = [
+    "LOOKS",
+    "Content",
+    "Look",
+    "PaintingLoss",
+    "PaintingTarget",
+    "PaintingTerms",
+    "Region",
+    "palette_quantiles",
+]
 
 _TINY = 1e-8
 _FLOOR = 0.1  # of the mean variance: a channel with less is hardly used, and its noise is no content
+_LEAST_WEIGHT, _MOST_DETAIL = 0.2, 3.0  # of a flat place; of a place's detail, as multiples of the mean
+_AROUND = 5  # a place and its surroundings, in positions of the features
 _POOLS = ((1, 1.0), (4, 1.0), (16, 0.5))  # averages in which colours are compared, and their weights
 _NUM_QUANTILES = 128
 _NUM_DIRECTIONS = 16
@@ -65,6 +79,18 @@ LOOKS = (Look(0, ("relu1_2", "relu2_2", "relu3_3", "relu4_1"), ("relu2_2", "relu
 """For VGG-16: what `PaintingLoss` compares by default."""
 
 Key = tuple[int, str]  # halvings, tap
+
+
+class Content(NamedTuple):
+    """What a photo asks for at one tap.
+
+    Attributes:
+        features: normalized, (N, C, H, W).
+        weights: how much each place counts, (N, 1, H, W); 1 in the mean.
+    """
+
+    features: Tensor
+    weights: Tensor
 
 
 @dataclass(frozen=True)
@@ -184,18 +210,19 @@ class PaintingLoss:
         return PaintingTarget(means, covariances, quantiles, spread)
 
     @torch.no_grad()
-    def content_target(self, photo: Tensor) -> dict[Key, Tensor]:
-        """Measure photos; (N, 3, H, W), RGB 0..1: their normalized features, by look and tap."""
-        return {
-            (look.halvings, tap): normalized(features[tap])
-            for look, features in self._features(photo, lambda look: look.content_taps)
-            for tap in look.content_taps
-        }
+    def content_target(self, photo: Tensor) -> dict[Key, Content]:
+        """Measure photos; (N, 3, H, W), RGB 0..1: what they ask for, by look and tap."""
+        found = {}
+        for look, features in self._features(photo, lambda look: look.content_taps):
+            for tap in look.content_taps:
+                target = normalized(features[tap])
+                found[look.halvings, tap] = Content(target, detail_weights(target))
+        return found
 
     def __call__(
         self,
         x: Tensor,
-        content: Mapping[Key, Tensor],
+        content: Mapping[Key, Content],
         target: PaintingTarget,
         generator: torch.Generator | None = None,
     ) -> PaintingTerms:
@@ -213,7 +240,7 @@ class PaintingLoss:
     def regions(
         self,
         x: Tensor,
-        content: Mapping[Key, Tensor],
+        content: Mapping[Key, Content],
         regions: Sequence[Region],
         generator: torch.Generator | None = None,
     ) -> PaintingTerms:
@@ -230,8 +257,9 @@ class PaintingLoss:
             for tap in look.taps:
                 key = look.halvings, tap
                 if tap in look.content_taps:
-                    difference = normalized(features[tap]) - content[key]
-                    content_terms.append(difference.square().mean(dim=(1, 2, 3)))
+                    wanted, weights = content[key]
+                    difference = normalized(features[tap]) - wanted
+                    content_terms.append((difference.square() * weights).mean(dim=(1, 2, 3)))
                 if tap in look.style_taps:
                     style_terms.append(_style(features[tap], key, regions))
         palette_terms = []
@@ -296,6 +324,18 @@ def normalized(features: Tensor) -> Tensor:
     return centred * (variance + _FLOOR * variance.mean(dim=1, keepdim=True) + _TINY).rsqrt()
 
 
+def detail_weights(features: Tensor) -> Tensor:
+    """Return how much each place counts: by how much features differ around it; (N, 1, H, W), mean 1.
+
+    Args:
+        features: normalized, (N, C, H, W).
+    """
+    detail = _around((features - _around(features)).square().mean(dim=1, keepdim=True))
+    mean = detail.mean(dim=(2, 3), keepdim=True)
+    weights = _LEAST_WEIGHT * mean + (1 - _LEAST_WEIGHT) * detail.minimum(_MOST_DETAIL * mean) + _TINY
+    return weights / weights.mean(dim=(2, 3), keepdim=True)
+
+
 def palette_quantiles(colors: Tensor, directions: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the quantiles of colours along directions.
 
@@ -319,6 +359,11 @@ def palette_quantiles(colors: Tensor, directions: Tensor, weights: Tensor | None
 def at_size_of(features: Tensor, mask: Tensor | None) -> Tensor | None:
     """The mask at the size of features; what pooling and strides saw of each position is averaged."""
     return None if mask is None else F.adaptive_avg_pool2d(mask, (features.shape[2], features.shape[3]))
+
+
+def _around(x: Tensor) -> Tensor:
+    """The mean of each place and its surroundings, as far as there are any."""
+    return F.avg_pool2d(x, _AROUND, stride=1, padding=_AROUND // 2, count_include_pad=False)
 
 
 def _style(features: Tensor, key: Key, regions: Sequence[Region]) -> Tensor:
