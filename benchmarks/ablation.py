@@ -4,13 +4,13 @@
 
 Gatys' way: 60 evaluations from the photo for each of three styles, 192 px, style weight 8, with
 
-- **two sizes**: `PaintingLoss` with fine layers at the whole picture and deep ones at half its size, the loss
-  of the first 2738 steps of the styles' training;
-- **Gram**: of that, with Gram matrices of features in place of means and covariances apart;
-- **plain content**: with the photo's features as they are in place of normalized ones;
+- **as now**: nothing changed of `PaintingLoss`;
+- **even content**: every place counts alike, not by the photo's detail there;
+- **two sizes**: deep layers look at the picture at half its size, fine ones at the whole;
+- **Gram**: Gram matrices of features in place of means and covariances apart;
+- **plain content**: the photo's features as they are in place of normalized ones;
 - **no palette**: without the distance of colours;
-- **one size**: `PaintingLoss` as it is now: all layers look at the whole picture;
-- **Gatys**: Gram, plain content, no palette and one size together.
+- **Gatys**: Gram, plain content, even content and no palette together.
 
 Photo and paintings were not trained on here: nothing is. The judges of ``benchmarks/judges.py`` say what came
 of it, and the sheet shows it.
@@ -44,12 +44,13 @@ TWO_SIZES = (
     Look(1, ("relu1_2", "relu2_2", "relu3_3", "relu4_1"), ("relu2_2", "relu3_3")),
 )
 VARIANTS = {
-    "two sizes": (),
+    "as now": (),
+    "even content": ("even",),
+    "two sizes": ("two",),
     "Gram": ("gram",),
     "plain content": ("plain",),
     "no palette": ("colorless",),
-    "one size": ("single",),
-    "Gatys": ("gram", "plain", "colorless", "single"),
+    "Gatys": ("gram", "plain", "even", "colorless"),
 }
 _CAPTION_PX = 18
 
@@ -75,7 +76,7 @@ def main() -> None:
         painting = painting_of(listed[style], options.paintings)
         row = [square, ImageOps.fit(as_image(painting), square.size, Image.Resampling.LANCZOS)]
         for name, changes in VARIANTS.items():
-            loss = PaintingLoss(network, LOOKS if "single" in changes else TWO_SIZES)
+            loss = PaintingLoss(network, TWO_SIZES if "two" in changes else LOOKS)
             config = OptimizeConfig(steps=EVALUATIONS, coarse_steps=0, style_weight=8.0)
             if "colorless" in changes:
                 config = replace(config, palette_weight=0.0)
@@ -99,6 +100,8 @@ def changed(changes: tuple[str, ...]) -> Iterator[None]:
             stack.enter_context(patch("stylenorm.perceptual.painting_loss.moments", grams))
         if "plain" in changes:
             stack.enter_context(patch("stylenorm.perceptual.painting_loss.normalized", plain))
+        if "even" in changes:
+            stack.enter_context(patch("stylenorm.perceptual.painting_loss.detail_weights", even))
         yield
 
 
@@ -110,6 +113,11 @@ def grams(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tens
 def plain(features: Tensor) -> Tensor:
     """Features as they are, of mean square 1."""
     return features * (features.square().mean(dim=(1, 2, 3), keepdim=True) + 1e-8).rsqrt()
+
+
+def even(features: Tensor) -> Tensor:
+    """Every place counts alike."""
+    return features.new_ones(len(features), 1, *features.shape[2:])
 
 
 def as_image(picture: Tensor) -> Image.Image:

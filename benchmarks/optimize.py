@@ -124,6 +124,14 @@ def straightforward(
         variance = centred.square().mean(dim=(2, 3), keepdim=True)
         return centred / (variance + 0.1 * variance.mean() + 1e-8).sqrt()
 
+    def around(f: Tensor) -> Tensor:
+        return F.avg_pool2d(f, 5, stride=1, padding=2, count_include_pad=False)
+
+    def detail(f: Tensor) -> Tensor:
+        found = around((f - around(f)).square().mean(dim=1, keepdim=True))
+        weights = 0.2 * found.mean() + 0.8 * found.clamp(max=3 * float(found.mean())) + 1e-8
+        return weights / weights.mean()
+
     def relative(a: Tensor, b: Tensor) -> Tensor:
         return (a - b).square().sum() / (b.square().sum() + 1e-8)
 
@@ -151,6 +159,7 @@ def straightforward(
     with torch.no_grad():
         seen, wanted = features(photo), features(painting)
         contents = {key: normalized(seen[key]) for key in content_keys}
+        details = {key: detail(contents[key]) for key in content_keys}
         targets = {key: moments(wanted[key]) for key in style_keys}
         palette = {pool: quantiles(painting, pool) for pool, _ in pools}
         spread = palette[1].var(dim=1, correction=0).mean()
@@ -163,7 +172,7 @@ def straightforward(
         optimizer.zero_grad()
         found = features(x)
         content = torch.stack(
-            [(normalized(found[k]) - contents[k]).square().mean() for k in content_keys]
+            [(details[k] * (normalized(found[k]) - contents[k]).square()).mean() for k in content_keys]
         ).mean()
         terms = [
             relative(ours, theirs)

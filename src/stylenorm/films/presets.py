@@ -48,7 +48,7 @@ PRESETS: Mapping[str, Preset] = {
         "as fast as can be: a smaller network and frames, coarser motion",
         network="live",
         max_side_px=1280,
-        speed="veryfast",
+        speed="superfast",
         fast=True,
     ),
 }

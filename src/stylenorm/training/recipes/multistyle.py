@@ -150,6 +150,7 @@ class Multistyle(Recipe):
     def tunable(self) -> Collection[str]:
         """Return the weights of the losses: what one wants to change having seen the samples."""
         return (
+            "style_weight",
             "content_target",
             "palette_weight",
             "tv_weight",
