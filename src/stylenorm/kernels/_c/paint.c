@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 enum { TILES = 24, FEWEST = 6 };    /* of one task: a sum's order must not depend on the threads */
+enum { NARROW = 2048 };             /* numbers of a place's matrix: fewer need fewer tiles to be worth loading, and
+                                       a task's products then stay in a cache that two threads share */
 enum { BAND = 8 };                  /* rows of the photo of one task */
 enum { SPINS = 2000, STEPS = 128 }; /* before a thread sleeps; of one painting, at most */
 #define EPS 1e-5                    /* what the networks' norms add to the variance */
@@ -20,7 +22,8 @@ static struct grid grid(const struct layer *a) {
     struct grid g = {.across = (a->width + 3) / 4};
     g.all = g.across * ((a->height + 3) / 4);
     g.tiles = (g.all / 8 + FEWEST - 1) / FEWEST * FEWEST;
-    g.tiles = g.tiles < FEWEST ? FEWEST : g.tiles > TILES ? TILES : g.tiles;
+    const int64_t most = a->c * a->k <= NARROW ? TILES / 2 : TILES;
+    g.tiles = g.tiles < FEWEST ? FEWEST : g.tiles > most ? most : g.tiles;
     g.pieces = (g.all + g.tiles - 1) / g.tiles;
     g.row = a->c + LINE;
     g.plane = g.tiles * g.row + LINE;
@@ -43,7 +46,8 @@ INLINE void tile_to(const struct layer *a, const float *m, int64_t y, int64_t x,
     float *to = a->y + (step * y + phase / 2) * row + (step * x + phase % 2) * column + part;
     const vf bias = a->bias ? load_float(a->bias + k) : (vf){0};
     const int64_t down = a->height - y, right = a->width - x;
-    struct sums s = {{0}, {0}, {0}};
+    struct sums s;
+    s.pivot = s.sum = s.square = (vf){0};
     if (down >= STEP && right >= STEP && (!a->gamma || !first)) {
         if (a->gamma) s = (struct sums){load_float(sums), load_float(sums + a->k), load_float(sums + 2 * a->k)};
         tile_out(m, GROUP, bias, 0, to, step * row, step * column, a->gamma ? &s : NULL);
