@@ -4,8 +4,8 @@
 
 Scans and labels are drawn (`material.synthetic_volumes`): 20 to learn from, 8 that are held out,
 about 48 voxels wide. The same small network is trained on patches of 32 in batches of 2 with instance norm
-and with batch norm. What is measured is on the held-out scans, by windows that overlap by half: Dice of each
-label, mean over the scans.
+and with batch norm; nothing is resampled. What is measured is on the held-out scans, by windows that overlap
+by half: Dice of each label, mean over the scans.
 
 - *Norms*: of the running average of the weights (what `stylenorm train` writes; batch norm's statistics are
   measured anew for it, over 50 batches) and of the last weights, batch norm with its running statistics, as
@@ -97,7 +97,9 @@ def held_out(folder: Path) -> Scans:
 def trained(folder: Path, out: Path, norm: str, seed: int, scans: Scans) -> dict[str, object]:
     """Train one network; its Dice as written, with its last weights, and with windows' own statistics."""
     if not (out / "segmenter.json").exists():
-        config = VolumesConfig(folder, norm=norm, num_held_out=HELD_OUT, seed=seed, **SETTINGS)
+        config = VolumesConfig(
+            folder, patch="cube", spacing="none", norm=norm, num_held_out=HELD_OUT, seed=seed, **SETTINGS
+        )
         used, started = time.process_time(), time.perf_counter()
         fit(Volumes(config, out), LoopConfig(out, seed=seed, sample_every=0, **LOOP))
         spent = [

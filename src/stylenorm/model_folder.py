@@ -38,11 +38,13 @@ class ModelKind:
         name: of the JSON file, without suffix.
         format: what the file says it is; its number grows when old versions cannot read new files.
         expected: what such a folder is, for errors: who writes it.
+        older: formats that can be read too.
     """
 
     name: str
     format: str
     expected: str
+    older: tuple[str, ...] = ()
 
     def write(
         self, folder: Path, graphs: Mapping[str, bytes], fields: Mapping[str, Any], record: Mapping[str, str]
@@ -81,7 +83,7 @@ class ModelKind:
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{expected}, but {path.name} cannot be read: {error}") from error
         try:
-            if fields["format"] != self.format:
+            if fields["format"] not in (self.format, *self.older):
                 raise InputError(
                     f"{expected} of format {self.format}, got {fields['format']!r}; "
                     "use a version of stylenorm that knows it, or export the model again"
@@ -108,7 +110,9 @@ GENERATOR = ModelKind("generator", "stylenorm-generator-1", _from_training("styl
 NETWORK = ModelKind(
     "network", "stylenorm-network-1", "a network folder (with network.json; 'stylenorm train' writes one)"
 )
-SEGMENTER = ModelKind("segmenter", "stylenorm-segmenter-1", _from_training("volumes"))
+SEGMENTER = ModelKind(
+    "segmenter", "stylenorm-segmenter-2", _from_training("volumes"), older=("stylenorm-segmenter-1",)
+)
 TRANSLATOR = ModelKind(
     "translator", "stylenorm-translator-1", _from_training("cyclegan', 'pix2pix' or 'spade")
 )

@@ -49,6 +49,10 @@ def lay_out(folder: Path) -> None:
             (folder / domain / kind).mkdir(parents=True)
             for i in range(4):
                 draw(folder / domain / kind / f"{i}.png", i, (24, 24))
+    for name in ("translated", "true", "made"):  # results, and what they should be
+        (folder / name).mkdir()
+        for i in range(2):
+            draw(folder / name / f"{i}.png", i + (name == "made"), (48, 40))
     (folder / "shards").mkdir()
     write_renderings(folder / "pairs", 12, 48)
     write_scenes(folder / "labelled", 12, 40)
@@ -74,6 +78,8 @@ def _write_networks(folder: Path) -> None:
 def _write_scans(folder: Path) -> None:
     nibabel = need("nibabel")
     write_volumes(folder / "cases", 3, 16)
+    for name in ("found", "truth"):
+        shutil.copytree(folder / "cases" / "labels", folder / name)
     (folder / "scans").mkdir()
     voxels = np.random.default_rng(0).standard_normal((12, 14, 10)).astype(np.float32)
     scan = nibabel.Nifti1Image(voxels, np.diag([1, 1, 1.5, 1]))

@@ -5,6 +5,7 @@
 - Where a cluster, an object store or a folder that is watched is needed, or a page is served, the command is
   parsed.
 - A laboratory's experiment gives its published result.
+- In place of weights that others trained, whose import has tests of its own, a small result is put there.
 - What installs something, or needs a machine of another kind, is checked and not run (`_CHECKED`).
 
 A command without a rule fails.
@@ -32,6 +33,13 @@ from tests.docs.pages import ROOT
 _STEP = "--steps 1 --sample-every 0 --device cpu"
 _PAINTING = "--crop-px 32 --painting-px 32 --num-held-out 2"
 
+# Names of checkpoints that pages speak of: their kind, and the recipe whose result is like them.
+_PUBLISHED = {
+    "checkpoint_final.pth": ("nnunet", "volumes"),
+    "decoder.pth": ("adain", "adain"),
+    "latest_net_G.pth": ("cyclegan", "cyclegan"),
+}
+
 # Longer beginnings count before shorter ones.
 SMALL = {
     "stylize": "--threads 1",
@@ -41,6 +49,7 @@ SMALL = {
     "adain": "--size 32 --stroke-px 32",
     "generate": "--threads 1 --seconds 0.1",
     "lab run": "--size tiny --device cpu",
+    "score": "--size 32",
     "train adain": f"{_STEP} {_PAINTING} --width 4 --batch-size 2",
     "train cyclegan": f"{_STEP} --width 4 --judge-width 4 --num-blocks 1 --crop-px 32",
     "train ibn": f"{_STEP} --depth 10 --width 8 --crop-px 24 --batch-size 2 --num-held-out 2 --num-unseen 2",
@@ -106,6 +115,7 @@ def _stylenorm(words: list[str]) -> None:
 def make_trainings_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the loop do its steps, and a small result of the kind take the place of the export."""
     pytest.importorskip("torch")
+    import stylenorm.export.importing as importing
     import stylenorm.lab
     import stylenorm.training.loop as loop
 
@@ -119,6 +129,12 @@ def make_trainings_short(monkeypatch: pytest.MonkeyPatch) -> None:
     def published(bench: object, name: str, size: object) -> stylenorm.lab.Result:
         return stylenorm.lab.read_results(stylenorm.lab.PUBLISHED)[name]
 
+    def imported(path: Path, out: Path, options: Any, kind: str | None) -> str:
+        found, recipe = _PUBLISHED[path.name]
+        stand_in(recipe, out)
+        return found
+
+    monkeypatch.setattr(importing, "import_weights", imported)
     monkeypatch.setattr(loop, "fit", short)
     monkeypatch.setattr(stylenorm.lab, "run_experiment", published)
 

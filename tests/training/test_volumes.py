@@ -31,7 +31,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def volumes(scans: Path, out: Path, **changes: object) -> Volumes:
-    config = VolumesConfig(scans, patch_voxels=16, num_levels=3, width=6)
+    config = VolumesConfig(scans, patch="cube", spacing="none", patch_voxels=16, num_levels=3, width=6)
     return Volumes(replace(config, **changes), out)  # type: ignore[arg-type]
 
 
@@ -82,7 +82,7 @@ def test_the_command_trains_and_says_what_to_do_next(
 ) -> None:
     monkeypatch.setattr(Volumes, "finish", lambda *_: None)
     command = ["train", "volumes", "--cases", scans, "-o", tmp_path / "run", "--patch-voxels", "16"]
-    command += ["--num-levels", "2", "--width", "2", "--sample-every", "0"]
+    command += ["--patch", "cube", "--num-levels", "2", "--width", "2", "--sample-every", "0"]
     done = run(*command, "--steps", "2")
     assert done.code == 0, done.err
     assert "stylenorm segment scan.nii.gz --network" in done.out.decode()
@@ -95,7 +95,7 @@ def test_the_command_trains_and_says_what_to_do_next(
     assert (done.code, len(done.lines)) == (2, 1)
     assert "expected a multiple of 2 of at least 4" in done.err
     done = run("train", "volumes", "--cases", tmp_path, "-o", tmp_path / "other")
-    assert (done.code, len(done.lines)) == (1, 1)
+    assert (done.code, len(done.lines)) == (2, 1)
     assert "expected folders imagesTr and labelsTr, or images and labels" in done.err
 
 

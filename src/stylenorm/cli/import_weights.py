@@ -10,15 +10,23 @@ from stylenorm.errors import MissingExtraError
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "take over weights of CycleGAN, pix2pix, SPADE, pytorch/examples and MONAI (needs torch)"
+HELP = "take over weights of CycleGAN, StyleGAN2, AdaIN, nnU-Net, MONAI and others (needs torch)"
 EPILOG = """examples:
   stylenorm import latest_net_G.pth --size 256 -o run/
   stylenorm import mosaic.pth -o mosaic/
+  stylenorm import decoder.pth --encoder vgg_normalised.pth -o adain/
+  stylenorm import checkpoint_final.pth -o nnunet/
   stylenorm import dynunet.pt --window 96 96 96 --spacing 1 1 1 -o run/"""
 
+_SEGMENT = "stylenorm segment scan.nii.gz --network {out} -o labels.nii.gz"
+_GENERATE = "stylenorm generate --network {out} --seeds 0-15 -o grid.png"
 _USE = {
     "spade": "stylenorm translate labels.png --network {out} -o photo.png",
-    "dynunet": "stylenorm segment scan.nii.gz --network {out} -o labels.nii.gz",
+    "adain": "stylenorm adain photo.jpg painting.jpg --network {out} -o out.png",
+    "stylegan2": _GENERATE,
+    "stylegan2-ada": _GENERATE,
+    "nnunet": _SEGMENT,
+    "dynunet": _SEGMENT,
 }
 _TRANSLATE = "stylenorm translate photo.jpg --network {out} -o out.png"
 
@@ -29,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--kind",
-        choices=("cyclegan", "pix2pix", "johnson", "spade", "dynunet"),
+        choices=(
+            *("cyclegan", "pix2pix", "johnson", "spade", "adain"),
+            *("stylegan2", "stylegan2-ada", "dynunet", "nnunet"),
+        ),
         help="of which network; default: as its layers' names say",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what is in the folder")
@@ -50,12 +61,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the last channel of its labels is edges of instances (COCO-Stuff)",
     )
+    adain = parser.add_argument_group("pytorch-AdaIN")
+    adain.add_argument("--encoder", type=Path, metavar="FILE", help="vgg_normalised.pth, beside the decoder")
     scans = parser.add_argument_group("networks of scans")
     scans.add_argument(
-        "--window", type=number_from(8), nargs=3, default=(128, 128, 128), metavar="N", help="sides in voxels"
+        "--window",
+        type=number_from(8),
+        nargs=3,
+        metavar="N",
+        help="sides in voxels; default: as nnU-Net's plans say, else 128",
     )
     scans.add_argument(
-        "--spacing", type=positive_number, nargs=3, default=(1.0, 1.0, 1.0), metavar="MM", help="of the scans"
+        "--spacing",
+        type=positive_number,
+        nargs=3,
+        metavar="MM",
+        help="what scans are resampled to; default: as nnU-Net's plans say, else nothing is",
     )
 
 
@@ -83,8 +104,9 @@ def run(options: argparse.Namespace) -> int:
                 num_doublings=options.num_doublings,
                 first_class=options.first_class,
                 edges=options.edges,
-                window=tuple(options.window),
-                spacing_mm=tuple(options.spacing),
+                encoder=options.encoder,
+                window=tuple(options.window) if options.window else None,
+                spacing_mm=tuple(options.spacing) if options.spacing else None,
             ),
             options.kind,
         )

@@ -19,6 +19,7 @@ from stylenorm.cli.usage import (
 from stylenorm.errors import OutputError, StylenormError
 
 if TYPE_CHECKING:
+    from stylenorm.media.scan_layouts import ScanCase
     from stylenorm.models import Segmenter
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -26,7 +27,8 @@ __all__ = ["HELP", "add_arguments", "run"]
 HELP = "label the voxels of scans (NIfTI) by a network that train volumes made"
 EPILOG = """examples:
   stylenorm segment scan.nii.gz --network run/ -o labels.nii.gz
-  stylenorm segment scans/ --network run/ --method whole -o labels/"""
+  stylenorm segment t1.nii.gz flair.nii.gz --network two-channels/ -o labels.nii.gz
+  stylenorm segment imagesTs/ --network run/ -o labels/"""
 RENAMED = {"--model": "--network"}
 
 _UNLIKE = 1.5  # spacings that differ by more are told
@@ -35,7 +37,12 @@ _UNLIKE = 1.5  # spacings that differ by more are told
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "inputs", nargs="+", type=Path, metavar="SCAN", help="NIfTI files, or folders of them"
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="SCAN",
+        help="NIfTI files, folders of them, or BIDS data sets; channels are NAME_0000, NAME_0001, ..., one "
+        "4-D file, or 3-D files in the network's order",
     )
     add_network_argument(parser, "'stylenorm train volumes'")
     parser.add_argument(
@@ -73,17 +80,17 @@ def run(options: argparse.Namespace) -> int:
     from stylenorm.models import Segmenter
 
     with as_usage():
-        jobs = _planned(options.inputs, options.output)
         segmenter = Segmenter(
             options.network, options.method, overlap=options.overlap, threads=options.threads
         )
+        jobs = _planned(options.inputs, options.output, segmenter)
     num_failed = 0
     progress = Progress(0, "step", enabled=not options.quiet)
     with progress:
-        for source, target in jobs.items():
-            progress.show(source.name)
+        for target, scan in jobs.items():
+            progress.show(scan.images[0].name)
             try:
-                _segment(segmenter, source, target, progress, options)
+                _segment(segmenter, scan, target, progress, options)
             except (StylenormError, MemoryError, OSError) as error:
                 if len(jobs) == 1 or (isinstance(error, OSError) and not isinstance(error, OutputError)):
                     raise
@@ -95,54 +102,53 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _segment(
-    segmenter: Segmenter, source: Path, target: Path, progress: Progress, options: argparse.Namespace
+    segmenter: Segmenter, case: ScanCase, target: Path, progress: Progress, options: argparse.Namespace
 ) -> None:
+    from stylenorm.errors import ShapeError
     from stylenorm.media import check_output
-    from stylenorm.media.scans import read_volume, write_labels
+    from stylenorm.media.scans import read_scan, write_labels
 
     check_output(target, overwrite=options.overwrite)
-    scan = read_volume(source)
-    if not options.quiet:
+    scan = read_scan(case.images)
+    if len(scan.voxels) != segmenter.num_channels:
+        raise ShapeError(
+            f"{scan.path}: expected one volume in 3 dimensions, got {len(scan.voxels)} channels"
+            if segmenter.num_channels == 1
+            else f"{scan.path}: expected the {segmenter.num_channels} channels of the network, got "
+            f"{len(scan.voxels)}"
+        )
+    if not options.quiet and not segmenter.resamples:
         pairs = list(zip(scan.spacing_mm, segmenter.spacing_mm, strict=True))
         if any(max(a / b, b / a) > _UNLIKE for a, b in pairs):
             here, there = (" x ".join(f"{each:.2g}" for each in side) for side in zip(*pairs, strict=True))
             progress.print(
-                f"stylenorm: note: {source}: voxels of {here} mm, learned from {there} mm: resample it first"
+                f"stylenorm: note: {scan.path}: voxels of {here} mm, learned from {there} mm: "
+                "resample it first"
             )
-    progress.add_steps(segmenter.num_steps(scan.voxels.shape))
-    labels = segmenter(scan.voxels, progress.step)
+    progress.add_steps(segmenter.num_steps(scan.voxels.shape, scan.spacing_mm))
+    labels = segmenter(scan.voxels, progress.step, spacing_mm=scan.spacing_mm)
     write_labels(labels, scan, target, overwrite=options.overwrite)
 
 
-def _planned(inputs: list[Path], output: Path | None) -> dict[Path, Path]:
-    """Sources and targets."""
-    from stylenorm.media.scans import SUFFIXES, check_name
+def _planned(inputs: list[Path], output: Path | None, segmenter: Segmenter) -> dict[Path, ScanCase]:
+    """The scan of each target."""
+    from stylenorm.media.scan_layouts import find_scans
+    from stylenorm.media.scans import check_name
 
-    sources: list[Path] = []
-    for path in inputs:
-        if path.is_dir():
-            found = sorted(
-                each
-                for each in path.iterdir()
-                if each.name.lower().endswith(SUFFIXES)
-                and ".labels.nii" not in each.name.lower()  # what an earlier run wrote beside the scans
-                and not each.name.startswith(".")
-            )
-            if not found:
-                raise UsageError(f"{path}: expected a folder with NIfTI files, found none in it")
-            sources += found
-        else:
-            sources.append(check_name(path))
+    scans = find_scans(inputs, segmenter.num_channels, segmenter.channels)
     is_folder = output is not None and (
-        len(sources) > 1 or output.is_dir() or any(path.is_dir() for path in inputs)
+        len(scans) > 1 or output.is_dir() or any(path.is_dir() for path in inputs)
     )
     if output is not None and not is_folder:
-        return {sources[0]: check_name(output)}
-    jobs: dict[Path, Path] = {}
-    for source in sources:
-        stem = source.name[: source.name.lower().rindex(".nii")]
-        target = (output or source.parent) / (f"{stem}.nii.gz" if output else f"{stem}.labels.nii.gz")
-        if target in jobs.values():
-            raise UsageError(f"{source}: another scan is written to {target} already; name the outputs apart")
-        jobs[source] = target
+        return {check_name(output): scans[0]}
+    jobs: dict[Path, ScanCase] = {}
+    for scan in scans:
+        target = (output or scan.images[0].parent) / (
+            f"{scan.name}.nii.gz" if output else f"{scan.name}.labels.nii.gz"
+        )
+        if target in jobs:
+            raise UsageError(
+                f"{scan.images[0]}: another scan is written to {target} already; name the outputs apart"
+            )
+        jobs[target] = scan
     return jobs

@@ -87,6 +87,12 @@ def _add_options(recipe: argparse.ArgumentParser, entry: RecipeEntry) -> None:
             choices=("cpu", "gpu"),
             help="sizes for this machine, unless you give others: cpu: small ones; gpu: the paper's",
         )
+    if entry.name == "volumes":
+        recipe.add_argument(
+            "--plan-only",
+            action="store_true",
+            help="read the scans, say what would be trained on what, and stop",
+        )
     if entry.name == "multistyle":
         add_fields(recipe.add_argument_group("network"), config_fields(NetworkConfig))
     add_fields(recipe.add_argument_group("training"), loop)
@@ -117,6 +123,9 @@ def train(options: argparse.Namespace) -> int:
     entry: RecipeEntry = options.entry
     _apply_preset(entry, options)
     recipe, filled = _BUILDERS.get(entry.name, _recipe)(entry, options)
+    if getattr(options, "plan_only", False):
+        print("\n".join(recipe.notes()))
+        return 0
     code = fit_recipe(recipe, options)
     if code == 0:
         for source in recipe.photo_sources().values():

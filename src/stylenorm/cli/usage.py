@@ -163,8 +163,8 @@ def add_fields(group: argparse._ArgumentGroup, fields: Iterable[ConfigField]) ->
         if field.default is REQUIRED:
             group.add_argument(flag, type=field.kind, required=True, metavar=metavar, help=text)
         else:
-            shown = f"{field.default:g}" if field.kind is float else field.default
-            if field.default is not None:
+            if field.default not in (None, ""):
+                shown = f"{field.default:g}" if field.kind is float else field.default
                 text = f"{text} (default: {shown})"
             group.add_argument(flag, type=field.kind, default=field.default, metavar=metavar, help=text)
 

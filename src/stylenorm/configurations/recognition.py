@@ -51,9 +51,20 @@ class VolumesConfig:
     """What `Volumes` learns from, and how.
 
     Attributes:
-        cases: folder with imagesTr and labelsTr, or images and labels, of NIfTI files with the same names.
-        patch_voxels: side of the patches, and of the windows in use; 128 in the paper.
-        num_levels: sizes of the U-Net; 6 in the paper, for patches of 128.
+        cases: folder with imagesTr and labelsTr, or images and labels, of NIfTI files with the same names;
+            or a BIDS data set.
+        channels: of BIDS, the suffixes that are read, such as T1w,FLAIR; empty for all that every case has.
+        spacing: what scans are resampled to: median (of all, as in nnU-Net), three numbers in mm such as
+            1,1,2.5, or none.
+        interpolation: of images: cubic or linear; labels go by the largest share.
+        intensities: scan (mean 0, deviation 1 of each scan), ct (clipped to the percentiles of the
+            foreground), or auto: ct for the channels that dataset.json calls CT.
+        window_low: a fixed window instead: what is below is cut off, in the file's units; CT in Hounsfield's.
+        window_high: its upper end.
+        patch_voxels: side of a cube with as many voxels as a patch; 128 in the paper.
+        patch: auto (sides, kernels and strides after the spacing and size of the scans, as in nnU-Net),
+            cube (kernels of 3, strides of 2), or three numbers such as 160,160,32.
+        num_levels: sizes of the U-Net, at most; 6 in the paper, for patches of 128.
         width: channels of the finest level.
         norm: instance; group (8 channels a group); or batch, to see what it does with batches of 2.
         batch_size: patches a step, of all processes together; 2 in the paper.
@@ -62,11 +73,20 @@ class VolumesConfig:
         dice_weight: weight of the Dice loss.
         entropy_weight: weight of the cross entropy.
         num_held_out: scans (the first by name) that are never trained on.
+        fold: hold out this fold instead, counted from 0.
+        folds: into how many the scans are divided, by their names alone.
         seed: what all choices are drawn from.
     """
 
     cases: Path
+    channels: str = ""
+    spacing: str = "median"
+    interpolation: Literal["cubic", "linear"] = "cubic"
+    intensities: Literal["auto", "scan", "ct", "window"] = "auto"
+    window_low: float | None = None
+    window_high: float | None = None
     patch_voxels: int = 128
+    patch: str = "auto"
     num_levels: int = 6
     width: int = 32
     norm: Literal["instance", "group", "batch"] = "instance"
@@ -76,6 +96,8 @@ class VolumesConfig:
     dice_weight: float = 1.0
     entropy_weight: float = 1.0
     num_held_out: int = 2
+    fold: int | None = None
+    folds: int = 5
     seed: int = 0
     loop: ClassVar[LoopDefaults] = LoopDefaults(
         steps=250_000, learning_rate=3e-4, clip=12.0

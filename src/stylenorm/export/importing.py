@@ -1,8 +1,9 @@
 """Weights that others trained -> folders that the commands take.
 
 A checkpoint is read by ``torch.load(weights_only=True)``, or is a safetensors file: nothing in it is run.
-What network it is of is told by its layers' names; sizes are read from its shapes. The graph that is written
-is compared with the network in PyTorch, as every export is.
+(Numpy's plain numbers, which nnU-Net's checkpoints have in their logs, are let in.) What network it is of is
+told by its layers' names; sizes are read from its shapes. The graph that is written is compared with the
+network in PyTorch, as every export is.
 """
 
 from __future__ import annotations
@@ -13,28 +14,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from stylenorm.errors import InputError, UnknownNameError
-from stylenorm.export.models import export_label_painter, export_segmenter, export_translator
-from stylenorm.networks import (
-    CycleGanGenerator,
-    JohnsonExamplesNetwork,
-    SpadeGenerator,
-    UNet3d,
-    UNetGenerator,
+from stylenorm.export.importing_plans import planned_by_nnunet
+from stylenorm.export.models import (
+    export_adain,
+    export_generator,
+    export_label_painter,
+    export_segmenter,
+    export_translator,
 )
+from stylenorm.networks import CycleGanGenerator, JohnsonExamplesNetwork, SpadeGenerator, UNetGenerator
+from stylenorm.networks.adain_published import published_adain
 from stylenorm.networks.patch_discriminator import without_prefix
+from stylenorm.networks.stylegan2_published import published_stylegan2
+from stylenorm.networks.unet_3d_published import published_dynunet, published_nnunet
 
 __all__ = ["IMPORTED", "ImportOptions", "import_weights", "read_checkpoint"]
 
-_WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "generator", "netG", "model")
+_WRAPPERS = (
+    *("state_dict", "model_state_dict", "network_weights", "g_ema", "G_ema", "params_ema", "params"),
+    *("generator", "netG", "model"),
+)
 _LUMA = (0.299, 0.587, 0.114)  # how the authors make one channel of three
 _SPADE_BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3")
 
 
+_WINDOW = (128, 128, 128)
+_SPACING_MM = (1.0, 1.0, 1.0)
 _UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError)
 
 
@@ -48,8 +59,9 @@ class ImportOptions:
         num_doublings: of SPADE's generator.
         first_class: number of the first class in label maps: 0, or 1, where 0 is the unlabelled.
         edges: whether the last channel of SPADE's labels is the edges of instances; there are none here.
-        window: sides of the windows of a segmenter, in voxels.
-        spacing_mm: of the scans that it learned from.
+        encoder: file of the encoder's weights, of pytorch-AdaIN.
+        window: sides of the windows of a segmenter, in voxels; None for its plan's, or 128.
+        spacing_mm: what scans are brought to; None for its plan's, or for scans as they are.
     """
 
     direction: str = "a-to-b"
@@ -57,8 +69,24 @@ class ImportOptions:
     num_doublings: int = 5
     first_class: int = 0
     edges: bool = False
-    window: tuple[int, int, int] = (128, 128, 128)
-    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    encoder: Path | None = None
+    window: tuple[int, int, int] | None = None
+    spacing_mm: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        path: the file.
+        state: tensors by name, of the network alone.
+        about: what else is in the file, by name.
+    """
+
+    path: Path
+    state: dict[str, Tensor]
+    about: Mapping[str, Any]
 
 
 class _Colored(nn.Module):
@@ -85,22 +113,28 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: it is no checkpoint, or holds something else than tensors.
     """
+    return _read(path).state
+
+
+def _read(path: Path) -> Checkpoint:
     from safetensors.torch import load_file
 
     if not path.is_file():
         raise InputError(f"{path}: expected a checkpoint, found {'a folder' if path.is_dir() else 'nothing'}")
     try:
-        content: Any = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, weights_only=True, map_location="cpu")
-        )
+        with torch.serialization.safe_globals(_plain_numbers()):
+            content: Any = (
+                load_file(path)
+                if path.suffix == ".safetensors"
+                else torch.load(path, weights_only=True, map_location="cpu")
+            )
     except _UNREADABLE as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(
             f"{path}: expected a checkpoint of plain tensors, cannot read it safely ({reason}); save its "
             "state_dict() where it was trained, by torch.save"
         ) from error
+    about = content if isinstance(content, Mapping) else {}
     for name in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
@@ -109,7 +143,16 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         raise InputError(f"{path}: expected tensors by name, got {', '.join(map(str, list(content)[:4]))}")
-    return {key: v.float() if v.is_floating_point() else v for key, v in without_prefix(tensors).items()}
+    state = {key: v.float() if v.is_floating_point() else v for key, v in without_prefix(tensors).items()}
+    return Checkpoint(path, state, about)
+
+
+def _plain_numbers() -> list[Any]:
+    """What unpickles numpy's numbers, under its names before and after numpy 2."""
+    made_by = np.float64(0).__reduce__()[0]
+    kinds = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    return [*((made_by, name) for name in names), np.dtype, *kinds]
 
 
 def import_weights(path: Path, out: Path, options: ImportOptions, kind: str | None = None) -> str:
@@ -125,7 +168,8 @@ def import_weights(path: Path, out: Path, options: ImportOptions, kind: str | No
         InputError: it is no checkpoint, or of no network that is known.
         ExportError: the graph's numbers differ from PyTorch's; nothing is written.
     """
-    state = read_checkpoint(path)
+    checkpoint = _read(path)
+    state = checkpoint.state
     if kind is None:
         found = [name for name, (key, _) in IMPORTED.items() if key in state]
         if not found:
@@ -137,13 +181,13 @@ def import_weights(path: Path, out: Path, options: ImportOptions, kind: str | No
     if kind not in IMPORTED:
         raise UnknownNameError("kind of network", kind, IMPORTED)
     record = {"recipe": "imported", "kind": kind, "weights": path.name, "torch": torch.__version__}
-    IMPORTED[kind][1](state, out, options, record)
+    IMPORTED[kind][1](checkpoint, out, options, record)
     return kind
 
 
 def _translator(build: Callable[[Mapping[str, Tensor]], Any]) -> Callable[..., None]:
-    def write(state: dict[str, Tensor], out: Path, options: ImportOptions, record: dict[str, str]) -> None:
-        network = build(state).eval()
+    def write(checkpoint: Checkpoint, out: Path, options: ImportOptions, record: dict[str, str]) -> None:
+        network = build(checkpoint.state).eval()
         if getattr(network, "in_channels", 3) == 1 or getattr(network, "out_channels", 3) == 1:
             network = _Colored(network)
         scale = None if options.scale_px is None else (options.scale_px, options.scale_px)
@@ -152,9 +196,8 @@ def _translator(build: Callable[[Mapping[str, Tensor]], Any]) -> Callable[..., N
     return write
 
 
-def _label_painter(
-    state: dict[str, Tensor], out: Path, options: ImportOptions, record: dict[str, str]
-) -> None:
+def _label_painter(checkpoint: Checkpoint, out: Path, options: ImportOptions, record: dict[str, str]) -> None:
+    state = checkpoint.state
     shared = state.get("head_0.norm_0.mlp_shared.0.weight")
     first, last = state.get("fc.weight"), state.get("conv_img.weight")
     if shared is None or first is None or last is None:
@@ -180,31 +223,64 @@ def _label_painter(
     export_label_painter(generator.eval(), out, record, scale_px=scale, first_class=options.first_class)
 
 
-def _segmenter(state: dict[str, Tensor], out: Path, options: ImportOptions, record: dict[str, str]) -> None:
-    first, last = state.get("input_block.conv1.conv.weight"), state.get("output_block.conv.conv.weight")
-    if first is None or last is None or first.dim() != 5:
-        raise InputError("expected a checkpoint of MONAI's DynUNet in three dimensions, got other layers")
-    levels = {key.split(".")[1] for key in state if key.startswith("downsamples.")}
-    heads = {key.split(".")[1] for key in state if key.startswith("deep_supervision_heads.")}
-    network = UNet3d(
-        len(last),
-        len(levels) + 2,
-        len(first),
-        in_channels=first.shape[1],
-        norm="batch" if "input_block.norm1.running_mean" in state else "instance",
-        num_heads=len(heads) + 1,
+def _adain(checkpoint: Checkpoint, out: Path, options: ImportOptions, record: dict[str, str]) -> None:
+    if options.encoder is None:
+        raise InputError(
+            f"{checkpoint.path}: expected the encoder's weights with pytorch-AdaIN's decoder, got none: give "
+            "vgg_normalised.pth as its encoder"
+        )
+    network = published_adain(checkpoint.state, read_checkpoint(options.encoder))
+    export_adain(network, out, {**record, "encoder": options.encoder.name}, unbiased=True)
+
+
+def _generator(
+    checkpoint: Checkpoint,
+    out: Path,
+    options: ImportOptions,  # noqa: ARG001 (the others need it)
+    record: dict[str, str],
+) -> None:
+    network, mean_style = published_stylegan2(checkpoint.state)
+    export_generator(network, out, record, mean_style=mean_style)
+
+
+def _dynunet(checkpoint: Checkpoint, out: Path, options: ImportOptions, record: dict[str, str]) -> None:
+    export_segmenter(
+        published_dynunet(checkpoint.state),
+        out,
+        window=options.window or _WINDOW,
+        spacing_mm=options.spacing_mm or _SPACING_MM,
+        interpolation="linear" if options.spacing_mm else None,  # as MONAI's Spacingd
+        record=record,
     )
-    network.load_monai(state)
-    export_segmenter(network.eval(), out, window=options.window, spacing_mm=options.spacing_mm, record=record)
 
 
-_Writer = Callable[[dict[str, Tensor], Path, ImportOptions, dict[str, str]], None]
+def _nnunet(checkpoint: Checkpoint, out: Path, options: ImportOptions, record: dict[str, str]) -> None:
+    plan = planned_by_nnunet(checkpoint.about)
+    network = published_nnunet(checkpoint.state, plan.transposed)
+    spacing = options.spacing_mm or plan.spacing_mm
+    export_segmenter(
+        network,
+        out,
+        window=options.window or plan.window or _WINDOW,
+        spacing_mm=spacing or _SPACING_MM,
+        interpolation="cubic" if spacing else None,
+        intensities=plan.intensities,
+        channels=plan.channels,
+        record=record,
+    )
+
+
+_Writer = Callable[[Checkpoint, Path, ImportOptions, dict[str, str]], None]
 
 IMPORTED: Mapping[str, tuple[str, _Writer]] = {
     "cyclegan": ("model.10.conv_block.1.weight", _translator(CycleGanGenerator.from_published)),
     "pix2pix": ("model.model.0.weight", _translator(UNetGenerator.from_published)),
     "johnson": ("conv1.conv2d.weight", _translator(JohnsonExamplesNetwork.from_published)),
     "spade": ("head_0.norm_0.mlp_shared.0.weight", _label_painter),
-    "dynunet": ("input_block.conv1.conv.weight", _segmenter),
+    "adain": ("28.weight", _adain),
+    "stylegan2": ("input.input", _generator),
+    "stylegan2-ada": ("synthesis.b4.const", _generator),
+    "dynunet": ("input_block.conv1.conv.weight", _dynunet),
+    "nnunet": ("decoder.transpconvs.0.weight", _nnunet),
 }
 """The networks whose weights are taken over: a layer's name that tells each, and what writes its folder."""

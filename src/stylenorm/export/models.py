@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from stylenorm.export.checked import checked_graph, rounded
 from stylenorm.media import atomic_write, write_json
 from stylenorm.model_folder import ADAIN, CLASSIFIER, GENERATOR, SEGMENTER, TRANSLATOR
+from stylenorm.models import Intensities
 from stylenorm.models.translator import FROM_LABELS
 from stylenorm.networks import (
     ADAIN_GRID,
@@ -41,13 +42,16 @@ __all__ = [
 ]
 
 
-def export_adain(network: AdainNetwork, out: Path, record: Mapping[str, str]) -> None:
+def export_adain(
+    network: AdainNetwork, out: Path, record: Mapping[str, str], *, unbiased: bool = False
+) -> None:
     """Write ``encoder.onnx``, ``decoder.onnx`` and ``adain.json``.
 
     Args:
         network: trained, on the CPU.
         out: the folder; made if it does not exist.
         record: how it was trained.
+        unbiased: take the variances that it learned from, divided by n - 1.
 
     Raises:
         ExportError: a graph's numbers differ from PyTorch's; nothing is written.
@@ -86,7 +90,8 @@ def export_adain(network: AdainNetwork, out: Path, record: Mapping[str, str]) ->
             allowed=1e-4,
         ),
     }
-    fields = {"channels": channels, "encoder": [str(each.name) for each in network.encoders]}
+    names = [str(each.name) for each in network.encoders]
+    fields = {"channels": channels, "encoder": names, "unbiased": unbiased}
     ADAIN.write(out, graphs, fields, record)
 
 
@@ -121,13 +126,16 @@ def export_classifier(
     CLASSIFIER.write(out, {"classifier": graph}, {"size_px": size_px, "classes": list(classes)}, record)
 
 
-def export_generator(network: StyleGenerator, out: Path, record: Mapping[str, str]) -> None:
+def export_generator(
+    network: StyleGenerator, out: Path, record: Mapping[str, str], *, mean_style: Tensor | None = None
+) -> None:
     """Write ``mapping.onnx``, ``synthesis.onnx`` and ``generator.json``.
 
     Args:
         network: on the CPU.
         out: the folder.
         record: how it was trained.
+        mean_style: (style_length,), the centre of truncation; None measures it.
 
     Raises:
         ExportError: a graph's numbers differ from PyTorch's; nothing is written.
@@ -166,7 +174,7 @@ def export_generator(network: StyleGenerator, out: Path, record: Mapping[str, st
         "size_px": network.size_px,
         "num_styles": network.num_styles,
         "noise_px": list(network.noise_px),
-        "mean_style": baked.mean_style().tolist(),
+        "mean_style": (baked.mean_style() if mean_style is None else mean_style).tolist(),
     }
     GENERATOR.write(out, graphs, fields, record)
 
@@ -263,6 +271,9 @@ def export_segmenter(
     window: tuple[int, int, int],
     spacing_mm: tuple[float, float, float],
     record: Mapping[str, str],
+    interpolation: str | None = None,
+    intensities: Sequence[Intensities] = (),
+    channels: Sequence[str] = (),
 ) -> None:
     """Write ``segmenter.onnx`` and ``segmenter.json``.
 
@@ -272,21 +283,29 @@ def export_segmenter(
         window: sides of the windows that it is run on, in voxels.
         spacing_mm: of the volumes that it learned from.
         record: how it was trained.
+        interpolation: how scans are brought to that spacing; None for scans as they are.
+        intensities: what is done to each channel; none for mean 0 and deviation 1.
+        channels: their names, if they have some.
 
     Raises:
         ExportError: the graph's numbers differ from PyTorch's; nothing is written.
     """
     network = copy.deepcopy(network).eval()
-    multiple, channels = network.multiple, network.in_channels
-    sides = [multiple * torch.export.Dim(name, min=1) for name in ("x", "y", "z")]
+    multiples, num_channels = network.multiple, network.in_channels
+    names = ("x", "y", "z")
+    sides = [
+        multiple * torch.export.Dim(name, min=1) if multiple > 1 else torch.export.Dim(name, min=2)
+        for multiple, name in zip(multiples, names, strict=True)
+    ]
     random = torch.Generator().manual_seed(0)
 
     def volume(*counts: int) -> tuple[Tensor]:
-        return (torch.randn(1, channels, *(count * multiple for count in counts), generator=random),)
+        lengths = (count * max(n, 2) for count, n in zip(counts, multiples, strict=True))
+        return (torch.randn(1, num_channels, *lengths, generator=random),)
 
     graph = checked_graph(
         network,
-        (torch.rand(1, channels, 2 * multiple, 3 * multiple, 4 * multiple),),
+        volume(2, 3, 4),
         [volume(2, 3, 2), volume(3, 2, 4)],
         name="segmenter",
         inputs=("volume",),
@@ -296,10 +315,14 @@ def export_segmenter(
     )
     fields = {
         "num_classes": network.num_classes,
+        "num_channels": num_channels,
+        "channels": list(channels),
         "window": list(window),
-        "multiple": multiple,
+        "multiple": list(multiples),
         "norm": network.norm,
         "spacing_mm": list(spacing_mm),
+        "interpolation": interpolation,
+        "intensities": [way.to_dict() for way in intensities or [Intensities()] * num_channels],
     }
     SEGMENTER.write(out, {"segmenter": graph}, fields, record)
 

@@ -13,7 +13,7 @@ The exported graph of `stylenorm.networks.UNet3d` normalizes what it is given:
 
 Rows are positions along the first axis of the volume. In the layers the convolutions do not pad along it:
 they eat a margin of rows, which beyond the volume's ends is 0 after norm and activation, as padding is
-(`INSIDE`).
+(`INSIDE`). A network may leave axes of coarse voxels as they are: kernels of 1 or 3, strides of 1 or 2.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ class VolumeNorm:
 class Layer:
     """One step of the network.
 
-    To make rows a to b of the map, for even a and b, it reads of each map ``(a * n) // d - margin`` to
-    ``(b * n) // d + margin``, where n / d is the map's ``ratio``, and what it gives is cropped by ``crop``.
+    To make rows a to b of the map, for even a and b (b may be the last), it reads of each map
+    ``(a * n) // d - margin`` to ``(b * n) // d + margin``, where n / d is the map's ``ratio``, and what it
+    gives is cropped by ``crop``.
 
     Attributes:
         graph: ONNX; its inputs are ``reads``, then scale and shift (1, C, 1, 1, 1) of each norm in ``norms``,
@@ -66,7 +67,8 @@ class Layer:
         inside: which of ``reads`` has the rows that `INSIDE` is about; None where nothing is padded.
         makes: name of the map.
         crop: rows to cut off before and after.
-        halves: whether the map has half of the rows, and columns, of what is read.
+        like: which of ``reads`` has the grid that the map's follows from.
+        strides: by which that grid is divided along each axis.
     """
 
     graph: bytes
@@ -75,7 +77,8 @@ class Layer:
     inside: int | None
     makes: str
     crop: tuple[int, int]
-    halves: bool
+    like: int
+    strides: tuple[int, int, int]
 
 
 def volume_norms(graph: Graph) -> tuple[VolumeNorm, ...]:
@@ -139,28 +142,35 @@ def _layer(
     needed.sort(key=order.index)
     norms.sort()
     last = needed[-1]
-    kernel, strides = last.attributes.get("kernel_shape"), last.attributes.get("strides")
+    kernel, strides = _three(last, "kernel_shape"), _three(last, "strides")
     lifted = [node for node in needed if node.kind == "ConvTranspose"]
+    doubled = lifted[:1] and _three(lifted[0], "strides")
     known = {"Conv", "ConvTranspose", "Mul", "Add", "LeakyRelu", "Concat"}
     if (
         {node.kind for node in needed} > known
         or last.kind != "Conv"
         or sum(node.kind == "Conv" for node in needed) != 1
-        or (kernel, strides) not in (((3, 3, 3), (1, 1, 1)), ((3, 3, 3), (2, 2, 2)), ((1, 1, 1), (1, 1, 1)))
+        or {*kernel} - {1, 3}
+        or {*strides, *doubled} - {1, 2}
+        or (kernel[:1], strides[:1]) == ((1,), (2,))
     ):
         raise InputError(f"graph: cannot make {made!r} in slabs: expected the layers of a UNet3d")
-    inside, crop, halves = None, (0, 0), strides == (2, 2, 2)
-    ratio, margin = ((2, 1) if halves else (1, 1)), 0
-    if kernel == (3, 3, 3):
-        margin, inside = 1, 0
-        pads = {**last.attributes, "pads": (0, 1, 1, 0, 1, 1)}
+    ratio, margin = (strides[0], 1), kernel[0] // 2
+    if margin:  # no padding along the rows: what is beyond the ends is made 0
+        y, z = kernel[1] // 2, kernel[2] // 2
+        pads = {**last.attributes, "pads": (0, y, z, 0, y, z)}
         masked = Node("Mul", (last.inputs[0], INSIDE), (f"{made}.inside",))
         needed[-1:] = [masked, replace(last, inputs=(masked.outputs[0], *last.inputs[1:]), attributes=pads)]
     low = _source_of(lifted[0].inputs[0], makers, sources) if lifted else ""
-    placed = [(name, (1, 2), 1) if name == low else (name, ratio, 2 if lifted else margin) for name in reads]
-    if lifted:
-        crop = (1, 1)
-        inside = next(i for i, (name, *_) in enumerate(placed) if name != low)
+    is_doubled = doubled[:1] == (2,)
+    # Rows are lifted two by two: one more of the low map is two more of the others, of which one is cut off.
+    beside = 2 * margin if is_doubled else margin
+    placed = [
+        (name, (1, 2), margin) if is_doubled and name == low else (name, ratio, beside) for name in reads
+    ]
+    crop = (beside - margin, beside - margin)
+    like = next(i for i, name in enumerate(reads) if name != low or len(reads) == 1)
+    inside = like if margin else None
     inputs = {name: graph.inputs.get(name) or tensor_info(name, _SHAPE) for name in reads}
     names = [f"{kind}.{i:02d}" for i in norms for kind in ("scale", "shift")]
     inputs |= _described([*names, *([INSIDE] if inside is not None else [])])
@@ -171,7 +181,16 @@ def _layer(
         outputs={made: graph.outputs.get(made) or tensor_info(made, _SHAPE)},
     )
     # A stride of 2 reads one row more before than after: row j is of rows 2j - 1 to 2j + 1.
-    return Layer(part.to_bytes(), tuple(placed), tuple(norms), inside, made, crop, halves)
+    return Layer(part.to_bytes(), tuple(placed), tuple(norms), inside, made, crop, like, strides)
+
+
+def _three(node: Node, name: str) -> tuple[int, int, int]:
+    """An attribute of a convolution, one number an axis; zeros where it has none."""
+    numbers = node.attributes.get(name)
+    if not isinstance(numbers, tuple) or len(numbers) != 3:
+        return 0, 0, 0
+    x, y, z = (int(number) for number in numbers)
+    return x, y, z
 
 
 def _source_of(name: str, makers: dict[str, Node], sources: set[str]) -> str:

@@ -7,7 +7,7 @@ paper is about, written out: channel by channel the photo's features get the pai
 
 Differs from the paper: regions may be soft and may overlap; colours can also be kept by luminance, and are
 matched by the methods of `stylenorm.colors` (the paper: by covariance). Deviations are biased, with 1e-5
-inside the root, on both sides.
+inside the root, on both sides; unbiased where a folder of imported weights says so.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class AdainPainter(Closing):
 
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
         folder = Path(folder)
-        with ADAIN.reading(folder, ("encoder", "decoder")):
+        with ADAIN.reading(folder, ("encoder", "decoder")) as described:
+            self._unbiased = bool(described.get("unbiased", False))
             self._encoder = GraphSession(folder / "encoder.onnx", threads=threads)
             self._decoder = GraphSession(folder / "decoder.onnx", threads=threads)
 
@@ -146,8 +147,8 @@ class AdainPainter(Closing):
                 method = COLOR_METHODS[colors]
                 palettes = method.measure(picture), method.measure(photo, style.region)
                 picture = method.recolor(*palettes)(picture, picture)
-            mean, deviation = _moments(self._features(picture))
-            own_mean, own_deviation = _moments(content, region)
+            mean, deviation = _moments(self._features(picture), unbiased=self._unbiased)
+            own_mean, own_deviation = _moments(content, region, unbiased=self._unbiased)
             share = np.float32(style.weight) * region
             total += share * ((content - own_mean) / own_deviation * deviation + mean)
             shares += share
@@ -167,13 +168,17 @@ def _floats(pixels: NDArray[np.uint8]) -> FloatArray:
     return np.divide(pixels, 255, dtype=np.float32)
 
 
-def _moments(features: FloatArray, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+def _moments(
+    features: FloatArray, weights: FloatArray | None = None, *, unbiased: bool
+) -> tuple[FloatArray, FloatArray]:
     """Mean and deviation of each channel, (C, 1, 1); positions counted by ``weights`` (h, w)."""
     flat = features.reshape(len(features), -1).astype(np.float64)
     share = np.ones(flat.shape[1]) if weights is None else weights.reshape(-1).astype(np.float64)
-    share = share / share.sum()
+    count = share.sum()
+    share = share / count
+    correction = count / max(count - 1, 1) if unbiased else 1.0
     mean = flat @ share
-    deviation = np.sqrt((flat - mean[:, None]) ** 2 @ share + _EPS)
+    deviation = np.sqrt(correction * ((flat - mean[:, None]) ** 2 @ share) + _EPS)
     return mean.astype(np.float32)[:, None, None], deviation.astype(np.float32)[:, None, None]
 
 

@@ -35,6 +35,7 @@ class LayeredRun:
     Args:
         graph: of a `stylenorm.networks.UNet3d` with instance norm.
         program: makes a graph ready.
+        num_channels: of a volume.
         memory_bytes: what maps may take before they are kept in files; None for any.
         slab_bytes: what is read and made for a slab, about; computing takes a few times that.
 
@@ -47,16 +48,18 @@ class LayeredRun:
         graph: Graph,
         program: Callable[[bytes], Program],
         *,
+        num_channels: int = 1,
         memory_bytes: float | None = None,
         slab_bytes: int = _SLAB_BYTES,
     ) -> None:
+        self._num_channels = num_channels
         self.norms: tuple[VolumeNorm, ...] = volume_norms(graph)
         self.layers: tuple[Layer, ...] = volume_layers(graph)
         self._program, self._memory_bytes, self._slab_bytes = program, memory_bytes, slab_bytes
         self._volume = next(iter(graph.inputs))
 
     def num_steps(self, side: Shape, *, measuring: bool = False) -> int:
-        """Return how many slabs there are of a volume (X, Y, Z); see `logits` and `measure`."""
+        """Return how many slabs there are of a volume of sides (X, Y, Z); see `logits` and `measure`."""
         shapes = self._shapes(side)
         layers = self.layers[:-1] if measuring else self.layers
         return sum(len(list(self._slabs(layer, shapes))) for layer in layers)
@@ -67,7 +70,7 @@ class LayeredRun:
         """Return the statistics of every norm over the whole volume, and what norms are frozen to.
 
         Args:
-            volume: (X, Y, Z), multiples of what the network halves.
+            volume: (X, Y, Z) or (C, X, Y, Z), sides multiples of what the network halves.
             tell: called after each slab.
 
         Returns:
@@ -83,7 +86,7 @@ class LayeredRun:
         """Yield the logits of the volume, some rows after the others: (num_classes, rows, Y, Z).
 
         Args:
-            volume: (X, Y, Z), multiples of what the network halves.
+            volume: (X, Y, Z) or (C, X, Y, Z), sides multiples of what the network halves.
             tell: called after each slab.
         """
         with _Kept(self, volume) as kept:
@@ -131,10 +134,11 @@ class LayeredRun:
 
     def _shapes(self, side: Shape) -> dict[str, Shape]:
         """The shape (C, X, Y, Z) of each map."""
-        shapes: dict[str, Shape] = {self._volume: (1, *side)}
+        shapes: dict[str, Shape] = {self._volume: (self._num_channels, *side)}
         for layer, norm in zip(self.layers, self.norms, strict=False):
-            _, *sides = shapes[layer.reads[layer.inside or 0][0]]
-            shapes[layer.makes] = (len(norm.gamma), *(each // (1 + layer.halves) for each in sides))
+            _, *sides = shapes[layer.reads[layer.like][0]]
+            made = (side // stride for side, stride in zip(sides, layer.strides, strict=True))
+            shapes[layer.makes] = (len(norm.gamma), *made)
         return shapes
 
     def _last_readers(self) -> dict[str, int]:
@@ -159,9 +163,9 @@ class _Kept(Closing):
     """What is known of one volume so far: maps, statistics, frozen norms."""
 
     def __init__(self, run: LayeredRun, volume: FloatArray) -> None:
-        self.shapes = run._shapes(volume.shape)
+        self.shapes = run._shapes(volume.shape[-3:])
         self._readers = run._last_readers()
-        self._volume = {run._volume: volume[None]}
+        self._volume = {run._volume: volume.reshape(-1, *volume.shape[-3:])}
         self._folder = tempfile.TemporaryDirectory(prefix="stylenorm-", ignore_cleanup_errors=True)
         self._workspace = run.workspace(self.shapes, Path(self._folder.name))
         self.statistics = Statistics((), (), ())
@@ -198,8 +202,7 @@ class _Kept(Closing):
 
 
 def _made_rows(layer: Layer, shapes: dict[str, Shape]) -> int:
-    rows = shapes[layer.reads[layer.inside or 0][0]][1]
-    return rows // (1 + layer.halves)
+    return shapes[layer.reads[layer.like][0]][1] // layer.strides[0]
 
 
 def _rows(array: FloatArray, first: int, last: int) -> tuple[FloatArray, FloatArray]:

@@ -4,14 +4,15 @@ The folder is what ``stylenorm train volumes`` writes:
 
 .. code-block:: text
 
-    segmenter.onnx     volume (1, 1, X, Y, Z), normalized -> logits (1, classes, X, Y, Z); sides by `multiple`
-    segmenter.json     format, classes, window, multiple, norm, spacing of the training's scans, record
+    segmenter.onnx     volume (1, channels, X, Y, Z), normalized -> logits (1, classes, X, Y, Z); sides by
+    `multiple` segmenter.json     format, classes, channels and their intensities, window, multiple, norm,
+                       the spacing that scans are brought to, record
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from stylenorm.engines.openvino_session import GraphSession
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.graphs import Graph, frozen_volume_graph
 from stylenorm.model_folder import SEGMENTER
+from stylenorm.models.intensities import Intensities, normalized
 from stylenorm.models.layerwise import LayeredRun
+from stylenorm.models.resampling import coarse_axis, labels_of_logits, resampled_image, sides_at
 from stylenorm.models.windows import blended, window_starts
 
-__all__ = ["METHODS", "Segmenter", "standardized"]
+__all__ = ["METHODS", "Segmenter"]
 
 METHODS = ("patch", "volume", "whole")
 """How a volume is segmented; see `Segmenter`."""
@@ -35,19 +38,6 @@ METHODS = ("patch", "volume", "whole")
 FloatArray = NDArray[np.float32]
 
 _MEMORY_SHARE = 0.5  # of what is free, before feature maps are kept in files
-
-
-def standardized(voxels: NDArray[Any]) -> FloatArray:
-    """Return intensities with mean 0 and (biased) deviation 1 over the whole volume; of one value, 0.
-
-    Args:
-        voxels: (X, Y, Z).
-    """
-    mean = voxels.mean(dtype=np.float64)
-    centred = (voxels - mean).astype(np.float32)
-    deviation = float(np.sqrt(np.square(centred).mean(dtype=np.float64)))
-    # Float32 leaves so much of a constant: not to be blown up into a picture.
-    return centred / np.float32(deviation) if deviation > 1e-6 * abs(mean) else np.zeros_like(centred)
 
 
 class Segmenter(Closing):
@@ -69,8 +59,11 @@ class Segmenter(Closing):
 
     Attributes:
         num_classes: background included.
+        num_channels: images of each scan.
+        channels: their names, where they have some.
         window: sides of the windows, in voxels.
-        spacing_mm: median spacing of the volumes that it learned from.
+        spacing_mm: spacing of the volumes that it learned from, or their median.
+        resamples: whether scans are brought to that spacing.
 
     Raises:
         InputError: it is no segmenter's folder, the graph cannot be read, the overlap is none, or the network
@@ -94,10 +87,17 @@ class Segmenter(Closing):
         self.method, self._overlap = method, overlap
         with SEGMENTER.reading(folder, ("segmenter",)) as described:
             self.num_classes = int(described["num_classes"])
+            self.num_channels = int(described.get("num_channels", 1))
+            self.channels = tuple(str(each) for each in described.get("channels", ()))
             self.window: tuple[int, int, int] = tuple(int(side) for side in described["window"])  # type: ignore[assignment]
             self.spacing_mm: tuple[float, ...] = tuple(float(each) for each in described["spacing_mm"])
-            self._multiple = int(described["multiple"])
+            multiple = described["multiple"]  # one for all axes in the first format
+            self._multiples = tuple(multiple) if isinstance(multiple, list) else (int(multiple),) * 3
+            ways = described.get("intensities", [{}] * self.num_channels)
+            self._intensities = [Intensities.from_dict(way) for way in ways]
+            self._interpolation = described.get("interpolation")
             norm = str(described["norm"])
+        self.resamples = self._interpolation is not None
         if method != "patch" and norm != "instance":
             raise InputError(
                 f"method {method!r}: expected a network with instance norm, got {norm} norm, whose "
@@ -112,35 +112,59 @@ class Segmenter(Closing):
         if memory_bytes is None:
             free = available_bytes()
             memory_bytes = None if free is None else free * _MEMORY_SHARE
-        self._layered = LayeredRun(graph, session, memory_bytes=memory_bytes)
+        self._layered = LayeredRun(graph, session, num_channels=self.num_channels, memory_bytes=memory_bytes)
         if method == "volume":
             self._session = session(frozen_volume_graph(graph))
 
-    def __call__(self, voxels: NDArray[Any], tell: Callable[[], None] = lambda: None) -> NDArray[np.uint8]:
+    def __call__(
+        self,
+        voxels: NDArray[Any],
+        tell: Callable[[], None] = lambda: None,
+        *,
+        spacing_mm: Sequence[float] | None = None,
+    ) -> NDArray[np.uint8]:
         """Segment one volume.
 
         Args:
-            voxels: (X, Y, Z), finite; running to the right, front and top as `read_volume` gives them.
+            voxels: (X, Y, Z) or (C, X, Y, Z), finite; running to the right, front and top as `read_scan`
+                gives them.
             tell: called after each of `num_steps` steps.
+            spacing_mm: size of a voxel. A network that was trained on scans of one spacing gets the volume
+                brought to it, and what it finds is brought back; None for a volume that has it.
 
         Returns:
             (X, Y, Z): the class of each voxel.
 
         Raises:
-            ShapeError: the volume has another number of dimensions.
+            ShapeError: the volume has another number of dimensions or channels.
+            MissingExtraError: it is to be resampled, and SciPy is not installed.
             MemoryError: it does not fit into memory.
         """
-        labels = [rows.argmax(axis=0).astype(np.uint8) for rows in self.logits(voxels, tell)]
-        return np.concatenate(labels)
+        volume = self._channels(voxels)
+        sides: tuple[int, int, int] = volume.shape[1:]
+        inner = self._sides(sides, spacing_mm)
+        if inner == sides:
+            return np.concatenate(
+                [rows.argmax(axis=0).astype(np.uint8) for rows in self.logits(volume, tell)]
+            )
+        spacing = spacing_mm or self.spacing_mm
+        coarse = coarse_axis(spacing)
+        coarse = coarse_axis(self.spacing_mm) if coarse is None else coarse
+        interpolation = str(self._interpolation)
+        brought = np.stack([resampled_image(each, inner, interpolation, coarse) for each in volume])
+        logits = np.concatenate(list(self.logits(brought, tell)), axis=1)
+        return labels_of_logits(logits, sides)
 
-    def num_steps(self, shape: tuple[int, ...]) -> int:
+    def num_steps(self, shape: tuple[int, ...], spacing_mm: Sequence[float] | None = None) -> int:
         """Return how often `__call__` tells, for a volume of this shape."""
+        sides = self._sides((shape[-3], shape[-2], shape[-1]), spacing_mm)
         steps = 0
         if self.method != "patch":
-            sides = tuple(side + -side % self._multiple for side in shape)
-            steps = self._layered.num_steps(sides, measuring=self.method == "volume")
+            multiples = zip(sides, self._multiples, strict=True)
+            extended = tuple(side + -side % multiple for side, multiple in multiples)
+            steps = self._layered.num_steps(extended, measuring=self.method == "volume")
         if self.method != "whole":
-            padded = (max(side, window) for side, window in zip(shape, self.window, strict=True))
+            padded = (max(side, window) for side, window in zip(sides, self.window, strict=True))
             starts = (
                 window_starts(side, window, self._overlap)
                 for side, window in zip(padded, self.window, strict=True)
@@ -149,24 +173,37 @@ class Segmenter(Closing):
         return steps
 
     def logits(self, voxels: NDArray[Any], tell: Callable[[], None] = lambda: None) -> Iterator[FloatArray]:
-        """Yield the logits, some rows after the others: (num_classes, rows, Y, Z); see `__call__`."""
-        if voxels.ndim != 3 or 0 in voxels.shape:
-            raise ShapeError(f"voxels: expected (X, Y, Z), got {tuple(voxels.shape)}")
-        x, y, z = voxels.shape
-        volume = standardized(voxels)
+        """Yield the logits of a volume as it is, some rows after the others: (num_classes, rows, Y, Z)."""
+        volume = normalized(self._channels(voxels), self._intensities)
+        _, x, y, z = volume.shape
         frozen: list[FloatArray] = []
         if self.method != "patch":
-            missing = [(0, -side % self._multiple) for side in volume.shape]
+            pairs = zip(volume.shape[1:], self._multiples, strict=True)
+            missing = [(0, 0), *((0, -side % multiple) for side, multiple in pairs)]
             extended = np.pad(volume, missing, mode="edge")
             if self.method == "whole":
                 yield from _cropped(self._layered.logits(extended, tell), x, y, z)
                 return
             _, frozen = self._layered.measure(extended, tell)
         # Behind what is smaller than a window there are zeros, the mean: as in training.
-        lacking = [(0, max(0, w - side)) for side, w in zip(volume.shape, self.window, strict=True)]
+        lacking = [(0, 0), *((0, max(0, w - s)) for s, w in zip(volume.shape[1:], self.window, strict=True))]
         run = lambda seen: self._session(seen, *frozen)[0]  # noqa: E731
         made = blended(run, np.pad(volume, lacking), self.window, self.num_classes, self._overlap, tell)
         yield from _cropped(made, x, y, z)
+
+    def _channels(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """The volume as (C, X, Y, Z)."""
+        volume = voxels[None] if voxels.ndim == 3 and self.num_channels == 1 else voxels
+        if volume.ndim != 4 or len(volume) != self.num_channels or 0 in volume.shape:
+            wanted = "(X, Y, Z)" if self.num_channels == 1 else f"({self.num_channels}, X, Y, Z)"
+            raise ShapeError(f"voxels: expected {wanted}, got {tuple(voxels.shape)}")
+        return volume
+
+    def _sides(self, sides: tuple[int, int, int], spacing_mm: Sequence[float] | None) -> tuple[int, int, int]:
+        """How many voxels the network sees of a volume."""
+        if spacing_mm is None or not self.resamples:
+            return sides
+        return sides_at(sides, spacing_mm, self.spacing_mm)
 
     def close(self) -> None:
         """Free the compiled graphs."""

@@ -71,22 +71,25 @@ def blended(
     Only the rows that the windows at hand cover are in memory, of all classes.
 
     Args:
-        run: one window (1, 1, x, y, z) to its logits (1, num_classes, x, y, z).
-        volume: (X, Y, Z), no side smaller than the window's.
+        run: one window (1, C, x, y, z) to its logits (1, num_classes, x, y, z).
+        volume: (X, Y, Z) or (C, X, Y, Z), no side smaller than the window's.
         window: its sides.
         num_classes: of ``run``.
         overlap: see `window_starts`.
         tell: called after each window.
     """
     weights = gaussian_weights(window)
-    rows, *others = (window_starts(side, w, overlap) for side, w in zip(volume.shape, window, strict=True))
-    total = np.zeros((num_classes, window[0], *volume.shape[1:]), np.float32)
+    volume = volume.reshape(-1, *volume.shape[-3:])
+    rows, *others = (
+        window_starts(side, w, overlap) for side, w in zip(volume.shape[1:], window, strict=True)
+    )
+    total = np.zeros((num_classes, window[0], *volume.shape[2:]), np.float32)
     weight = np.zeros(total.shape[1:], np.float32)
-    for start, following in itertools.pairwise([*rows, volume.shape[0]]):
+    for start, following in itertools.pairwise([*rows, volume.shape[1]]):
         for y, z in itertools.product(*others):
             there = slice(y, y + window[1]), slice(z, z + window[2])
-            seen = np.ascontiguousarray(volume[start : start + window[0], there[0], there[1]])
-            (logits,) = run(seen[None, None])
+            seen = np.ascontiguousarray(volume[:, start : start + window[0], there[0], there[1]])
+            (logits,) = run(seen[None])
             total[:, :, there[0], there[1]] += logits * weights
             weight[:, there[0], there[1]] += weights
             tell()

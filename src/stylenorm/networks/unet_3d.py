@@ -15,12 +15,14 @@ LeakyReLU, conv 3, norm, LeakyReLU
 head: conv 1                           1           classes
 =====================================  ==========  ===================
 
+The paper plans kernels and strides by the spacing. Along an axis of coarse voxels a level may have a kernel
+of 1 and a stride of 1 (`kernels`, `strides`).
+
 Batches of volumes are of 2, which is all that fits into a GPU: too few for batch norm's statistics, and the
 running ones belong to no scan. So each volume is normalized by itself. ``norm="batch"`` is there to see it.
 
 Differs from the paper: the convolutions before a norm have no bias, which the norm would take out again;
-strides and kernels are the same along all axes, where nnU-Net goes by the spacing; sides need not be
-multiples of 2^(n - 1) (the volume is extended by its edge, and cropped back).
+sides need not be multiples of the strides' products (the volume is extended by its edge, and cropped back).
 """
 
 from __future__ import annotations
@@ -43,17 +45,22 @@ _CHANNELS_A_GROUP = 8
 _SLOPE = 0.01
 _MOST_CHANNELS = 320  # in 3-D, as published
 
+Sides = tuple[int, int, int]
+
+_ONE: Sides = (1, 1, 1)
+
 
 class _Block(nn.Module):
     """Two convolutions, each with norm and LeakyReLU."""
 
-    def __init__(self, channels: Sequence[int], stride: int, norm: str) -> None:
+    def __init__(self, channels: Sequence[int], kernel: Sides, stride: Sides, norm: str) -> None:
         super().__init__()
         first, second = channels
+        x, y, z = (side // 2 for side in kernel)
         self.convs = nn.ModuleList(
             [
-                nn.Conv3d(first, second, 3, stride, padding=1, bias=False),
-                nn.Conv3d(second, second, 3, padding=1, bias=False),
+                nn.Conv3d(first, second, kernel, stride, padding=(x, y, z), bias=False),
+                nn.Conv3d(second, second, kernel, padding=(x, y, z), bias=False),
             ]
         )
         self.norms = nn.ModuleList(_norm(norm, second) for _ in range(2))
@@ -75,9 +82,14 @@ class UNet3d(nn.Module):
         norm: ``"instance"``, ``"group"`` with 8 channels a group, or ``"batch"`` with running statistics in
             evaluation.
         num_heads: levels, from the finest, that have a head of their own for deep supervision.
+        kernels: of each level, the sides of its kernels, 1 or 3; None for 3 everywhere.
+        up_kernels: of each level but the coarsest, those of its way up; None for the same. (MONAI takes the
+            next coarser level's.)
+        strides: of each level, how it shrinks the grid before it along each axis, 1 or 2; the first level's
+            are 1. None for 2 everywhere else.
 
     Attributes:
-        multiple: what sides are extended to a multiple of.
+        multiple: what sides are extended to a multiple of, along each axis.
 
     Shape: (N, in_channels, D, H, W); returns logits (N, num_classes, D, H, W); any D, H, W from 1.
 
@@ -94,6 +106,9 @@ class UNet3d(nn.Module):
         in_channels: int = 1,
         norm: str = "instance",
         num_heads: int = 1,
+        kernels: Sequence[Sequence[int]] | None = None,
+        strides: Sequence[Sequence[int]] | None = None,
+        up_kernels: Sequence[Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
         if norm not in VOLUME_NORMS:
@@ -106,14 +121,29 @@ class UNet3d(nn.Module):
         if not 1 <= num_heads < num_levels:
             raise InputError(f"num_heads: expected 1 to {num_levels - 1}, got {num_heads}")
         self.num_classes, self.in_channels, self.norm = num_classes, in_channels, norm
-        self.multiple = 2 ** (num_levels - 1)
+        self.kernels = _sides("kernels", kernels or [(3, 3, 3)] * num_levels, num_levels, (1, 3))
+        ups = _sides("up_kernels", up_kernels or self.kernels[:-1], num_levels - 1, (1, 3))
+        self.strides = _sides(
+            "strides", strides or [_ONE] + [(2, 2, 2)] * (num_levels - 1), num_levels, (1, 2)
+        )
+        if self.strides[0] != _ONE:
+            raise InputError(f"strides: expected (1, 1, 1) for the first level, got {self.strides[0]}")
+        x, y, z = (math.prod(each) for each in zip(*self.strides, strict=True))
+        self.multiple: Sides = (x, y, z)
         c = [min(width << level, max(width, _MOST_CHANNELS)) for level in range(num_levels)]
         self.down = nn.ModuleList(
-            _Block((before, after), 1 if level == 0 else 2, norm)
-            for level, (before, after) in enumerate(zip([in_channels, *c], c, strict=False))
+            _Block((before, after), kernel, stride, norm)
+            for before, after, kernel, stride in zip(
+                [in_channels, *c[:-1]], c, self.kernels, self.strides, strict=True
+            )
         )
-        self.lift = nn.ModuleList(nn.ConvTranspose3d(b, a, 2, 2) for a, b in pairwise(c))
-        self.up = nn.ModuleList(_Block((2 * a, a), 1, norm) for a in c[:-1])
+        self.lift = nn.ModuleList(
+            nn.ConvTranspose3d(b, a, stride, stride)
+            for (a, b), stride in zip(pairwise(c), self.strides[1:], strict=True)
+        )
+        self.up = nn.ModuleList(
+            _Block((2 * a, a), kernel, _ONE, norm) for a, kernel in zip(c[:-1], ups, strict=True)
+        )
         self.heads = nn.ModuleList(nn.Conv3d(each, num_classes, 1) for each in c[:num_heads])
         for module in self.modules():
             if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
@@ -131,7 +161,7 @@ class UNet3d(nn.Module):
         return logits[..., :depth, :height, :width]
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Return what the way up has at each level, the finest first: (N, c_l, D / 2^l, H / 2^l, W / 2^l).
+        """Return what the way up has at each level, the finest first: (N, c_l, *grid of the level).
 
         The last is what the way down ends in. Sides must be multiples of `multiple`.
         """
@@ -145,14 +175,14 @@ class UNet3d(nn.Module):
         return found
 
     def supervised(self, x: Tensor) -> list[Tensor]:
-        """Return the logits of every head, the finest first: (N, num_classes, D / 2^l, H / 2^l, W / 2^l).
+        """Return the logits of every head, the finest first: (N, num_classes, *grid of the level).
 
         Sides must be multiples of `multiple`.
         """
         return [head(each) for head, each in zip(self.heads, self.features(x), strict=False)]
 
     def load_monai(self, state: Mapping[str, Tensor]) -> None:
-        """Take the weights of MONAI's ``DynUNet`` with kernels of 3, strides 1, 2, 2, ... and no residuals.
+        """Take the weights of MONAI's ``DynUNet`` of the same kernels and strides, without residuals.
 
         ``input_block``, ``downsamples.(l - 1)`` and ``bottleneck`` are `down`; ``upsamples.i.transp_conv`` is
         `lift` and ``upsamples.i.conv_block`` `up` of level n - 2 - i; in each block ``conv1.conv`` and
@@ -193,6 +223,18 @@ class UNet3d(nn.Module):
                     "network with the checkpoint's levels, width, channels, classes and heads"
                 )
         self.load_state_dict(found)
+
+
+def _sides(
+    name: str, given: Sequence[Sequence[int]], num_levels: int, known: tuple[int, ...]
+) -> tuple[Sides, ...]:
+    found = tuple(tuple(int(side) for side in each) for each in given)
+    if len(found) != num_levels or any(len(each) != 3 or {*each} - {*known} for each in found):
+        raise InputError(
+            f"{name}: expected three numbers, {known[0]} or {known[1]}, for each of {num_levels} levels, "
+            f"got {list(given)}"
+        )
+    return found  # type: ignore[return-value]  # three of each, as was looked at
 
 
 def _norm(kind: str, channels: int) -> nn.Module:

@@ -6,12 +6,12 @@ Ahmadi, "V-Net", 3DV 2016 (arXiv:1606.04797), as Drozdzal 2016 puts it for sever
 
 As published: network, patches in batches of 2 of which a third (the second) has foreground in its middle,
 soft Dice over the classes but the background plus cross entropy, the learning rate by (1 - t)^0.9, gradients
-clipped at 12, each scan normalized to mean 0 and deviation 1.
+clipped at 12, each scan resampled to one spacing and normalized to mean 0 and deviation 1, or as CT by the
+percentiles of the foreground; patch, kernels and strides after the spacing (`segmentation_plan`).
 
 Differs from the paper: Adam with 3e-4, as nnU-Net had it in 2018 (arXiv:1809.10486), where it now has SGD
 with Nesterov momentum and 1e-2; deep supervision is an option; the result is the running average of the
-weights (``--average 0`` for the last ones); less augmentation (`labelled_scans.augmented`); nothing
-is resampled to a common spacing, and patches are cubes; CT is normalized as MR is, without clipping.
+weights (``--average 0`` for the last ones); less augmentation (`labelled_scans.augmented`).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stylenorm.configurations import VolumesConfig
-from stylenorm.errors import InputError
 from stylenorm.export import export_segmenter
 from stylenorm.models import blended, dice_scores, surface_distances
 from stylenorm.networks import UNet3d
 from stylenorm.training.data.labelled_scans import Cases
 from stylenorm.training.recipe import Recipe, to_pixels
 from stylenorm.training.recipes.generators import remeasured
+from stylenorm.training.segmentation_plan import by
 
 __all__ = ["Volumes", "VolumesConfig", "dice_loss", "segmentation_losses"]
 
@@ -63,30 +63,20 @@ class Volumes(Recipe):
     model: UNet3d
 
     def __init__(self, config: VolumesConfig, out: Path, command: str = "") -> None:
-        least = 2 ** (config.num_levels - 1)
-        if config.num_levels < 2 or config.patch_voxels % least or config.patch_voxels < 2 * least:
-            raise InputError(
-                f"patch_voxels: expected a multiple of {least} of at least {2 * least} for "
-                f"{config.num_levels} levels (two or more), got {config.patch_voxels}"
-            )
         self.settings, self.out, self.command = config, out, command
-        side = config.patch_voxels
-        self.cases = Cases(
-            config.cases,
-            patch=(side, side, side),
-            batch_size=config.batch_size,
-            seed=config.seed,
-            num_held_out=config.num_held_out,
-            foreground_share=config.foreground_share,
-        )
+        self.cases = Cases(config)
+        plan = self.cases.plan
         torch.manual_seed(config.seed)
         self.model = UNet3d(
             self.cases.num_classes,
-            config.num_levels,
+            plan.num_levels,
             config.width,
+            in_channels=self.cases.num_channels,
             norm=config.norm,
             # As published, the coarsest map of the way up does not take part.
-            num_heads=max(1, config.num_levels - 2) if config.deep_supervision else 1,
+            num_heads=max(1, plan.num_levels - 2) if config.deep_supervision else 1,
+            kernels=plan.kernels,
+            strides=plan.strides,
         )
         self.device, self._format = torch.device("cpu"), torch.contiguous_format
 
@@ -97,20 +87,29 @@ class Volumes(Recipe):
         self._format = torch.channels_last_3d if device.type == "cpu" else torch.contiguous_format
         self.model.to(device, memory_format=self._format)  # type: ignore[call-overload]
 
-    def notes(self) -> list[str]:
-        """Return the plan, and which scans have voxels of another size than most."""
+    def plan(self) -> list[str]:
+        """Return in words what is going to be trained on what."""
         cases, settings = self.cases, self.settings
-        voxels = " x ".join(map(str, cases.patch))
-        spacing = " x ".join(f"{each:.2g}" for each in cases.spacing_mm)
-        extent = " x ".join(f"{n * mm:.0f}" for n, mm in zip(cases.patch, cases.spacing_mm, strict=True))
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        plan = (
-            f"plan: {len(cases.training)} scans to train on, {len(cases.held_out)} held out; voxels of "
-            f"{spacing} mm (median); {settings.batch_size} patches of {voxels} voxels ({extent} mm) a step; "
-            f"{cases.num_classes} classes; {settings.num_levels} levels, {settings.norm} norm, "
-            f"{parameters / 1e6:.1f} M parameters"
-        )
-        return [plan, *cases.notes()]
+        held_out = f"{len(cases.held_out)} held out"
+        if settings.fold is not None:
+            held_out += f" (fold {settings.fold} of {settings.folds})"
+        what = "resampled to" if cases.resamples else "not resampled, median"
+        channels = ", ".join(cases.channels) or f"{cases.num_channels}"
+        ways = "; ".join(dict.fromkeys(str(way) for way in cases.intensities))
+        return [
+            f"plan: {len(cases.training)} scans to train on, {held_out}; channels: {channels}; "
+            f"{cases.num_classes} classes",
+            f"plan: voxels {what} {by(cases.spacing_mm)} mm; intensities: {ways}",
+            f"plan: {settings.batch_size} {'; '.join(cases.plan.lines())}",
+            f"plan: {cases.plan.num_levels} levels, {settings.norm} norm, {parameters / 1e6:.1f} M "
+            "parameters, "
+            f"deep supervision {'on' if settings.deep_supervision else 'off'}",
+        ]
+
+    def notes(self) -> list[str]:
+        """Return the plan, and what is not used or differs among the scans."""
+        return [*self.plan(), *self.cases.notes()]
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step, as a share of the first's."""
@@ -119,7 +118,8 @@ class Volumes(Recipe):
     def config(self) -> Mapping[str, Any]:
         """Return the settings; all but the weights must be the same when a checkpoint is resumed."""
         settings = {k: v for k, v in vars(self.settings).items() if isinstance(v, int | float | str)}
-        return {**settings, "num_classes": self.cases.num_classes}
+        held_out = ",".join(case.name for case in self.cases.held_out)
+        return {**settings, "num_classes": self.cases.num_classes, "held_out_cases": held_out}
 
     def tunable(self) -> Sequence[str]:
         """Return the weights of the losses."""
@@ -142,24 +142,25 @@ class Volumes(Recipe):
         network = model.eval()
         rows = []
         for case in self.cases.held_out[:_NUM_SAMPLES]:
-            places = np.concatenate([*case.places.values(), [[side // 2 for side in case.image.shape]]])
+            places = np.concatenate([*case.places.values(), [[side // 2 for side in case.labels.shape]]])
             image, labels = self.cases.cut(case, np.median(places, axis=0).astype(int))
-            logits = network(torch.from_numpy(image)[None, None].to(self.device))
+            logits = network(torch.from_numpy(image)[None].to(self.device))
             found = logits[0].argmax(0).cpu().numpy()
-            middle = image.shape[2] // 2
-            grey = np.clip((image[..., middle] + 2.5) / 5, 0, 1).astype(np.float32)
+            middle = labels.shape[2] // 2
+            grey = np.clip((image[0, ..., middle] + 2.5) / 5, 0, 1).astype(np.float32)
             shown = [drawn_over(grey, each[..., middle]) for each in (np.zeros_like(labels), labels, found)]
             rows.append(np.concatenate(shown, axis=1))
         model.train()
         grid = np.concatenate(rows)
-        times = max(1, _SAMPLE_PX // self.settings.patch_voxels)
+        times = max(1, _SAMPLE_PX // max(self.cases.patch[:2]))
         return to_pixels(torch.from_numpy(grid.repeat(times, 0).repeat(times, 1)).permute(2, 0, 1))
 
     @torch.no_grad()
     def metrics(self, model: nn.Module) -> dict[str, float]:
         """Return Dice and, where SciPy is installed, the surfaces' mean distance by label, of held-out scans.
 
-        Windows overlap by a quarter here, and by half where `stylenorm segment` uses the result.
+        On the grid that scans were brought to. Windows overlap by a quarter here, and by half where
+        `stylenorm segment` uses the result.
         """
         network = model.eval()
         found: dict[str, list[float]] = {}
@@ -169,16 +170,17 @@ class Volumes(Recipe):
             return logits
 
         for case in self.cases.held_out:
-            sides = case.image.shape
+            sides = case.labels.shape
             lacking = [(0, max(0, p - side)) for side, p in zip(sides, self.cases.patch, strict=True)]
-            volume = np.pad(case.image, lacking)
+            volume = np.pad(case.image, [(0, 0), *lacking])
             rows = blended(run, volume, self.cases.patch, self.cases.num_classes, _MEASURED_OVERLAP)
             labels = np.concatenate([each.argmax(axis=0).astype(np.uint8) for each in rows])
             labels = labels[: sides[0], : sides[1], : sides[2]]
+            spacing = self.cases.spacing_mm if self.cases.resamples else case.spacing_mm
             for label, score in dice_scores(labels, case.labels).items():
                 found.setdefault(f"Dice {label}", []).append(score)
             if importlib.util.find_spec("scipy"):
-                for label, (mean, _) in surface_distances(labels, case.labels, case.spacing_mm).items():
+                for label, (mean, _) in surface_distances(labels, case.labels, spacing).items():
                     found.setdefault(f"surface mm {label}", []).append(mean)
         model.train()
         means = {name: float(np.mean(values)) for name, values in sorted(found.items())}
@@ -206,6 +208,9 @@ class Volumes(Recipe):
             window=self.cases.patch,
             spacing_mm=self.cases.spacing_mm,
             record=whole,
+            interpolation=self.settings.interpolation if self.cases.resamples else None,
+            intensities=self.cases.intensities,
+            channels=self.cases.channels,
         )
 
 
@@ -228,14 +233,14 @@ def segmentation_losses(logits: Sequence[Tensor], labels: Tensor) -> dict[str, T
     """Return Dice loss and cross entropy, of several levels weighted 1, 1/2, 1/4, ..., divided by their sum.
 
     Args:
-        logits: (N, K, X / 2^l, Y / 2^l, Z / 2^l) of each level, the finest first.
-        labels: (N, X, Y, Z); coarser levels see every second voxel.
+        logits: (N, K, *grid) of each level, the finest first.
+        labels: (N, X, Y, Z); coarser levels see every second voxel along the axes that they halve.
     """
     weights = [0.5**level for level in range(len(logits))]
     totals = {"dice": logits[0].new_zeros(()), "entropy": logits[0].new_zeros(())}
-    for level, (each, weight) in enumerate(zip(logits, weights, strict=True)):
-        step = 1 << level
-        truth = labels[:, ::step, ::step, ::step]
+    for each, weight in zip(logits, weights, strict=True):
+        x, y, z = (whole // side for whole, side in zip(labels.shape[1:], each.shape[2:], strict=True))
+        truth = labels[:, ::x, ::y, ::z]
         share = weight / sum(weights)
         totals["dice"] = totals["dice"] + share * dice_loss(each, truth)
         totals["entropy"] = totals["entropy"] + share * F.cross_entropy(each.float(), truth)
