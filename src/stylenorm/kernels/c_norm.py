@@ -35,7 +35,7 @@ __all__ = [
     "serves_compiler",
 ]
 
-ABI = 2  # as in _c/norm.h
+ABI = 3  # as in _c/norm.h
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 COMPUTING = (torch.float32, torch.float64, torch.float32, torch.float32)
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "prelu": 2, "silu": 3, "elu": 4}
@@ -68,8 +68,12 @@ def _library() -> Any:
         return f"{path.name} is of another version ({abi}, expected {ABI}): install stylenorm again"
     lib.sn_start.argtypes = [ctypes.c_void_p]
     lib.sn_start.restype = lib.sn_sources.restype = lib.sn_instructions.restype = ctypes.c_char_p
+    lib.sn_same.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
     lib.sn_use.argtypes = [ctypes.c_char_p]
-    for call in (lib.sn_forward, lib.sn_backward, lib.sn_conv, lib.sn_conv_first, lib.sn_conv_first_backward):
+    for call in (
+        lib.sn_forward, lib.sn_backward, lib.sn_conv, lib.sn_conv_first, lib.sn_conv_first_backward,
+        lib.sn_spatial, lib.sn_spatial_pack, lib.sn_spatial_gradient,
+    ):  # fmt: skip
         call.argtypes = [ctypes.c_char_p]
     if lib.sn_start(_parallel()) is None:
         return f"{path.name} could not be started"
