@@ -30,6 +30,7 @@ __all__ = [
     "library_path",
     "norm_backward",
     "norm_forward",
+    "quick_backward",
     "quick_forward",
     "reason_missing",
     "serves_compiler",
@@ -217,6 +218,34 @@ def quick_forward(
     if _library().sn_forward(arguments):
         raise MemoryError("instance norm: no memory for its sums")
     return y
+
+
+def quick_backward(
+    grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
+    stats: Tensor, eps: float, act: str | None, slope: float,
+) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+    """``norm_backward`` for what ``fits`` and for a gradient that lies as ``x`` does.
+
+    Gradients of x; of weight and bias (2, N, C); and of the residual, None where it is the output's.
+    """
+    shape, length = x.shape, x.numel()
+    n, c = shape[0], shape[1]
+    dx = torch.empty_like(x)
+    dres = None if residual is None or act is None else torch.empty_like(x)
+    sums = stats.new_empty((2, n, c))
+    at, step = stats.data_ptr(), n * c * stats.element_size()
+    sums_at = sums.data_ptr()
+    arguments = _pack(
+        x.data_ptr(), grad.data_ptr(), 0 if dres is None else residual.data_ptr(), dx.data_ptr(),  # type: ignore[union-attr]
+        0 if dres is None else dres.data_ptr(), 0 if weight is None else weight.data_ptr(),
+        0 if bias is None else bias.data_ptr(), 0, at, at + step, at + 2 * step, sums_at, sums_at + step, 0,
+        n, c, length // (n * c), 0, 0 if weight is None else weight.stride(0), 0,
+        0 if bias is None else bias.stride(0), 0, 0, DTYPES[x.dtype], not x.is_contiguous(), ACTIVATIONS[act],
+        0, 0, 0, torch.get_num_threads() if length > 16384 else 1, 1, eps, slope,
+    )  # fmt: skip
+    if _library().sn_backward(arguments):
+        raise MemoryError("instance norm: no memory for its sums")
+    return dx, sums, dres
 
 
 def norm_forward(
