@@ -28,7 +28,7 @@ from stylenorm.graphs import Graph
 
 __all__ = ["WinogradEngine", "reason_against"]
 
-_ABI = 2  # as in kernels/_c/norm.h
+_ABI = 3  # as in kernels/_c/norm.h
 _PLAIN, _STYLED, _SUMMED = 0, 2, 3  # as in winograd.h
 _DTYPES = {"uint8": 0, "uint16": 1, "float32": 2}
 _KEPT_BYTES = 512 << 20  # of a picture's features, kept for the next one of its size or smaller

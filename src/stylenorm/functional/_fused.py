@@ -25,7 +25,7 @@ from stylenorm.functional._definition import (
 )
 from stylenorm.functional._modes import is_batched
 from stylenorm.kernels.activations import ACTIVATIONS, apply_activation
-from stylenorm.kernels.c_norm import fits, norm_backward, norm_forward, quick_forward
+from stylenorm.kernels.c_norm import fits, norm_backward, norm_forward, quick_backward, quick_forward
 from stylenorm.kernels.operator import BACKWARD, FORWARD, LIBRARY
 from stylenorm.kernels.plain import has_python_dispatch, is_plain, is_watched
 from stylenorm.kernels.rows import is_channels_last
@@ -60,7 +60,7 @@ class Options(NamedTuple):
 
 
 class NormAct(torch.autograd.Function):
-    """The fused norm, differentiated; the profiler shows the name of this class."""
+    """The fused norm, differentiated, for all that `QuickNormAct` is not for."""
 
     @staticmethod
     def forward(
@@ -94,7 +94,60 @@ class NormAct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
-        return (*_gradients(ctx, grad), None, None)
+        needs = ctx.needs_input_grad
+        return (*_gradients(grad, ctx.saved_tensors, ctx.options, ctx.given, ctx.dtypes, needs), None, None)
+
+
+class QuickNormAct(torch.autograd.Function):
+    """The common call, which ``fits`` and nobody watches; the profiler shows the name of this class.
+
+    A tiny norm takes a microsecond, so that what is not asked and not made here is most of what can be saved.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, eps: float,
+        act: str | None, slope: float,
+    ) -> Tensor:  # fmt: skip
+        shape = x.shape
+        stats = x.new_empty((3, shape[0], shape[1]), dtype=compute_dtype(x.dtype))
+        ctx.numbers = eps, act, slope
+        ctx.set_materialize_grads(False)
+        kept = (None, None) if act is None else (bias, residual)
+        ctx.has = bias is not None, residual is not None
+        ctx.save_for_backward(x, weight, *kept, stats)
+        return quick_forward(x, weight, bias, residual, eps, act, slope, stats)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
+        if grad is None:
+            return (None,) * 7
+        x, weight, bias, residual, stats = ctx.saved_tensors
+        eps, act, slope = ctx.numbers
+        needs = ctx.needs_input_grad
+        if (
+            torch.is_grad_enabled()
+            or not is_plain(grad)
+            or is_watched()
+            or grad.stride() != x.stride()
+            or grad.dtype != x.dtype
+        ):
+            shape = (stats.dtype, x.shape[1:2])
+            kinds = (shape, shape if ctx.has[0] else None, (x.dtype, x.shape) if ctx.has[1] else None, None)
+            saved = (x, weight, bias, residual, None, stats)
+            o = Options(eps, 0, act, slope, [])
+            return (*_gradients(grad, saved, o, False, kinds, (*needs[:4], False))[:4], None, None, None)
+        dx, sums, dres = quick_backward(grad, x, weight, bias, residual, stats, eps, act, slope)
+        dw, db = (sums[:, 0] if sums.shape[1] == 1 else sums.sum(1)).unbind()
+        return (
+            dx if needs[0] else None,
+            dw if needs[1] else None,
+            db if needs[2] else None,
+            (grad if dres is None else dres) if needs[3] else None,
+            None,
+            None,
+            None,
+        )
 
 
 def _direct(
@@ -108,6 +161,8 @@ def _direct(
 
 
 _apply: Any = NormAct.apply
+# Past what torch asks for ``torch.func``, whose transforms ``is_watched`` has excluded.
+_apply_quick: Any = super(torch.autograd.Function, QuickNormAct).apply
 # Inside of a transform of ``torch.func`` the dispatcher calls the rule below level by level, and each is
 # differentiated as if it were the only one.
 _apply_one_level: Any = super(torch.autograd.Function, NormAct).apply
@@ -188,12 +243,18 @@ def _narrowed(gradient: Tensor | None, like: Any) -> Tensor | None:
     return gradient if gradient.dtype == dtype else gradient.to(dtype)
 
 
-def _gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
-    """Gradients by the kernel; by plain operations where they are differentiated themselves, or wrapped."""
+def _gradients(
+    grad: Tensor | None, saved: tuple[Any, ...], o: Options, given: bool, kinds: tuple[Any, ...],
+    need: tuple[bool, ...],
+) -> tuple[Any, ...]:  # fmt: skip
+    """Gradients by the kernel; by plain operations where they are differentiated themselves, or wrapped.
+
+    ``saved``: x, weight, bias, residual, slopes and statistics. ``kinds``: types and shapes of the four in
+    the middle. ``need``: which gradients are wanted.
+    """
     if grad is None:
         return (None,) * 5
-    x, weight, bias, residual, slopes, stats = ctx.saved_tensors
-    o: Options = ctx.options
+    x, weight, bias, residual, slopes, stats = saved
     dslope = None
     if (
         torch.is_grad_enabled()
@@ -201,9 +262,7 @@ def _gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
         or is_batched(grad)
         or has_python_dispatch(grad)
     ):
-        dx, dw, db, dres, dslope = _by_definition(
-            grad, x, weight, bias, residual, slopes, stats, o, ctx.given
-        )
+        dx, dw, db, dres, dslope = _by_definition(grad, x, weight, bias, residual, slopes, stats, o, given)
     else:
         if o.direct is not None and is_plain(grad) and not is_watched():
             slope = o.slope if slopes is None else slopes
@@ -216,22 +275,21 @@ def _gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
                 stats,
                 *o.numbers[:3],
                 slope,
-                given=ctx.given,
+                given=given,
                 inverse=o.inverse,
             )
         else:
             dx, sums, dres = BACKWARD(
-                grad, x, weight, bias, residual, slopes, stats, *o.numbers, ctx.given, o.inverse
+                grad, x, weight, bias, residual, slopes, stats, *o.numbers, given, o.inverse
             )
         dw, db, dslope = sums.unbind()
         if residual is None:
             dres = grad  # the residual's gradient is the output's where no activation is between
-    need = ctx.needs_input_grad
     return (
         None if not need[0] else dx if dx.dtype == x.dtype else dx.to(x.dtype),
         *(
             _narrowed(d, like) if wanted else None
-            for d, like, wanted in zip((dw, db, dres, dslope), ctx.dtypes, need[1:5], strict=False)
+            for d, like, wanted in zip((dw, db, dres, dslope), kinds, need[1:5], strict=False)
         ),
     )
 
@@ -313,7 +371,7 @@ def _quick(
         or (bias is not None and bias.requires_grad)
         or (residual is not None and residual.requires_grad)
     ):
-        y: Tensor = _apply(x, weight, bias, residual, None, None, Options(eps, 0, act, slope, []))
+        y: Tensor = _apply_quick(x, weight, bias, residual, eps, act, slope)
         return y
     return quick_forward(x, weight, bias, residual, eps, act, slope, None)
 

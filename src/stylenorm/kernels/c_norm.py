@@ -30,12 +30,13 @@ __all__ = [
     "library_path",
     "norm_backward",
     "norm_forward",
+    "quick_backward",
     "quick_forward",
     "reason_missing",
     "serves_compiler",
 ]
 
-ABI = 2  # as in _c/norm.h
+ABI = 3  # as in _c/norm.h
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 COMPUTING = (torch.float32, torch.float64, torch.float32, torch.float32)
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "prelu": 2, "silu": 3, "elu": 4}
@@ -68,8 +69,12 @@ def _library() -> Any:
         return f"{path.name} is of another version ({abi}, expected {ABI}): install stylenorm again"
     lib.sn_start.argtypes = [ctypes.c_void_p]
     lib.sn_start.restype = lib.sn_sources.restype = lib.sn_instructions.restype = ctypes.c_char_p
+    lib.sn_same.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
     lib.sn_use.argtypes = [ctypes.c_char_p]
-    for call in (lib.sn_forward, lib.sn_backward, lib.sn_conv, lib.sn_conv_first, lib.sn_conv_first_backward):
+    for call in (
+        lib.sn_forward, lib.sn_backward, lib.sn_conv, lib.sn_conv_first, lib.sn_conv_first_backward,
+        lib.sn_spatial, lib.sn_spatial_pack, lib.sn_spatial_gradient,
+    ):  # fmt: skip
         call.argtypes = [ctypes.c_char_p]
     if lib.sn_start(_parallel()) is None:
         return f"{path.name} could not be started"
@@ -213,6 +218,34 @@ def quick_forward(
     if _library().sn_forward(arguments):
         raise MemoryError("instance norm: no memory for its sums")
     return y
+
+
+def quick_backward(
+    grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None,
+    stats: Tensor, eps: float, act: str | None, slope: float,
+) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+    """``norm_backward`` for what ``fits`` and for a gradient that lies as ``x`` does.
+
+    Gradients of x; of weight and bias (2, N, C); and of the residual, None where it is the output's.
+    """
+    shape, length = x.shape, x.numel()
+    n, c = shape[0], shape[1]
+    dx = torch.empty_like(x)
+    dres = None if residual is None or act is None else torch.empty_like(x)
+    sums = stats.new_empty((2, n, c))
+    at, step = stats.data_ptr(), n * c * stats.element_size()
+    sums_at = sums.data_ptr()
+    arguments = _pack(
+        x.data_ptr(), grad.data_ptr(), 0 if dres is None else residual.data_ptr(), dx.data_ptr(),  # type: ignore[union-attr]
+        0 if dres is None else dres.data_ptr(), 0 if weight is None else weight.data_ptr(),
+        0 if bias is None else bias.data_ptr(), 0, at, at + step, at + 2 * step, sums_at, sums_at + step, 0,
+        n, c, length // (n * c), 0, 0 if weight is None else weight.stride(0), 0,
+        0 if bias is None else bias.stride(0), 0, 0, DTYPES[x.dtype], not x.is_contiguous(), ACTIVATIONS[act],
+        0, 0, 0, torch.get_num_threads() if length > 16384 else 1, 1, eps, slope,
+    )  # fmt: skip
+    if _library().sn_backward(arguments):
+        raise MemoryError("instance norm: no memory for its sums")
+    return dx, sums, dres
 
 
 def norm_forward(

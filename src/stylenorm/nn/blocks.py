@@ -90,17 +90,49 @@ def _nnunet_residual(self: Any, x: Tensor) -> Tensor:
     return _together(norm, self.nonlin2, out, residual)
 
 
+def _basic(self: Any, x: Tensor) -> Tensor:
+    residual = x if self.downsample is None else self.downsample(x)
+    y = self.conv2(_together(self.bn1, self.relu, self.conv1(x)))
+    return _together(self.bn2, self.relu, y, residual)
+
+
+def _bottleneck(self: Any, x: Tensor) -> Tensor:
+    residual = x if self.downsample is None else self.downsample(x)
+    y = self.conv2(_together(self.bn1, self.relu, self.conv1(x)))
+    y = self.conv3(_together(self.bn2, self.relu, y))
+    return _together(self.bn3, self.relu, y, residual)
+
+
+def _timm_basic(self: Any, x: Tensor) -> Tensor:
+    residual = x if self.downsample is None else self.downsample(x)
+    y = self.conv2(_together(self.bn1, self.act1, self.conv1(x)))
+    return _together(self.bn2, self.act2, y, residual)
+
+
+def _timm_bottleneck(self: Any, x: Tensor) -> Tensor:
+    residual = x if self.downsample is None else self.downsample(x)
+    y = self.conv2(_together(self.bn1, self.act1, self.conv1(x)))
+    y = self.conv3(_together(self.bn2, self.act2, y))
+    return _together(self.bn3, self.act3, y, residual)
+
+
 # What stands for which class, and its norms and activations, by attribute.
 BLOCKS: dict[str, tuple[Callable[..., Tensor], tuple[str, ...], tuple[str, ...]]] = {
     "monai.networks.blocks.dynunet_block.UnetBasicBlock": (_unet_basic, ("norm1", "norm2"), ("lrelu",)),
     "monai.networks.blocks.dynunet_block.UnetResBlock": (_unet_residual, ("norm1", "norm2"), ("lrelu",)),
     "monai.networks.blocks.segresnet_block.ResBlock": (_segresnet, ("norm1", "norm2"), ("act",)),
+    "torchvision.models.resnet.BasicBlock": (_basic, ("bn1", "bn2"), ("relu",)),
+    "torchvision.models.resnet.Bottleneck": (_bottleneck, ("bn1", "bn2", "bn3"), ("relu",)),
+    "timm.models.resnet.BasicBlock": (_timm_basic, ("bn1", "bn2"), ("act1", "act2")),
+    "timm.models.resnet.Bottleneck": (_timm_bottleneck, ("bn1", "bn2", "bn3"), ("act1", "act2", "act3")),
     "dynamic_network_architectures.building_blocks.residual.BasicBlockD": (
         _nnunet_residual,
         ("conv2.norm",),
         ("nonlin2",),
     ),
 }
+# Parts of timm's blocks that must do nothing.
+BETWEEN = ("drop_block", "aa", "se", "drop_path")
 
 
 def _known(block: nn.Module) -> str | None:
@@ -132,6 +164,9 @@ def block_obstacle(block: nn.Module) -> str | None:
             if obstacle is not None:
                 return obstacle
         parts.append(act)
+    between = [getattr(block, part, None) for part in BETWEEN] if name.startswith("timm.") else []
+    if any(part is not None and type(part) is not nn.Identity for part in between):
+        return "something comes between its norms and what follows them"
     if name.endswith("BasicBlockD"):
         if block.apply_stochastic_depth or block.apply_se:
             return "something comes between its norm and its addition"

@@ -17,6 +17,7 @@ from torch.nn.modules.module import _has_any_global_hook
 from stylenorm.nn import instance_norm as ours
 from stylenorm.nn.activations import ACTIVATION_TYPES
 from stylenorm.nn.blocks import activation_arguments, activation_obstacle, is_hooked
+from stylenorm.nn.convolutions import PADS, WinogradConv2d, WinogradConv3d, pads_for
 from stylenorm.nn.group_norm import ChannelGroupNorm
 from stylenorm.nn.tracing import as_class
 
@@ -25,6 +26,7 @@ __all__ = ["Fused", "fused_sequence", "is_norm", "is_sequence", "pairs", "produc
 # Their output is new, and nobody keeps it for backward.
 PRODUCERS = (
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear,
+    WinogradConv2d, WinogradConv3d,
 )  # fmt: skip
 INVERTIBLE = ("leaky_relu", "prelu")
 
@@ -137,6 +139,17 @@ def run(sequence: Any, x: Any, *, fresh: bool = False, inplace: bool = False) ->
             x, fresh = layer.run(x, None, activation, inplace=over), True
         elif isinstance(layer, Fused) and not is_hooked(layer):
             x, fresh = run(layer, x, fresh=fresh, inplace=inplace), False
+        elif type(layer) in PADS and position < len(layers) and _pads_within(layer, layers[position]):
+            conv: Any = layers[position]
+            padding = pads_for(layer, conv)
+            x, fresh = conv.run(x, padding, reflect=PADS[type(layer)]), True
+            position += 1
         else:
             x, fresh = layer(x), produces(layer)
     return x
+
+
+def _pads_within(pad: nn.Module, conv: nn.Module) -> bool:
+    """Whether the convolution behind a padding does both now."""
+    watched = is_hooked(pad) or is_hooked(conv) or "forward" in pad.__dict__ or "forward" in conv.__dict__
+    return not watched and pads_for(pad, conv) is not None

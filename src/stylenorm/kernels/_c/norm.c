@@ -2,6 +2,7 @@
 #include "conv.h"
 #include "norm.h"
 #include "paint.h"
+#include "spatial.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -124,6 +125,23 @@ EXPORT int sn_conv(const struct conv_arguments *a) { return convolutions()->wino
 EXPORT int sn_conv_first(const struct conv_arguments *a) { return convolutions()->first(a); }
 
 EXPORT int sn_conv_first_backward(const struct conv_arguments *a) { return convolutions()->first_backward(a); }
+
+/* Whether two stretches of memory hold the same bytes. */
+EXPORT int sn_same(const void *a, const void *b, int64_t bytes) { return !memcmp(a, b, (size_t)bytes); }
+
+/* Those of converted networks, likewise. */
+static const struct spatials *spatials(void) {
+#if defined(__x86_64__)
+    if (chosen == &sn_avx2) return &sn_spatials_avx2;
+#endif
+    return NULL;
+}
+
+EXPORT int sn_spatial(const struct spatial_arguments *a) { return spatials()->convolve(a); }
+
+EXPORT int sn_spatial_pack(const struct spatial_filters *f) { return spatials()->pack(f); }
+
+EXPORT int sn_spatial_gradient(const struct spatial_gradient *a) { return spatials()->differentiate(a); }
 
 /* Stylizer networks need neither sn_start nor torch. 0: not here; 2: with AVX-512, where others may be faster. */
 EXPORT int sn_can_paint(void) {
