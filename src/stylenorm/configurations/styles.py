@@ -43,8 +43,8 @@ class MultistyleConfig:
         crop_px: side of the training crops.
         batch_size: crops a step, of all processes together.
         painting_px: shorter side of the paintings when they are measured; sets the size of the strokes.
-        style_weight: style weight to start from; each painting's own is found from there, between a quarter of
-            it and twice as much.
+        style_weight: style weight to start from; each painting's own is found from there, between a quarter
+            of it and twice as much.
         content_target: content loss that the balance aims at (0 is the photo, 2 has nothing to do with it).
         palette_weight: weight of the distance of colours.
         tv_weight: weight of the total variation.
