@@ -122,11 +122,15 @@ def test_the_same_bits_whatever_the_threads(threads) -> None:
 
 
 @pytest.mark.usefixtures("avx2")
-def test_gradient_of_the_gradient() -> None:
+@pytest.mark.parametrize("of", ["x", "weight"])
+@pytest.mark.parametrize("last", [False, True])
+def test_gradient_of_the_gradient(of: str, last: bool) -> None:
     x, weight, bias = (v.requires_grad_() for v in tensors((1, 8, 6, 6), 8))
+    if last:
+        x = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
 
     def penalty(y: Tensor) -> list[Tensor]:
-        (g,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        (g,) = torch.autograd.grad(y.square().sum(), x if of == "x" else weight, create_graph=True)
         return list(torch.autograd.grad(g.square().sum(), (x, weight)))
 
     found = penalty(conv(x, weight, bias, (1, 1)))

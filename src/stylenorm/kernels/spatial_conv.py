@@ -217,8 +217,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, ...]) -> Tensor:
-        x = _last(x)
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(x, weight)  # the argument itself: a copy would be no part of second derivatives
         ctx.padding, ctx.has_bias = padding, bias is not None
         return _run(x, _packed(weight), weight, bias, padding, reflect=False)
 
@@ -232,7 +231,7 @@ class _Convolution(torch.autograd.Function):
             sizes = [weight.shape[0]] if ctx.has_bias else None
             found = _backward_by_torch(gradient, x, weight, sizes, padding, wanted)
             return (*found, None)
-        gradient = _last(gradient)
+        gradient, x = _last(gradient), _last(x)
         dx = dw = db = None
         if wanted[0]:
             back = tuple(t - 1 - p for t, p in zip(weight.shape[2:], padding, strict=True))
