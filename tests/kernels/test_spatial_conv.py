@@ -139,6 +139,25 @@ def test_gradient_of_the_gradient(of: str, last: bool) -> None:
 
 
 @pytest.mark.usefixtures("avx2")
+def test_torchs_defaults_do_not_matter() -> None:
+    """New memory is of the input's type and device, whatever new tensors are of."""
+    x, weight, bias = (v.requires_grad_() for v in tensors((1, 8, 6, 6), 8))
+    expected = by_torch(x, weight, bias, (1, 1))
+    wanted = torch.autograd.grad(expected.sum(), (x, weight, bias))
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        y = conv(x, weight, bias, (1, 1))
+        found = torch.autograd.grad(y.sum(), (x, weight, bias))
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    for one, right in zip((y, *found), (expected, *wanted), strict=True):
+        assert one.dtype == torch.float32
+        assert_near(one, right)
+
+
+@pytest.mark.usefixtures("avx2")
 def test_changed_filters_are_seen_however_they_were_changed() -> None:
     x, weight, bias = tensors((1, 8, 8, 8), 8)
     packed = PackedFilters()

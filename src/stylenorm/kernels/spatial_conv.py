@@ -166,7 +166,8 @@ def _run(
     x = _last(x.detach())
     taps = _taps(weight)
     sides = [s + 2 * p - t + 1 for s, p, t in zip(x.shape[2:], padding, weight.shape[2:], strict=True)]
-    y = torch.empty((x.shape[0], weight.shape[0], *sides), memory_format=FORMATS[x.dim()], device=x.device)
+    shape = (x.shape[0], weight.shape[0], *sides)
+    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=FORMATS[x.dim()])
     size, around = _extent(x, taps, padding)
     bias = None if bias is None else bias.contiguous()
     arguments = _convolution(
@@ -188,7 +189,7 @@ def _packed(weight: Tensor, turned: bool = False) -> Tensor:
         weight = weight.transpose(0, 1).flip(tuple(range(2, weight.dim())))
     k, c = weight.shape[:2]
     taps = _taps(weight)
-    packed = torch.empty((taps, PLACES, -(-k // PANEL), c, PANEL), device=weight.device)
+    packed = weight.new_empty((taps, PLACES, -(-k // PANEL), c, PANEL))
     strides = weight.stride()
     stride_z = strides[2] if weight.dim() == 5 else 0
     arguments = _filters(
@@ -203,7 +204,7 @@ def _filters_gradient(gradient: Tensor, x: Tensor, weight: Tensor, padding: tupl
     """The gradient of the filters, contiguous; ``x`` and ``gradient`` channels last."""
     taps = _taps(weight)
     size, around = _extent(x, taps, padding)
-    found = torch.empty(weight.shape, device=weight.device)
+    found = x.new_empty(weight.shape)
     arguments = _gradient(
         x.data_ptr(), gradient.data_ptr(), found.data_ptr(),
         *size, x.shape[1], weight.shape[0], taps, *around, torch.get_num_threads(),

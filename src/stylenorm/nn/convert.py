@@ -18,7 +18,7 @@ from stylenorm.errors import InputError, StylenormError
 from stylenorm.kernels.c_norm import has_conv, reason_missing
 from stylenorm.nn import instance_norm as ours
 from stylenorm.nn.blocks import block_obstacle, fused_block
-from stylenorm.nn.convolutions import PACKED, conv_obstacle, winograd_class
+from stylenorm.nn.convolutions import PACKED, conv_obstacle, put_channels_last, winograd_class
 from stylenorm.nn.group_norm import ChannelGroupNorm
 from stylenorm.nn.inplace import inplace_places
 from stylenorm.nn.sequences import Fused, fused_sequence, is_norm, is_sequence, pairs
@@ -90,8 +90,9 @@ def convert(
             full activation of them instead of two. Their gradients have a first derivative only.
         engine: ``"winograd"`` also runs convolutions of 3 x 3, 1 x 3 x 3 and 3 x 3 x 3 (stride 1, float32, on
             the CPU, channels in multiples of 8) by the project's own kernels, in inference and in training.
-            They take a fourth of the multiplications and give channels last. The outputs of a layer differ by
-            about 1e-5 of the largest value.
+            They take a fourth of the multiplications. The outputs of a layer differ by about 1e-5 of the
+            largest value. Features and the weights of all convolutions become channels last; ``revert``
+            leaves them so.
         check: inputs to run the model on before and after, in evaluation mode; if the outputs differ by more
             than ``tolerance``, everything is reverted and an error raised.
         tolerance: largest difference allowed, relative to the largest output.
@@ -117,7 +118,7 @@ def convert(
     changed: list[Change] = []
     was = {name: type(module).__name__ for name, module in model.named_modules()}
     norms = list(_convert_norms(model, left))
-    convolutions = list(_convert_convolutions(model, left)) if engine else []
+    convolutions = _convert_convolutions(model, left) if engine else []
     paired = dict(_fuse_sequences(model, left)) if fuse else {}
     for name in dict.fromkeys([*norms, *paired]):
         after = f"stylenorm {was[name]}"
@@ -194,9 +195,10 @@ def _convert_norms(model: nn.Module, left: list[Left]) -> Iterator[str]:
             yield name
 
 
-def _convert_convolutions(model: nn.Module, left: list[Left]) -> Iterator[str]:
+def _convert_convolutions(model: nn.Module, left: list[Left]) -> list[str]:
     """Names of the convolutions that were converted."""
     reason = reason_missing() or (None if has_conv() else "this processor has no AVX2")
+    names = []
     for name, module in model.named_modules():
         kind = winograd_class(module)
         if kind is None or MARK in module.__dict__:
@@ -204,9 +206,12 @@ def _convert_convolutions(model: nn.Module, left: list[Left]) -> Iterator[str]:
         obstacle = conv_obstacle(module) or reason
         if obstacle is None:
             _become(module, kind)
-            yield name
+            names.append(name)
         else:
             left.append(Left(name, type(module).__name__, obstacle))
+    for module in model.modules() if names else ():
+        put_channels_last(module)
+    return names
 
 
 def _is_channel_group_norm(module: nn.Module) -> bool:
