@@ -105,8 +105,6 @@ def variants(build: Callable[[], nn.Module], x: torch.Tensor, compiled: bool) ->
     found: dict[str, Any] = {}
     for name in ("torch", "converted", "winograd"):
         for layout, memory in (("", torch.contiguous_format), (", channels_last", form)):
-            if name == "winograd" and not layout:
-                continue  # it is channels last by itself
             model = copy.deepcopy(plain).to(memory_format=memory)
             if name != "torch":
                 convert(model, engine="winograd" if name == "winograd" else None)

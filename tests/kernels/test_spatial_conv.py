@@ -190,6 +190,11 @@ def test_few_tiles_of_many_channels_are_torchs_and_agree(monkeypatch) -> None:
     by_torch(*double, (1, 1)).square().sum().backward()
     for found, right in zip((x, weight, bias), double, strict=True):
         assert_near(found.grad, right.grad)
+    # Torch's convolution is given one layout: that of the filters, which are larger.
+    last = x.detach().contiguous(memory_format=torch.channels_last)
+    assert conv(last, weight, bias, (1, 1)).is_contiguous()
+    filters = weight.detach().contiguous(memory_format=torch.channels_last)
+    assert conv(last, filters, bias, (1, 1)).is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # torch's own, in its forward-mode rules

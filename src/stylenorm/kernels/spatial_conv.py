@@ -19,7 +19,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from stylenorm.kernels import c_norm
 from stylenorm.kernels.plain import is_plain, is_watched
-from stylenorm.kernels.rows import FORMATS
+from stylenorm.kernels.rows import FORMATS, is_channels_last
 
 __all__ = ["PackedFilters", "conv", "filters_obstacle"]
 
@@ -111,6 +111,8 @@ def _by_torch(
 ) -> Tensor:
     if reflect:
         x, padding = F.pad(x, _around(padding), mode="reflect"), (0,) * len(padding)
+    if is_channels_last(x) and weight.is_contiguous() and weight.numel() > x.numel():
+        x = x.contiguous()  # or torch would lay the filters anew in each call, which are larger here
     function: Any = F.conv2d if weight.dim() == 4 else F.conv3d
     return function(x, weight, bias, padding=padding)  # type: ignore[no-any-return]
 

@@ -18,7 +18,7 @@ from stylenorm.errors import InputError, StylenormError
 from stylenorm.kernels.c_norm import has_conv, reason_missing
 from stylenorm.nn import instance_norm as ours
 from stylenorm.nn.blocks import block_obstacle, fused_block
-from stylenorm.nn.convolutions import PACKED, conv_obstacle, put_channels_last, winograd_class
+from stylenorm.nn.convolutions import PACKED, conv_obstacle, winograd_class
 from stylenorm.nn.group_norm import ChannelGroupNorm
 from stylenorm.nn.inplace import inplace_places
 from stylenorm.nn.sequences import Fused, fused_sequence, is_norm, is_sequence, pairs
@@ -90,9 +90,8 @@ def convert(
             full activation of them instead of two. Their gradients have a first derivative only.
         engine: ``"winograd"`` also runs convolutions of 3 x 3, 1 x 3 x 3 and 3 x 3 x 3 (stride 1, float32, on
             the CPU, channels in multiples of 8) by the project's own kernels, in inference and in training.
-            They take a fourth of the multiplications. The outputs of a layer differ by about 1e-5 of the
-            largest value. Features and the weights of all convolutions become channels last; ``revert``
-            leaves them so.
+            They take a fourth of the multiplications and give channels last. The outputs of a layer differ by
+            about 1e-5 of the largest value.
         check: inputs to run the model on before and after, in evaluation mode; if the outputs differ by more
             than ``tolerance``, everything is reverted and an error raised.
         tolerance: largest difference allowed, relative to the largest output.
@@ -209,8 +208,6 @@ def _convert_convolutions(model: nn.Module, left: list[Left]) -> list[str]:
             names.append(name)
         else:
             left.append(Left(name, type(module).__name__, obstacle))
-    for module in model.modules() if names else ():
-        put_channels_last(module)
     return names
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from stylenorm.kernels.rows import FORMATS
 from stylenorm.kernels.spatial_conv import PackedFilters, conv, filters_obstacle
 from stylenorm.nn.tracing import as_class, is_proxy, traced_call
 
@@ -17,7 +16,6 @@ __all__ = [
     "WinogradConv3d",
     "conv_obstacle",
     "pads_for",
-    "put_channels_last",
     "winograd_class",
 ]
 
@@ -77,17 +75,6 @@ CLASSES: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: WinogradConv2d, nn
 def winograd_class(module: nn.Module) -> type[nn.Module] | None:
     """The class that a convolution is given; None for what is no plain convolution of torch."""
     return CLASSES.get(type(module))
-
-
-def put_channels_last(module: nn.Module) -> None:
-    """Lay the weight of a convolution of pictures or volumes channels last, as the features will lie.
-
-    With a weight that lies otherwise, torch would lay it anew in each call.
-    """
-    weight = getattr(module, "weight", None)
-    is_conv = isinstance(module, nn.modules.conv._ConvNd) and not parametrize.is_parametrized(module)
-    if is_conv and isinstance(weight, nn.Parameter) and weight.dim() in FORMATS:
-        weight.data = weight.data.contiguous(memory_format=FORMATS[weight.dim()])
 
 
 def conv_obstacle(module: Any) -> str | None:
