@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="torch.compile too, which takes minutes")
+    parser.add_argument("--inference", action="store_true", help="no training")
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--name", default="networks", help="of the file of results")
     options = parser.parse_args()
@@ -166,7 +167,7 @@ def main() -> None:
         build, axes = NETWORKS[name]
         side, channels = (options.size, 3) if axes == 2 else (options.patch, 1)
         found = variants(build, torch.rand(1, channels, *(side,) * axes), options.compile)
-        for training in (False, True):
+        for training in (False,) if options.inference else (False, True):
             if options.compile:
                 torch._dynamo.reset()  # or the second mode would count as the first one's failed guess
             for row in summary(measure(found, training, options.rounds)):

@@ -122,15 +122,38 @@ def test_the_same_bits_whatever_the_threads(threads) -> None:
 
 
 @pytest.mark.usefixtures("avx2")
-def test_gradient_of_the_gradient() -> None:
+@pytest.mark.parametrize("of", ["x", "weight"])
+@pytest.mark.parametrize("last", [False, True])
+def test_gradient_of_the_gradient(of: str, last: bool) -> None:
     x, weight, bias = (v.requires_grad_() for v in tensors((1, 8, 6, 6), 8))
+    if last:
+        x = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
 
     def penalty(y: Tensor) -> list[Tensor]:
-        (g,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        (g,) = torch.autograd.grad(y.square().sum(), x if of == "x" else weight, create_graph=True)
         return list(torch.autograd.grad(g.square().sum(), (x, weight)))
 
     found = penalty(conv(x, weight, bias, (1, 1)))
     for one, right in zip(found, penalty(by_torch(x, weight, bias, (1, 1))), strict=True):
+        assert_near(one, right)
+
+
+@pytest.mark.usefixtures("avx2")
+def test_torchs_defaults_do_not_matter() -> None:
+    """New memory is of the input's type and device, whatever new tensors are of."""
+    x, weight, bias = (v.requires_grad_() for v in tensors((1, 8, 6, 6), 8))
+    expected = by_torch(x, weight, bias, (1, 1))
+    wanted = torch.autograd.grad(expected.sum(), (x, weight, bias))
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        y = conv(x, weight, bias, (1, 1))
+        found = torch.autograd.grad(y.sum(), (x, weight, bias))
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    for one, right in zip((y, *found), (expected, *wanted), strict=True):
+        assert one.dtype == torch.float32
         assert_near(one, right)
 
 
@@ -167,6 +190,11 @@ def test_few_tiles_of_many_channels_are_torchs_and_agree(monkeypatch) -> None:
     by_torch(*double, (1, 1)).square().sum().backward()
     for found, right in zip((x, weight, bias), double, strict=True):
         assert_near(found.grad, right.grad)
+    # Torch's convolution is given one layout: that of the filters, which are larger.
+    last = x.detach().contiguous(memory_format=torch.channels_last)
+    assert conv(last, weight, bias, (1, 1)).is_contiguous()
+    filters = weight.detach().contiguous(memory_format=torch.channels_last)
+    assert conv(last, filters, bias, (1, 1)).is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # torch's own, in its forward-mode rules

@@ -19,7 +19,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from stylenorm.kernels import c_norm
 from stylenorm.kernels.plain import is_plain, is_watched
-from stylenorm.kernels.rows import FORMATS
+from stylenorm.kernels.rows import FORMATS, is_channels_last
 
 __all__ = ["PackedFilters", "conv", "filters_obstacle"]
 
@@ -111,6 +111,8 @@ def _by_torch(
 ) -> Tensor:
     if reflect:
         x, padding = F.pad(x, _around(padding), mode="reflect"), (0,) * len(padding)
+    if is_channels_last(x) and weight.is_contiguous() and weight.numel() > x.numel():
+        x = x.contiguous()  # or torch would lay the filters anew in each call, which are larger here
     function: Any = F.conv2d if weight.dim() == 4 else F.conv3d
     return function(x, weight, bias, padding=padding)  # type: ignore[no-any-return]
 
@@ -166,7 +168,8 @@ def _run(
     x = _last(x.detach())
     taps = _taps(weight)
     sides = [s + 2 * p - t + 1 for s, p, t in zip(x.shape[2:], padding, weight.shape[2:], strict=True)]
-    y = torch.empty((x.shape[0], weight.shape[0], *sides), memory_format=FORMATS[x.dim()], device=x.device)
+    shape = (x.shape[0], weight.shape[0], *sides)
+    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=FORMATS[x.dim()])
     size, around = _extent(x, taps, padding)
     bias = None if bias is None else bias.contiguous()
     arguments = _convolution(
@@ -188,7 +191,7 @@ def _packed(weight: Tensor, turned: bool = False) -> Tensor:
         weight = weight.transpose(0, 1).flip(tuple(range(2, weight.dim())))
     k, c = weight.shape[:2]
     taps = _taps(weight)
-    packed = torch.empty((taps, PLACES, -(-k // PANEL), c, PANEL), device=weight.device)
+    packed = weight.new_empty((taps, PLACES, -(-k // PANEL), c, PANEL))
     strides = weight.stride()
     stride_z = strides[2] if weight.dim() == 5 else 0
     arguments = _filters(
@@ -203,7 +206,7 @@ def _filters_gradient(gradient: Tensor, x: Tensor, weight: Tensor, padding: tupl
     """The gradient of the filters, contiguous; ``x`` and ``gradient`` channels last."""
     taps = _taps(weight)
     size, around = _extent(x, taps, padding)
-    found = torch.empty(weight.shape, device=weight.device)
+    found = x.new_empty(weight.shape)
     arguments = _gradient(
         x.data_ptr(), gradient.data_ptr(), found.data_ptr(),
         *size, x.shape[1], weight.shape[0], taps, *around, torch.get_num_threads(),
@@ -217,8 +220,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, ...]) -> Tensor:
-        x = _last(x)
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(x, weight)  # the argument itself: a copy would be no part of second derivatives
         ctx.padding, ctx.has_bias = padding, bias is not None
         return _run(x, _packed(weight), weight, bias, padding, reflect=False)
 
@@ -232,7 +234,7 @@ class _Convolution(torch.autograd.Function):
             sizes = [weight.shape[0]] if ctx.has_bias else None
             found = _backward_by_torch(gradient, x, weight, sizes, padding, wanted)
             return (*found, None)
-        gradient = _last(gradient)
+        gradient, x = _last(gradient), _last(x)
         dx = dw = db = None
         if wanted[0]:
             back = tuple(t - 1 - p for t, p in zip(weight.shape[2:], padding, strict=True))

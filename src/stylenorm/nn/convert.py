@@ -117,7 +117,7 @@ def convert(
     changed: list[Change] = []
     was = {name: type(module).__name__ for name, module in model.named_modules()}
     norms = list(_convert_norms(model, left))
-    convolutions = list(_convert_convolutions(model, left)) if engine else []
+    convolutions = _convert_convolutions(model, left) if engine else []
     paired = dict(_fuse_sequences(model, left)) if fuse else {}
     for name in dict.fromkeys([*norms, *paired]):
         after = f"stylenorm {was[name]}"
@@ -194,9 +194,10 @@ def _convert_norms(model: nn.Module, left: list[Left]) -> Iterator[str]:
             yield name
 
 
-def _convert_convolutions(model: nn.Module, left: list[Left]) -> Iterator[str]:
+def _convert_convolutions(model: nn.Module, left: list[Left]) -> list[str]:
     """Names of the convolutions that were converted."""
     reason = reason_missing() or (None if has_conv() else "this processor has no AVX2")
+    names = []
     for name, module in model.named_modules():
         kind = winograd_class(module)
         if kind is None or MARK in module.__dict__:
@@ -204,9 +205,10 @@ def _convert_convolutions(model: nn.Module, left: list[Left]) -> Iterator[str]:
         obstacle = conv_obstacle(module) or reason
         if obstacle is None:
             _become(module, kind)
-            yield name
+            names.append(name)
         else:
             left.append(Left(name, type(module).__name__, obstacle))
+    return names
 
 
 def _is_channel_group_norm(module: nn.Module) -> bool:

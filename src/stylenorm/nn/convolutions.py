@@ -11,7 +11,13 @@ from torch.nn.utils import parametrize
 from stylenorm.kernels.spatial_conv import PackedFilters, conv, filters_obstacle
 from stylenorm.nn.tracing import as_class, is_proxy, traced_call
 
-__all__ = ["WinogradConv2d", "WinogradConv3d", "conv_obstacle", "pads_for", "winograd_class"]
+__all__ = [
+    "WinogradConv2d",
+    "WinogradConv3d",
+    "conv_obstacle",
+    "pads_for",
+    "winograd_class",
+]
 
 PACKED = "_stylenorm_packed"
 # What a convolution without padding does by itself: how far, and whether by mirroring.
