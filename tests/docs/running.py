@@ -105,6 +105,8 @@ def _stylenorm(words: list[str]) -> None:
         more = []
     code = main([*words, *more])
     assert code == 0
+    if "--plan-only" in words:
+        return
     for flag in ("-o", "--output", "--out", "--export", "--walk", "--sheet"):
         if flag in words:
             path = Path(words[words.index(flag) + 1])

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stylenorm.errors import InputError
 from stylenorm.models import sides_at
@@ -147,12 +148,12 @@ def planned_patch(num_voxels: int, median_sides: Sides, spacing_mm: Spacing, mos
     Raises:
         InputError: no network fits.
     """
-    patch = _as_wide_as_possible(num_voxels, np.array(median_sides, float), np.array(spacing_mm, float))
-    kernels, strides = planned_levels(patch, spacing_mm, most)
+    wide = _as_wide_as_possible(num_voxels, np.array(median_sides, float), np.array(spacing_mm, float))
+    kernels, strides = planned_levels(_three(wide.round()), spacing_mm, most)
     # The axes grow step by step: as much as fits, nowhere beyond what covers the median scan.
     multiples = [math.prod(each) for each in zip(*strides, strict=True)]
     covering = [-(-side // n) * n for side, n in zip(median_sides, multiples, strict=True)]
-    sides = [max(n, side // n * n) for side, n in zip(patch, multiples, strict=True)]
+    sides = [max(n, int(side) // n * n) for side, n in zip(wide, multiples, strict=True)]
     while True:
         more = [
             i
@@ -208,10 +209,8 @@ def median_sides(sides: Sequence[Sides], spacings_mm: Sequence[Spacing], wanted_
 
 
 def _as_wide_as_possible(
-    num_voxels: int,
-    most: np.ndarray[tuple[int], np.dtype[np.float64]],
-    spacing: np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> Sides:
+    num_voxels: int, most: NDArray[np.float64], spacing: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Sides with as many voxels, alike in millimetres, but for axes on which the scan ends before."""
     sides = most.copy()
     free = np.ones(3, bool)
@@ -223,9 +222,10 @@ def _as_wide_as_possible(
         if not over.any():
             break
         sides[over], free = most[over], free & ~over
-    return _three(np.maximum(sides, 1))
+    wide: NDArray[np.float64] = np.maximum(sides, 1.0)
+    return wide
 
 
-def _three(numbers: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.int_ | np.float64]]) -> Sides:
+def _three(numbers: Sequence[float] | NDArray[np.integer | np.floating]) -> Sides:
     x, y, z = (int(each) for each in numbers)
     return x, y, z
