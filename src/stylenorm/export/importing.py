@@ -32,7 +32,6 @@ __all__ = ["IMPORTED", "ImportOptions", "import_weights", "read_checkpoint"]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "generator", "netG", "model")
 _LUMA = (0.299, 0.587, 0.114)  # how the authors make one channel of three
-_SPADE_BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3")
 
 
 _UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError)
