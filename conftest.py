@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+_RUN = "STYLENORM_TEST_RUN"  # where the processes of a run find what one of them has made for all
 _MOST_PROCESSES = 8  # each takes about a gigabyte
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The first process of a run makes its folder; the others, and what they start, inherit its name."""
+    if _RUN not in os.environ:
+        os.environ[_RUN] = folder = tempfile.mkdtemp(prefix="stylenorm-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

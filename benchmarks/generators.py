@@ -121,12 +121,12 @@ class Counted:
     """Processor time of a step, also of those that an earlier call made."""
 
     def __init__(self, recipe: StyleGan | StyleGan2) -> None:
-        self.started, self.steps, self.turns = time.process_time(), 0, recipe.turns
-        recipe.turns = self._counted  # type: ignore[method-assign]
+        self.started, self.steps, self.phases = time.process_time(), 0, recipe.phases
+        recipe.phases = self._counted  # type: ignore[method-assign]
 
     def _counted(self, step: int, generator: torch.Generator) -> object:
         self.steps += 1
-        return self.turns(step, generator)
+        return self.phases(step, generator)
 
     def seconds_a_step(self, out: Path) -> float:
         """Seconds; of an earlier call where this one made no step."""

@@ -65,7 +65,7 @@ def paint(method: str, stylizer: Stylizer, photo: NDArray[np.uint8]) -> NDArray[
     elif method == "naive":
         grid = TileGrid(*photo.shape[:2], TILE_PX, plan.multiple)
         for box in grid.boxes():
-            around = box.grown(plan.radius, plan.radius).clipped(*photo.shape[:2])
+            around = box.padded(plan.radius, plan.radius).clipped(*photo.shape[:2])
             part = paint("whole", stylizer, photo[around.top : around.bottom, around.left : around.right])
             top, left = box.top - around.top, box.left - around.left
             sink.write(box, part[top : top + box.height, left : left + box.width])

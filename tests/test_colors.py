@@ -207,3 +207,10 @@ def test_through_the_stylizer(name: str, dtype: str) -> None:
     photo = (image[:, :12, :3] / top).astype(np.float32)
     expected = COLOR_METHODS[name](1 - photo, photo)
     np.testing.assert_allclose(result[:, :12, :3] / top, expected, rtol=0, atol=max(0.51 / top, 1e-5))
+
+
+def test_one_pixel_that_is_hardly_visible_counts() -> None:
+    painting, photo = (np.full((1, 1, 3), level, np.float32) for level in (0.2, 0.7))
+    for name in MEASURING:
+        recolored = COLOR_METHODS[name](painting, photo, np.full((1, 1), 0.1))
+        np.testing.assert_allclose(recolored, photo, atol=1e-4)

@@ -12,22 +12,30 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 SCENES = ("mountain-lake", "harbour", "still-life")
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Two folders with all scenes, drawn by one process each."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("once", "twice")]
+    for folder in folders:
+        done = draw(folder, "--size", "48x32", *SCENES)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""  # numpy's warnings would be here
+    return folders
+
+
 def draw(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(EXAMPLES / "draw_photos.py"), "--out", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_scene_is_a_picture_and_the_same_one_twice(scene, tmp_path):
+def test_a_scene_is_a_picture_and_the_same_one_twice(scene, drawn):
     pictures = []
-    for folder in (tmp_path / "once", tmp_path / "twice"):
-        done = draw(folder, "--size", "96x64", scene)
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""  # numpy's warnings would be here
+    for folder in drawn:
         with Image.open(folder / f"{scene}.jpg") as image:
             pictures.append(np.asarray(image))
     first, second = pictures
-    assert first.shape == (64, 96, 3)
+    assert first.shape == (32, 48, 3)
     assert np.array_equal(first, second)
     # A photograph's contrast, colours, and neither blocked shadows nor burnt lights over half of it.
     grey = first.mean(-1)

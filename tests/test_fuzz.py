@@ -25,7 +25,7 @@ from PIL import Image
 
 from stylenorm import Statistics, Style, Stylizer
 from stylenorm.errors import StylenormError
-from stylenorm.media import Animation, Picture, encode_picture, look_at, read_media
+from stylenorm.media import Animation, Picture, encode_picture, read_header, read_media
 from stylenorm.zoo import NetworkFolder
 from tests.engines.tiny_network import random_photo, tiny_network
 
@@ -148,7 +148,7 @@ def test_pictures_and_animations(kind: str, tmp_path: Path) -> None:
         path = tmp_path / "a"
         path.write_bytes(content)
         try:
-            look_at(path, max_megapixels=4, keep_gps=False)
+            read_header(path, max_megapixels=4, keep_gps=False)
         except StylenormError as error:
             is_clear(error)
         except Exception as error:  # pragma: no cover (a bug)

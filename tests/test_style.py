@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 from stylenorm import Statistics, Style
 from stylenorm.errors import InputError, ShapeError, StyleMismatchError
@@ -100,7 +100,7 @@ def test_only_finite_numbers_scale(factor: object) -> None:
 
 
 def test_wrong_shapes() -> None:
-    with pytest.raises(ShapeError, match="style vector"):
+    with pytest.raises(ShapeError, match=rf"style vector: expected \({2 * sum(SIZES) + 1},\), got \(5,\)"):
         Style.from_vector(np.zeros(5, np.float32), SIZES)
     with pytest.raises(ShapeError, match="norm 0"):
         Style((np.zeros(3, np.float32),), (np.zeros(2, np.float32),))
@@ -177,3 +177,9 @@ def test_statistics_of_other_networks_do_not_merge() -> None:
         Statistics.measure([np.zeros((2, 3))]).merge(Statistics.measure([np.zeros((3, 3))]))
     with pytest.raises(ShapeError, match="expected norms"):
         Statistics.measure([np.zeros((2, 3))]).freeze(A)
+
+
+def test_a_file_that_is_all_header_is_told_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "none").write_bytes(save({}, {"format": "stylenorm-statistics-1"}))
+    with pytest.raises(InputError, match="expected whole statistics, but tensor 'counts' is missing"):
+        Statistics.load(tmp_path / "none")

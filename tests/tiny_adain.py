@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import itertools
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +13,7 @@ from torch import Tensor, nn
 from stylenorm.export import export_adain
 from stylenorm.networks import AdainDecoder, AdainNetwork
 from stylenorm.perceptual import FeatureNetwork
+from tests.made_once import made_once
 
 CHANNELS = (3, 8, 16, 16, 24)
 
@@ -58,9 +55,5 @@ def tiny_adain() -> AdainNetwork:
     return AdainNetwork([TinyEncoder()], decoder).eval()
 
 
-@functools.cache
 def tiny_adain_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="stylenorm-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    export_adain(tiny_adain(), folder, {"seed": "0"})
-    return folder
+    return made_once("adain", lambda folder: export_adain(tiny_adain(), folder, {"seed": "0"}))

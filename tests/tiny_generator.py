@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
-import shutil
-import tempfile
 from pathlib import Path
 
 import torch
 
 from stylenorm.export import export_generator
 from stylenorm.networks import StyleGan2Generator
+from tests.made_once import made_once
 
 
 @functools.cache
@@ -25,9 +23,6 @@ def tiny_generator() -> StyleGan2Generator:
     return network.eval()
 
 
-@functools.cache
 def tiny_generator_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="stylenorm-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    export_generator(tiny_generator(), folder, {"recipe": "stylegan2"})
-    return folder
+    record = {"recipe": "stylegan2"}
+    return made_once("generator", lambda folder: export_generator(tiny_generator(), folder, record))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import torch
 
 from stylenorm.export import export_segmenter
 from stylenorm.networks import UNet3d
+from tests.made_once import made_once
 
 WINDOW = (8, 12, 8)
 
@@ -28,10 +26,10 @@ def tiny_network() -> UNet3d:
     return network.requires_grad_(requires_grad=False)
 
 
-@cache
 def tiny_segmenter() -> Path:
     """Its folder."""
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    export_segmenter(tiny_network(), folder, window=WINDOW, spacing_mm=(1.0, 1.0, 1.5), record={"steps": "0"})
-    return folder
+    about = {"window": WINDOW, "spacing_mm": (1.0, 1.0, 1.5), "record": {"steps": "0"}}
+    return made_once(
+        "segmenter",
+        lambda folder: export_segmenter(tiny_network(), folder, **about),  # type: ignore[arg-type]
+    )

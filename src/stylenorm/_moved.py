@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-__all__ = ["MOVED", "RENAMED", "install", "old_names"]
+__all__ = ["MOVED", "RENAMED", "OldName", "install", "old_names", "warn"]
 
 MOVED = {
     "stylenorm.adapting": "stylenorm.models.adain",
@@ -31,7 +31,25 @@ RENAMED = {
     "stylenorm.films.overlapping": {"Ahead": "Prefetcher", "Behind": "AsyncWriter"},
     "stylenorm.films.sources": {"Newest": "LatestFrame"},
     "stylenorm.films.steadiness": {"faded_statistics": "ema_statistics"},
+    "stylenorm.graphs": {"told_statistics": "parse_statistics"},
+    "stylenorm.graphs.freezing": {"told_statistics": "parse_statistics"},
     "stylenorm.interrupts": {"HeldInterrupt": "DeferredInterrupt"},
+    "stylenorm.media": {"look_at": "read_header"},
+    "stylenorm.media.pictures.big": {"look_at": "read_header"},
+    "stylenorm.perceptual": {"lattice": "checkerboard_loss"},
+    "stylenorm.perceptual.losses": {"lattice": "checkerboard_loss"},
+    "stylenorm.training.ranks": {
+        "alone": "single_process",
+        "averaged": "average_gradients",
+        "count": "world_size",
+        "from_first": "broadcast_result",
+        "joined": "process_group",
+        "launched": "is_launched",
+        "same_as_first": "broadcast_state",
+        "share": "shard",
+        "summed": "all_reduce",
+        "whole": "all_gather",
+    },
 }
 """Module -> old name -> new name. Such a module says ``__getattr__ = old_names(__name__)``."""
 
@@ -43,15 +61,27 @@ def old_names(module: str) -> Callable[[str], Any]:
     def get(name: str) -> Any:
         if name not in renamed:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        new = renamed[name]
-        warnings.warn(
-            f"{module}.{name} is now {new}; the old name goes with the next release",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return getattr(sys.modules[module], new)
+        warn(f"{module}.{name}", renamed[name])
+        return getattr(sys.modules[module], renamed[name])
 
     return get
+
+
+def warn(old: str, new: str, *, stacklevel: int = 3) -> None:
+    """Warn the caller's caller that a name is old."""
+    text = f"{old} is now {new}; the old name goes with the next release"
+    warnings.warn(text, DeprecationWarning, stacklevel=stacklevel)
+
+
+class OldName:
+    """An attribute of a class by its old name: ``grown = OldName("Box.grown", "padded")``."""
+
+    def __init__(self, old: str, new: str) -> None:
+        self._old, self._new = old, new
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        warn(self._old, self._new)
+        return getattr(owner if instance is None else instance, self._new)
 
 
 class _MovedFinder:

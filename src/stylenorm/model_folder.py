@@ -15,7 +15,7 @@ from typing import Any
 
 from stylenorm.errors import InputError
 from stylenorm.media import atomic_write, write_json
-from stylenorm.style import read_small_file
+from stylenorm.style_files import read_small_file
 
 __all__ = [
     "ADAIN",

@@ -182,7 +182,7 @@ def damage(folder: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGINT", "SIGTERM", "SIGHUP", "cut", "changed", "photo"])
 def test_kill_and_resume(tmp_path: Path, how: str) -> None:
     need("pyvips")
-    photo = photo_file(tmp_path / "photo.png", size=(480, 640))
+    photo = photo_file(tmp_path / "photo.png", size=(320, 400))
     target = tmp_path / "out.png"
     command = [
         *(sys.executable, "-m", "stylenorm", "stylize", str(photo), "-o", str(target), "--style", "scream"),
@@ -203,6 +203,8 @@ def test_kill_and_resume(tmp_path: Path, how: str) -> None:
     assert state["stage"] >= 1 or state["tiles"] > 0
     if how in ("SIGINT", "SIGTERM", "SIGHUP"):
         assert b"will go on" in said
+    if how in ("SIGTERM", "SIGHUP"):  # what is left is as after Ctrl-C
+        return
     if not how.startswith("SIG"):
         damage(journal.parent.parent, how)
     again = subprocess.run(command, capture_output=True, timeout=200, check=True)

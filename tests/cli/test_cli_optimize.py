@@ -51,7 +51,7 @@ def test_weights_masks_and_colors(paint: Run, tmp_path: Path) -> None:
     Image.fromarray(255 - up).save(tmp_path / "down.png")
     masks = ("--photo-masks", "up.png", "down.png", "--painting-masks", "none", "up.png")
     for colors in ("painting", "luminance", "covariance", "histogram"):
-        how = ("--color-method", colors, "--weights", "2", "1")
+        how = ("--color-method", colors, "--weights", "2", "1", "--size", "40")
         done = paint("photo.jpg", "one.jpg", "two.png", "-o", f"{colors}.png", *masks, *how)
         assert (done.code, done.err) == (0, "")
     pictures = {p.read_bytes() for p in tmp_path.glob("*e.png")}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import importlib.util
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stylenorm.zoo import NetworkFolder
+from tests.made_once import made_once
 
 __all__ = ["STYLES", "needs", "needs_winograd", "random_photo", "tiny_network"]
 
@@ -44,13 +43,15 @@ def needs_winograd() -> None:
 def tiny_network() -> NetworkFolder:
     """A quarter network of width 24 with one block and random weights, three styles and the identity."""
     needs("torch", "onnx", "openvino")
+    return NetworkFolder.open(made_once("stylizer", _export))
+
+
+def _export(folder: Path) -> None:
     import torch
 
     from stylenorm.export import export_stylizer
     from stylenorm.networks import NetworkConfig, build_network
 
-    folder = Path(tempfile.mkdtemp(prefix="stylenorm-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     torch.manual_seed(0)
     network = build_network(NetworkConfig("quarter", width=24, num_blocks=1))
     rng = np.random.default_rng(0)
@@ -62,7 +63,6 @@ def tiny_network() -> NetworkFolder:
     about = {name: {"artist": f"Artist of {name}", "title": name.title(), "year": "1889"} for name in STYLES}
     vectors = {"identity": vector(1.0), **{name: vector(0.0) for name in STYLES}}
     export_stylizer(network, vectors, folder, about=about, record={"seed": "0"})
-    return NetworkFolder.open(folder)
 
 
 def random_photo(height: int, width: int, dtype: str = "uint8", channels: int = 3) -> np.ndarray:

@@ -21,6 +21,7 @@ from stylenorm.export import (
     export_stylizer,
     export_texture,
     export_translator,
+    stylizer_to_onnx,
 )
 from stylenorm.export.checked import checked_graph
 from stylenorm.networks import (
@@ -82,6 +83,19 @@ def export_johnson(out: Path) -> None:
 def export_single(out: Path) -> None:
     network = SingleStyleNetwork(SingleStyleConfig("ulyanov", {"norm": "instance"}))
     export_stylizer(network, {"identity": np.ones(1, np.float32)}, out, about={}, record={})
+
+
+def test_a_stylizer_may_differ_by_a_twentieth_of_a_grey_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 8 bits; with more, a graph would paint other pictures than PyTorch."""
+    monkeypatch.setattr("stylenorm.export.checked.module_to_onnx", lambda *_, **__: b"graph")
+    network = build_network(NetworkConfig("quarter", 8, 1))
+    for difference, allowed in ((0.9e-4, True), (1.1e-4, False)):
+        monkeypatch.setattr("stylenorm.export.checked._difference", lambda *_, d=difference: d)
+        if allowed:
+            assert stylizer_to_onnx(network) == b"graph"
+        else:
+            with pytest.raises(ExportError, match="the exported network differs"):
+                stylizer_to_onnx(network)
 
 
 EXPORTERS: dict[str, Callable[[Path], None]] = {

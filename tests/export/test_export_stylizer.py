@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,19 +12,16 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from stylenorm import Style
 from stylenorm.errors import ExportError, InputError
 from stylenorm.export import export_stylizer, load_network, network_identity, stylizer_to_onnx
 from stylenorm.networks import NetworkConfig, StylizerNetwork, build_network
+from tests.export.graphs import graph_of, network_of
 from tests.tolerances import assert_close
 
 CONFIGS = [NetworkConfig("quarter", 8, 1), NetworkConfig("johnson", 4, 1)]
-
-
-def network_of(config: NetworkConfig, seed: int = 0) -> StylizerNetwork:
-    torch.manual_seed(seed)
-    return build_network(config).eval()
 
 
 def style_of(network: StylizerNetwork, gate: float = 0.0) -> np.ndarray:
@@ -38,10 +36,16 @@ def write(network: StylizerNetwork, out: Path) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the first network; not to be changed."""
+    return write(network_of(CONFIGS[0]), tmp_path_factory.mktemp("written") / "net")
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.family)
 def test_graph_in_onnx_runtime_is_the_network(config: NetworkConfig) -> None:
     network = network_of(config)
-    graph = stylizer_to_onnx(network)
+    graph = graph_of(config)
     onnx.checker.check_model(onnx.load_from_string(graph))
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     assert [i.name for i in session.get_inputs()] == ["photo", "style"]
@@ -56,23 +60,21 @@ def test_graph_in_onnx_runtime_is_the_network(config: NetworkConfig) -> None:
 
 
 def test_graph_tells_nothing_of_the_machine_that_made_it() -> None:
-    graph = stylizer_to_onnx(network_of(CONFIGS[0]))
+    graph = graph_of(CONFIGS[0])
     assert b"stylizer.py" not in graph
     assert b"site-packages" not in graph
     assert str(Path.cwd()).encode() not in graph
 
 
-def test_graph_is_clean(tmp_path: Path) -> None:
-    operators = {
-        node.op_type for node in onnx.load_from_string(stylizer_to_onnx(network_of(CONFIGS[0]))).graph.node
-    }
+def test_graph_is_clean() -> None:
+    operators = {node.op_type for node in onnx.load_from_string(graph_of(CONFIGS[0])).graph.node}
     assert {"InstanceNormalization", "Conv", "Pad", "DepthToSpace"} <= operators
     assert not operators & {"Transpose", "Resize", "Loop", "If", "BatchNormalization", "GroupNormalization"}
 
 
-def test_folder_and_back(tmp_path: Path) -> None:
-    network = network_of(CONFIGS[0])
-    out = write(network, tmp_path / "net")
+def test_folder_and_back(written: Path) -> None:
+    network, out = network_of(CONFIGS[0]), written
+    assert (out / "network.onnx").read_bytes() == graph_of(CONFIGS[0])
     description = json.loads((out / "network.json").read_text())
     assert description["identity"] == network_identity(network)
     assert tuple(description["norm_sizes"]) == network.norm_sizes
@@ -89,8 +91,7 @@ def test_a_graph_that_differs_fails_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = network_of(CONFIGS[0])
-    graph = stylizer_to_onnx(network)
-    broken = onnx.load_from_string(graph)
+    broken = onnx.load_from_string(graph_of(CONFIGS[0]))
     weights = next(w for w in broken.graph.initializer if w.name == "last_bias" or len(w.dims) == 4)
     values = onnx.numpy_helper.to_array(weights).copy()
     values.flat[0] += 0.5
@@ -120,13 +121,13 @@ def test_identity_changes_with_weights_and_layers() -> None:
     assert network_identity(a) != network_identity(network_of(CONFIGS[0]))
 
 
-def test_weights_of_another_export_are_refused(tmp_path: Path) -> None:
-    one, two = write(network_of(CONFIGS[0]), tmp_path / "1"), write(network_of(CONFIGS[0], 1), tmp_path / "2")
-    (one / "network.safetensors").write_bytes((two / "network.safetensors").read_bytes())
+def test_weights_of_another_export_are_refused(written: Path, tmp_path: Path) -> None:
+    one = Path(shutil.copytree(written, tmp_path / "1"))
+    save_file(network_of(CONFIGS[0], seed=1).state_dict(), one / "network.safetensors")
     with pytest.raises(ExportError, match="not of one export"):
         load_network(one)
     for name, content in (("network.safetensors", b"nothing"), ("network.json", b"{}")):
-        broken = write(network_of(CONFIGS[0]), tmp_path / name)
+        broken = Path(shutil.copytree(written, tmp_path / name))
         (broken / name).write_bytes(content)
         with pytest.raises(InputError, match="expected a network folder"):
             load_network(broken)

@@ -56,10 +56,16 @@ def tensors(shape: tuple[int, ...], dtype: torch.dtype, channels_last: bool) -> 
 
 @pytest.mark.parametrize("dtype", list(LIMITS), ids=lambda d: str(d).removeprefix("torch."))
 def test_forward_and_backward(dtype: torch.dtype, channels_last: bool, form: str) -> None:
-    """Sizes that are no power of two, every activation, with and without residual, scale and shift."""
+    """Sizes that are no power of two, every activation, with and without residual, scale and shift.
+
+    Each type runs each shape in one of the layouts, and each layout each shape in two of the types.
+    """
     wrong = []
-    first = list(LIMITS).index(dtype) + 2 * channels_last
+    kind = list(LIMITS).index(dtype)
+    first = kind + 2 * channels_last
     for number, shape in enumerate(SHAPES[form]):
+        if (number + kind + channels_last) % 2:
+            continue
         act = [None, *ACTS][(number + first) % 6]
         correction = int(number % 3 == 1)
         x, grad, residual, weight, bias = tensors(shape, dtype, channels_last)

@@ -170,3 +170,12 @@ def test_resolution_turns_with_the_picture(orientation: int) -> None:
 
 def test_a_picture_without_metadata_gets_none() -> None:
     assert read_picture(encode_picture(Picture(photo(5, 4)), "png")).metadata == Metadata()
+
+
+@pytest.mark.parametrize(
+    ("stated", "kept"), [((300, 0), None), ((0, 300), None), ((0.5, 0.5), (0.51, 0.51)), ((2e6, 300), None)]
+)
+def test_a_resolution_that_none_can_have_is_none(
+    stated: tuple[float, float], kept: tuple[float, float] | None
+) -> None:
+    assert read_picture(saved(image("RGB"), "PNG", dpi=stated)).metadata.dpi == kept

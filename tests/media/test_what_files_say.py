@@ -18,9 +18,9 @@ from stylenorm.media import (
     Metadata,
     Picture,
     encode_picture,
-    look_at,
     picture_from_image,
     read_animation,
+    read_header,
     read_picture,
     write_big,
 )
@@ -172,7 +172,7 @@ def test_big_pictures_say_the_same(tmp_path: Path, kind: str, dpi: tuple[float, 
     need("pyvips")
     source = tmp_path / "a.png"
     source.write_bytes(png_file(photo(64, 48), extra=cicp(12, 13)))
-    big = look_at(source, max_megapixels=1, keep_gps=False)
+    big = read_header(source, max_megapixels=1, keep_gps=False)
     pixels = big.decode(lambda shape, dtype: np.empty(shape, dtype))
     assert np.array_equal(pixels, read_picture(source).pixels)
     target = tmp_path / f"out.{kind.lower()}"

@@ -11,9 +11,9 @@ from stylenorm.errors import ShapeError
 from stylenorm.perceptual import (
     PerceptualLoss,
     StyleTarget,
+    checkerboard_loss,
     content_loss,
     gram_matrix,
-    lattice,
     style_loss,
     total_variation,
 )
@@ -91,7 +91,7 @@ def test_total_variation_of_a_ramp() -> None:
     assert total_variation(ramp.transpose(2, 3) * 2).tolist() == [2.0]
 
 
-def test_lattice_is_the_variance_over_phases() -> None:
+def test_checkerboard_artefacts_are_the_variance_over_phases() -> None:
     x = rand(2, 3, 14, 17).numpy()
     expected = []
     for picture in x:
@@ -104,17 +104,24 @@ def test_lattice_is_the_variance_over_phases() -> None:
             for each in three:
                 total += np.var([each[i::4, j::4].mean() for i in range(4) for j in range(4)]) / scale**2 / 3
         expected.append(total)
-    assert_close(lattice(torch.from_numpy(x)), np.array(expected), rtol=1e-6)  # 1e-8 is added to the scale
+    assert_close(
+        checkerboard_loss(torch.from_numpy(x)), np.array(expected), rtol=1e-6
+    )  # 1e-8 is added to the scale
 
 
-def test_lattice_is_of_the_grid_and_not_of_contrast() -> None:
+def test_checkerboard_artefacts_are_of_the_grid_and_not_of_contrast() -> None:
     noise = rand(1, 3, 257, 257)
     enlarged = rand(1, 3, 65, 65).repeat_interleave(4, 2).repeat_interleave(4, 3)
-    assert lattice(noise).item() < 0.01
-    assert lattice(enlarged).item() == pytest.approx(6, rel=0.1)  # each direction: 3 of 4 differences are 0
-    assert lattice(0.1 * enlarged + 0.4).item() == pytest.approx(lattice(enlarged).item(), rel=1e-3)
-    assert lattice(enlarged, period=5).item() < 0.1
-    assert lattice(torch.full((1, 3, 9, 9), 0.5)).item() == 0
+    assert checkerboard_loss(noise).item() < 0.01
+    # Each direction: 3 of 4 differences are 0.
+    assert checkerboard_loss(enlarged).item() == pytest.approx(
+        6, rel=0.1
+    )  # each direction: 3 of 4 differences are 0
+    assert checkerboard_loss(0.1 * enlarged + 0.4).item() == pytest.approx(
+        checkerboard_loss(enlarged).item(), rel=1e-3
+    )
+    assert checkerboard_loss(enlarged, period=5).item() < 0.1
+    assert checkerboard_loss(torch.full((1, 3, 9, 9), 0.5)).item() == 0
 
 
 def test_perceptual_loss_is_the_mean_over_networks_scales_and_taps() -> None:

@@ -166,13 +166,12 @@ def test_the_johnson_network_tiles_too() -> None:
     import torch
 
     from stylenorm.engines.openvino_engine import OpenVinoEngine
-    from stylenorm.export import stylizer_to_onnx
-    from stylenorm.networks import NetworkConfig, build_network
+    from stylenorm.networks import NetworkConfig
+    from tests.export.graphs import graph_of, network_of
 
-    torch.manual_seed(0)
-    network = build_network(NetworkConfig("johnson", 4, 1)).eval()
-    content = stylizer_to_onnx(network)
-    vector = torch.randn(network.style_length)
+    config = NetworkConfig("johnson", 4, 1)
+    network, content = network_of(config), graph_of(config)
+    vector = torch.randn(network.style_length, generator=torch.Generator().manual_seed(0))
     vector[-1] = 0.1
     style = Style.from_vector(vector.numpy(), network.norm_sizes)
     image, sink = random_photo(61, 90), FloatSink(61, 90)

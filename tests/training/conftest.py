@@ -45,6 +45,12 @@ TrainingMaker = Callable[..., tuple[Multistyle, LoopConfig]]
 
 @pytest.fixture
 def make_training(material: Path, tmp_path: Path) -> TrainingMaker:
+    return training_maker(material, tmp_path)
+
+
+def training_maker(material: Path, root: Path) -> TrainingMaker:
+    """What makes tiny trainings, in folders of ``root``."""
+
     def make(out: str = "run", **changes: object) -> tuple[Multistyle, LoopConfig]:
         loop = {k: changes.pop(k) for k in list(changes) if k in LoopConfig.__dataclass_fields__}
         network = changes.pop("network", NetworkConfig("quarter", 8, 1))
@@ -62,7 +68,7 @@ def make_training(material: Path, tmp_path: Path) -> TrainingMaker:
             Painting(path, name, artist="A. Painter", title=name.title(), licence="CC0")
             for path, name in zip(sorted((material / "paintings").glob("*.png")), ["one", "two"], strict=True)
         ]
-        folder = tmp_path / out
+        folder = root / out
         recipe = Multistyle(config, paintings, folder, command="stylenorm train multistyle")
         return recipe, LoopConfig(out=folder, **{"steps": 6, "sample_every": 0, **loop})  # type: ignore[arg-type]
 

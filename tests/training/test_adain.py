@@ -1,9 +1,8 @@
-"""The AdaIN recipe: its loss by hand, that it learns, resumes to the bit, and ends in what paints."""
+"""The AdaIN recipe: its loss by hand, that it learns, and ends in what paints."""
 
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from stylenorm.errors import InputError
 from stylenorm.models.adain import AdainPainter, StylePicture
@@ -97,37 +95,6 @@ def test_a_training_learns(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None
     before = loss(recipe)
     fit(recipe, LoopConfig(recipe.out, steps=40, learning_rate=2e-3, sample_every=0, average=0.5))
     assert loss(recipe) < 0.85 * before
-
-
-def test_a_killed_training_resumes_to_the_bit(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Adain, "finish", lambda *_: None)
-
-    def loop(recipe: Adain, *, resume: bool = False) -> LoopConfig:
-        return LoopConfig(recipe.out, steps=5, sample_every=0, resume=resume)
-
-    whole = make("whole")
-    fit(whole, loop(whole))
-    interrupted = make("interrupted")
-    losses = Adain.losses
-
-    def killed_at_two(self: Adain, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        if step == 2:
-            signal.raise_signal(signal.SIGINT)
-        return losses(self, step, generator)
-
-    # Checks may run in the background, where Ctrl-C is ignored from the start.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with monkeypatch.context() as patch:
-        patch.setattr(Adain, "losses", killed_at_two)
-        with pytest.raises(KeyboardInterrupt):
-            fit(interrupted, loop(interrupted))
-    signal.signal(signal.SIGINT, before)
-    resumed = make("interrupted")
-    fit(resumed, loop(resumed, resume=True))
-    for (key, a), b in zip(
-        whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True
-    ):
-        assert torch.equal(a, b), key
 
 
 def test_a_training_ends_in_what_paints(make: Maker) -> None:

@@ -1,9 +1,8 @@
-"""The recipes of one picture: that they learn, resume to the bit, and end in what paints."""
+"""The recipes of one picture: that they learn, and end in what paints."""
 
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from stylenorm import Stylizer
 from stylenorm.errors import InputError, UnknownNameError
@@ -32,7 +31,7 @@ from stylenorm.training import (
     UlyanovConfig,
     fit,
 )
-from stylenorm.training.recipes.generators import load_judges, remeasured
+from stylenorm.training.recipes.generators import load_loss_networks, remeasured
 from stylenorm.zoo import NetworkFolder
 from tests.engines.tiny_network import random_photo
 from tests.tolerances import assert_close
@@ -96,39 +95,6 @@ def test_a_training_learns(make: Maker, name: str, norm: str, falls_to: float) -
     before = loss_of(recipe)
     fit(recipe, loop(recipe, steps=40, learning_rate=0.01))
     assert loss_of(recipe) < falls_to * before
-
-
-@pytest.mark.parametrize(
-    ("name", "norm"), [("johnson", "batch"), ("ulyanov", "instance"), ("texture", "batch")]
-)
-@pytest.mark.usefixtures("_no_results")
-def test_a_killed_training_resumes_to_the_bit(
-    make: Maker, name: str, norm: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = make(name, "whole", norm=norm)
-    fit(whole, loop(whole))
-
-    interrupted = make(name, "interrupted", norm=norm)
-    losses = type(interrupted).losses
-
-    def killed_at_three(self: Any, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        found = losses(self, step, generator)
-        if step == 3:
-            signal.raise_signal(signal.SIGINT)
-        return found
-
-    # Checks may run in the background, where Ctrl-C is ignored from the start.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with monkeypatch.context() as patch:
-        patch.setattr(type(interrupted), "losses", killed_at_three)
-        with pytest.raises(KeyboardInterrupt):
-            fit(interrupted, loop(interrupted))
-    signal.signal(signal.SIGINT, before)
-    resumed = make(name, "interrupted", norm=norm)
-    fit(resumed, loop(resumed, resume=True))
-    states = [recipe.model.state_dict() for recipe in (whole, resumed)]
-    for (key, a), b in zip(states[0].items(), states[1].values(), strict=True):
-        assert torch.equal(a, b), key
 
 
 def test_johnson_ends_in_a_network_that_paints_with_its_batch_norms_folded(make: Maker) -> None:
@@ -216,7 +182,7 @@ def test_batch_norms_are_measured_anew_for_averaged_weights() -> None:
 
 
 def test_a_vgg_is_compared_at_the_papers_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    (shipped,) = load_judges("vgg16", Johnson.vgg_taps)
+    (shipped,) = load_loss_networks("vgg16", Johnson.vgg_taps)
     assert (shipped.content_tap, shipped.style_taps[-1]) == ("relu2_2", "relu4_1")  # it ends before relu4_3
     tensors, index, before = {}, 0, 3
     for count, width in zip(VGGS["vgg19"].convs, (64, 128, 256, 512, 512), strict=True):
@@ -228,7 +194,7 @@ def test_a_vgg_is_compared_at_the_papers_layers(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         "stylenorm.training.recipes.generators.load_features", lambda _: [Vgg(VGGS["vgg19"], tensors)]
     )
-    (judge,) = load_judges("vgg19", Johnson.vgg_taps)
+    (judge,) = load_loss_networks("vgg19", Johnson.vgg_taps)
     found = judge(torch.rand(1, 3, 32, 32))
     assert set(found) == {"relu1_2", "relu2_2", "relu3_3", "relu4_3"}
     assert judge.content_tap == "relu2_2"

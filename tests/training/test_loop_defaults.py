@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from stylenorm.configurations import LoopConfig, LoopDefaults
+from stylenorm.errors import InputError
 from stylenorm.training import Recipe, fit
+from stylenorm.training.recipe import to_pixels
 
 
 class Slope(Recipe):
@@ -66,6 +70,24 @@ def test_the_recipe_says_how_long_and_how_fast(tmp_path: Path) -> None:
     assert went(tmp_path / "b", steps=2) == ("2", 0.5)
     assert went(tmp_path / "c", learning_rate=0.5) == ("3", 1.5)
     assert went(tmp_path / "d", average=0.5)[1] < 0.75  # results are of the running average
+    assert went(tmp_path / "e", steps=1) == ("1", 0.25)
+    with pytest.raises(InputError, match="steps: expected at least 1, got 0"):
+        went(tmp_path / "f", steps=0)
+
+
+def test_a_recipe_of_the_release_before_trains_with_a_warning(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="Old.rates is now param_groups; .* next release") as told:
+
+        class Old(Slope):
+            def rates(self) -> list[tuple[list[nn.Parameter], float]]:
+                return [(list(self.model.parameters()), 2.0)]
+
+    assert told[0].filename == __file__
+    recipe = Old()
+    fit(recipe, LoopConfig(tmp_path, device="cpu"))
+    assert round(recipe.went, 4) == 1.5
+    with pytest.warns(DeprecationWarning, match="Recipe.turns is now phases"):
+        assert len(list(recipe.turns(0, torch.Generator()))) == 1
 
 
 def test_each_step_draws_anew_and_each_run_the_same(tmp_path: Path) -> None:
@@ -76,6 +98,32 @@ def test_each_step_draws_anew_and_each_run_the_same(tmp_path: Path) -> None:
         runs.append(recipe.drawn)
     assert runs[0] == runs[1]
     assert len(set(runs[0])) == 5
+
+
+def test_a_log_is_told_the_time_that_is_left_and_the_mean_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+
+    class Slow(Slope):
+        def losses(self, *_: object) -> dict[str, Tensor]:
+            clock.now += 2.0 if clock.now > 8 else 4.0  # seconds; the first ones are slower
+            return super().losses()
+
+    monkeypatch.setattr("stylenorm.training.loop.time", SimpleNamespace(monotonic=lambda: clock.now))
+    fit(Slow(), LoopConfig(tmp_path, steps=100, device="cpu", sample_every=0))
+    told = capsys.readouterr().err.splitlines()
+    assert "slope: about 3 minutes to go" in told  # 85 steps of 2 seconds
+    # More than 60 seconds, 4 + 4 + 4 + 2 ..., are over after 28 steps. The loss falls by 0.25 in each.
+    mean = 0.0
+    for step in range(1, 28):
+        mean += (-0.25 * step - mean) / 50
+    assert next(line for line in told if " of 100, " in line) == f"slope: step 28 of 100, height {mean:.3f}"
+
+
+def test_pixels_are_rounded_to_8_bits_with_their_channels_last() -> None:
+    picture = torch.tensor([[[0.0, 0.2]], [[0.398, 1.0]], [[0.0, 0.0]]])  # (3, 1, 2)
+    assert to_pixels(picture).tolist() == [[[0, 101, 0], [51, 255, 0]]]
 
 
 def test_the_rate_goes_up_over_a_twentieth_and_down_by_a_cosine() -> None:

@@ -137,9 +137,9 @@ def test_cyclegan_resumes_to_the_bit_with_its_pools_and_exports_both_ways(
 
     halves = tmp_path / "halves"
     killed = cyclegan(pictures, halves)
-    turns = killed.turns
+    phases = killed.phases
     with monkeypatch.context() as patch:
-        patch.setattr(killed, "turns", lambda step, g: 1 / 0 if step == 3 else turns(step, g))
+        patch.setattr(killed, "phases", lambda step, g: 1 / 0 if step == 3 else phases(step, g))
         with pytest.raises(ZeroDivisionError):
             fit(killed, loop(halves, 6, checkpoint_every_s=0.0))
     resumed = cyclegan(pictures, halves)
@@ -165,19 +165,19 @@ def test_cyclegan_resumes_to_the_bit_with_its_pools_and_exports_both_ways(
 # that is used here, from 0.37 to 0.14 with another; the slow one from 0.30 to 0.064 in
 # 600 steps. The day is 0.15 away.
 @pytest.mark.parametrize(
-    ("settings", "steps", "factor"),
+    ("settings", "px", "steps", "factor"),
     [
-        ({"num_blocks": 1, "width": 8, "judge_width": 8}, 200, 2.0),
-        pytest.param({"num_blocks": 2, "width": 16, "judge_width": 16}, 400, 3.0, marks=pytest.mark.slow),
+        ({"num_blocks": 1, "width": 8, "judge_width": 8}, 32, 200, 2.0),
+        pytest.param({"num_blocks": 2, "width": 16, "judge_width": 16}, 32, 400, 3.0, marks=pytest.mark.slow),
     ],
     ids=["small", "slow"],
 )
 def test_cyclegan_learns_without_pairs(
-    settings: dict[str, int], steps: int, factor: float, tmp_path: Path
+    settings: dict[str, int], px: int, steps: int, factor: float, tmp_path: Path
 ) -> None:
-    write_renderings(tmp_path / "loose", 400, 32, seed=2, paired=False)
-    write_renderings(tmp_path / "pairs", 33, 32, seed=1)
-    known = Pairs(tmp_path / "pairs", crop_px=32, batch_size=1, seed=0, num_held_out=32)
+    write_renderings(tmp_path / "loose", 400, px, seed=2, paired=False)
+    write_renderings(tmp_path / "pairs", 33, px, seed=1)
+    known = Pairs(tmp_path / "pairs", crop_px=px, batch_size=1, seed=0, num_held_out=32)
     day, night = known.held_out(32).chunk(2, dim=1)
     changes = {
         "batch_size": 4,
@@ -185,6 +185,7 @@ def test_cyclegan_learns_without_pairs(
         "identity_weight": 0.0,
         "pool_size": 50,
         "num_held_out": 8,
+        "crop_px": px,
     }
     recipe = cyclegan(tmp_path, tmp_path / "run", **settings, **changes)
     averaged: list[torch.nn.Module] = []
@@ -207,16 +208,16 @@ def test_cyclegan_learns_without_pairs(
 def test_each_turn_moves_its_own_player_alone(pictures: Path, tmp_path: Path) -> None:
     recipe = cyclegan(pictures, tmp_path)
     seen: list[tuple[set[str], set[str]]] = []
-    turns = recipe.turns
+    phases = recipe.phases
 
     def watched(step: int, generator: torch.Generator):  # type: ignore[no-untyped-def]
-        for parameters, losses in turns(step, generator):
+        for parameters, losses in phases(step, generator):
             before = {name: p.detach().clone() for name, p in recipe.model.named_parameters()}
             yield parameters, losses
             moved = {name for name, p in recipe.model.named_parameters() if not torch.equal(p, before[name])}
             seen.append((moved, set(losses)))
 
-    recipe.turns = watched  # type: ignore[method-assign]
+    recipe.phases = watched  # type: ignore[method-assign]
     recipe.finish = ignore  # type: ignore[method-assign]
     fit(recipe, loop(tmp_path, 1))
     (makers, first), (judges, second) = seen
@@ -229,7 +230,7 @@ def test_cyclegan_losses_are_those_of_the_paper(pictures: Path, tmp_path: Path) 
     recipe = cyclegan(pictures, tmp_path, batch_size=1)
     m = recipe.model
     a, b = recipe.a.batch(0), recipe.b.batch(0)
-    (_, losses), (_, judged) = recipe.turns(0, torch.Generator())
+    (_, losses), (_, judged) = recipe.phases(0, torch.Generator())
 
     def scaled(x: torch.Tensor) -> np.ndarray:  # to -1..1, where the papers measure
         return 2 * x.detach().double().numpy() - 1

@@ -99,22 +99,6 @@ def test_the_command_trains_and_says_what_to_do_next(
     assert "expected folders imagesTr and labelsTr, or images and labels" in done.err
 
 
-def test_resumes_to_the_bit(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Volumes, "finish", lambda *_: None)
-    whole = volumes(scans, tmp_path / "whole")
-    fit(whole, loop(whole.out, 6))
-    killed = volumes(scans, tmp_path / "halves")
-    losses = killed.losses
-    with monkeypatch.context() as patch:
-        patch.setattr(killed, "losses", lambda step, g: 1 / 0 if step == 3 else losses(step, g))
-        with pytest.raises(ZeroDivisionError):
-            fit(killed, loop(killed.out, 6, checkpoint_every_s=0.0))
-    resumed = volumes(scans, tmp_path / "halves")
-    fit(resumed, loop(resumed.out, 6, resume=True))
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, resumed.model.state_dict()[name]), name
-
-
 def test_batch_norms_result_has_statistics_of_its_own_weights(
     scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

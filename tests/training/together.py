@@ -91,7 +91,7 @@ class Batchy(Recipe):
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         photo = self.photos.batch(step)
-        chosen = ranks.share(torch.arange(4) == int(torch.randint(4, (1,), generator=generator)))
+        chosen = ranks.shard(torch.arange(4) == int(torch.randint(4, (1,), generator=generator)))
         y = F.relu(self.model["norm"](self.model["conv"](photo)))
         y = self.model["deep"](y[:, :, None])[:, :, 0]
         means = self.model["flat"]((y**2).mean(dim=(2, 3)))

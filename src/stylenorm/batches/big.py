@@ -21,7 +21,7 @@ from stylenorm.media import (
     check_fits,
     check_output,
     format_named,
-    look_at,
+    read_header,
     write_big,
 )
 from stylenorm.models.stylizer import Stylizer
@@ -42,7 +42,7 @@ def big_picture(job: Job, options: PaintOptions, stylizer: Stylizer) -> BigPictu
         return None
     if stylizer.tiling.tile == "off" or not stylizer.engine.runs_graphs:
         return None
-    picture = look_at(job.source, max_megapixels=options.max_megapixels, keep_gps=options.keep_gps)
+    picture = read_header(job.source, max_megapixels=options.max_megapixels, keep_gps=options.keep_gps)
     return picture if picture.bytes_in_memory > stylizer.tiling.budget_bytes() * _HALF else None
 
 
@@ -76,7 +76,7 @@ def paint_big_picture(
 
     def show(what: str) -> Callable[[float], None]:
         def shown(share: float) -> None:
-            maps.settle()
+            maps.release_pages()
             listener.show(f"{name}: {what} {share:.0%}")
 
         return shown
@@ -92,7 +92,7 @@ def paint_big_picture(
         if photo is None:
             photo = picture.decode(lambda shape, dtype: photos.array("photo", shape, dtype), show("reading"))
             about = {"shape": photo.shape, "dtype": photo.dtype.name, "checksum": array_checksum(photo)}
-            photos.note(about)
+            photos.save_state(about)
         else:
             listener.say(f"note: {picture.path}: going on where the last run stopped")
         out = maps.array("out", photo.shape, photo.dtype)

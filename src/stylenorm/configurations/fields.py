@@ -49,7 +49,7 @@ def config_fields(
     """
     hints, helps = get_type_hints(config), _documented(config)
     found = []
-    for field in dataclasses.fields(config):
+    for field in sorted(dataclasses.fields(config), key=lambda each: bool(each.kw_only)):  # as in __init__
         kind, choices = _kind(hints[field.name])
         if kind is not None:
             own = REQUIRED if field.default is dataclasses.MISSING else field.default

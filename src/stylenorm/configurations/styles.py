@@ -32,8 +32,28 @@ class NetworkConfig:
         return {key: value for key, value in asdict(self).items() if (key, value) != ("head", 0)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class _LossConfig:
+    """How paintings are compared.
+
+    Attributes:
+        style_weight: style weight to start from; where there is a balance, each painting's own is found, between a
+            quarter of it and twice as much.
+        palette_weight: weight of the distance of colours.
+        tv_weight: weight of the total variation.
+        lattice_weight: weight of `stylenorm.perceptual.checkerboard_loss`.
+        seed: what all choices are drawn from.
+    """
+
+    style_weight: float = 10.0
+    palette_weight: float = 2.0
+    tv_weight: float = 1.0
+    lattice_weight: float = 5.0
+    seed: int = 0
+
+
 @dataclass(frozen=True)
-class MultistyleConfig:
+class MultistyleConfig(_LossConfig):
     """What `Multistyle` learns from, and how hard it tries.
 
     Attributes:
@@ -43,12 +63,7 @@ class MultistyleConfig:
         crop_px: side of the training crops.
         batch_size: crops a step, of all processes together.
         painting_px: shorter side of the paintings when they are measured; sets the size of the strokes.
-        style_weight: style weight to start from; each painting's own is found from there, between a quarter
-            of it and twice as much.
         content_target: content loss that the balance aims at (0 is the photo, 2 has nothing to do with it).
-        palette_weight: weight of the distance of colours.
-        tv_weight: weight of the total variation.
-        lattice_weight: weight of `stylenorm.perceptual.lattice`.
         identity_weight: weight of the identity's squared error.
         identity_share: share of the samples that are trained as the identity, once the warm-up is over.
         others_share: share of the styled samples that go to the ``others`` of `Multistyle`, if there are any.
@@ -57,7 +72,6 @@ class MultistyleConfig:
         start_from: a network folder whose weights, where they fit, and styles are started from; styles that
             it has not start from the mean of its own.
         num_held_out: photos (the first by name) that are never trained on, for samples and measurements.
-        seed: what the choice of photos, styles and shifts is drawn from.
     """
 
     photos: Path
@@ -66,22 +80,17 @@ class MultistyleConfig:
     crop_px: int = 256
     batch_size: int = 4
     painting_px: int = 400
-    style_weight: float = 10.0
     content_target: float = 0.75
-    palette_weight: float = 2.0
-    tv_weight: float = 1.0
-    lattice_weight: float = 5.0
     identity_weight: float = 20.0
     identity_share: float = 0.1
     others_share: float = 0.3
     warmup_steps: int = 1000
     start_from: Path | None = None
     num_held_out: int = 24
-    seed: int = 0
 
 
 @dataclass(frozen=True)
-class PredictConfig:
+class PredictConfig(_LossConfig):
     """What `Predict` learns from.
 
     Attributes:
@@ -93,16 +102,11 @@ class PredictConfig:
         painting_px: side of the crops of paintings; strokes come out as large, in pixels, as they are here.
         num_paintings: paintings a step, of all processes together.
         photos_each: photos a step that are painted in each of them.
-        style_weight: weight of the style loss; content counts 1.
-        palette_weight: weight of the distance of colours.
-        tv_weight: weight of the total variation.
-        lattice_weight: weight of `stylenorm.perceptual.lattice`.
         photo_share: share of the steps whose paintings are photos.
         recolor_share: share of the paintings whose colours are changed.
         start_from: folder of another training of a predictor, of this network or one much like it, whose
             linear layers are started from.
         num_held_out: photos, and as many paintings (the first by name), that are never trained on.
-        seed: what all choices are drawn from.
     """
 
     network: Path
@@ -113,19 +117,14 @@ class PredictConfig:
     painting_px: int = 400
     num_paintings: int = 2
     photos_each: int = 2
-    style_weight: float = 10.0
-    palette_weight: float = 2.0
-    tv_weight: float = 1.0
-    lattice_weight: float = 5.0
     photo_share: float = 0.1
     recolor_share: float = 0.5
     start_from: Path | None = None
     num_held_out: int = 16
-    seed: int = 0
 
 
 @dataclass(frozen=True)
-class LearnConfig:
+class LearnConfig(_LossConfig):
     """What a style is learned from.
 
     Attributes:
@@ -135,14 +134,9 @@ class LearnConfig:
         batch_size: crops a step, of all processes together.
         stroke_px: shorter side of the painting when it is measured; strokes come out as large, in pixels, as
             they are there.
-        style_weight: style weight to start from.
         content_target: content loss (0 is the photo, about 2 has nothing to do with it) that is aimed at.
-        palette_weight: weight of the distance of colours.
-        tv_weight: weight of the total variation.
-        lattice_weight: weight of `stylenorm.perceptual.lattice`.
         thorough: learn the network too; takes longer, and makes a network folder with this style alone.
         num_held_out: photos (the first by name) that are kept out; at most half of those there are.
-        seed: what the choice of photos and shifts is drawn from.
     """
 
     photos: Path | None = None
@@ -150,13 +144,8 @@ class LearnConfig:
     crop_px: int = 224
     batch_size: int = 2
     stroke_px: int = 400
-    style_weight: float = 10.0
     content_target: float = 0.7
-    palette_weight: float = 2.0
-    tv_weight: float = 1.0
-    lattice_weight: float = 5.0
     thorough: bool = False
     num_held_out: int = 4
-    seed: int = 0
     loop: ClassVar[LoopDefaults] = LoopDefaults(steps=120, learning_rate=0.03, average=0.9)
     thorough_loop: ClassVar[LoopDefaults] = LoopDefaults(steps=2000, learning_rate=0.001, average=0.9)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stylenorm.closing import Closing
 from stylenorm.engines.memory import check_memory
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
-from stylenorm.graphs import frozen_graph, measuring_graph, told_statistics
+from stylenorm.graphs import frozen_graph, measuring_graph, parse_statistics
 from stylenorm.style import Statistics
 
 __all__ = ["PRECISIONS", "Engine", "FloatArray", "Pixels", "Program", "check_options", "num_cores"]
@@ -135,7 +135,7 @@ class Engine(Closing, ABC):
             _check_photo(photos)
             check_memory(photos.size // 3)
             _, *told = program(np.ascontiguousarray(photos), _checked_style(style))
-            return told_statistics(told)
+            return parse_statistics(told)
 
         return measured
 

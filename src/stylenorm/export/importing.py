@@ -41,7 +41,6 @@ _WRAPPERS = (
     *("generator", "netG", "model"),
 )
 _LUMA = (0.299, 0.587, 0.114)  # how the authors make one channel of three
-_SPADE_BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3")
 
 
 _WINDOW = (128, 128, 128)

@@ -1,5 +1,6 @@
 """An exported network's graph as data: read, frozen, cut into stages; needs no backend and no onnx."""
 
+from stylenorm._moved import old_names
 from stylenorm.graphs.checking import check_graph
 from stylenorm.graphs.cutting import PHOTO, Map, Plan, Stage, cut_graph
 from stylenorm.graphs.freezing import (
@@ -8,7 +9,7 @@ from stylenorm.graphs.freezing import (
     measuring_graph,
     norm_sizes,
     norms_of,
-    told_statistics,
+    parse_statistics,
 )
 from stylenorm.graphs.onnx_file import Graph, Node
 from stylenorm.graphs.volumes import (
@@ -40,8 +41,10 @@ __all__ = [
     "measuring_graph",
     "norm_sizes",
     "norms_of",
-    "told_statistics",
+    "parse_statistics",
     "volume_layers",
     "volume_norms",
     "web_graph",
 ]
+
+__getattr__ = old_names(__name__)

@@ -28,7 +28,6 @@ _ITEM_BYTES = {
     **dict.fromkeys((21, 22, 23), 0.5),
 }
 _SUBGRAPHS = {5, 10}  # AttributeProto.AttributeType: a graph, several graphs
-_TENSOR_ATTRIBUTES = {4, 9}
 
 
 def check_graph(content: bytes, name: str = "graph") -> None:

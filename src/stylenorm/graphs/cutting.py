@@ -22,6 +22,7 @@ from math import ceil
 
 import numpy as np
 
+from stylenorm._moved import OldName
 from stylenorm.errors import InputError
 from stylenorm.graphs.freezing import frozen, norms_of
 from stylenorm.graphs.onnx_file import Graph, Node, constant, tensor_info
@@ -59,20 +60,23 @@ class Stage:
     """One part of the network.
 
     Attributes:
-        graph: ONNX; its inputs are the tiles of ``reads``, float32, and the frozen vector (L,); its outputs
-            the tiles of ``leaves``, then of each norm of ``measures`` mean and centred second
+        graph: ONNX; its inputs are the tiles of ``inputs``, float32, and the frozen vector (L,); its outputs
+            the tiles of ``outputs``, then of each norm of ``measures`` mean and centred second
             moment of each row, (1, C, h, 1). Tiles are (1, h, w, C), channels last: what engines convolve
             in; OpenVINO spent a fifth of its time on the way from there and back. But the photo's are
             (1, 3, h, w).
-        reads: maps, with the margin that the stage eats.
-        leaves: maps that later stages read, with the margin to cut off; of the last stage, the painting.
+        inputs: maps, with the margin that the stage eats.
+        outputs: maps that later stages read, with the margin to cut off; of the last stage, the painting.
         measures: numbers of the norms whose input is computed here.
     """
 
     graph: bytes
-    reads: tuple[Map, ...]
-    leaves: tuple[Map, ...]
+    inputs: tuple[Map, ...]
+    outputs: tuple[Map, ...]
     measures: tuple[int, ...]
+
+    reads = OldName("Stage.reads", "inputs")
+    leaves = OldName("Stage.leaves", "outputs")
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Plan:
         kept: dict[str, float] = {}
         most = 0.0
         for stage, freed in zip(self.stages[:-1], self.frees, strict=False):
-            kept |= {each.name: float(each.channels * each.scale**2 * 4) for each in stage.leaves}
+            kept |= {each.name: float(each.channels * each.scale**2 * 4) for each in stage.outputs}
             most = max(most, sum(kept.values()))
             for name in freed:
                 kept.pop(name, None)
@@ -116,7 +120,7 @@ def cut_graph(content: bytes) -> Plan:
     stages = [walk.build(number, stored) for number in range(last + 1)]
     readers: dict[str, int] = {}
     for number, stage in enumerate(stages):
-        readers |= {each.name: number for each in stage.reads}
+        readers |= {each.name: number for each in stage.inputs}
     frees = tuple(
         tuple(name for name, number in readers.items() if number == i and name != PHOTO)
         for i in range(last + 1)

@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm._moved import old_names
 from stylenorm.errors import InputError
 from stylenorm.graphs.onnx_file import Graph, Node, constant, tensor_info
 from stylenorm.style import Statistics, Style
 
-__all__ = ["frozen_graph", "frozen_vector", "measuring_graph", "norm_sizes", "norms_of", "told_statistics"]
+__all__ = ["frozen_graph", "frozen_vector", "measuring_graph", "norm_sizes", "norms_of", "parse_statistics"]
+
+__getattr__ = old_names(__name__)
 
 _PER_CHANNEL, _PLANE, _FLAT = "stylenorm.per_channel", "stylenorm.plane", "stylenorm.flat"
 _EPS = 1e-5  # what the networks' norms add to the variance
@@ -131,7 +134,7 @@ def measuring_graph(content: bytes) -> bytes:
     return replace(graph, nodes=tuple(nodes), constants=constants, outputs=outputs).to_bytes()
 
 
-def told_statistics(outputs: Sequence[NDArray[Any]]) -> Statistics:
+def parse_statistics(outputs: Sequence[NDArray[Any]]) -> Statistics:
     """Return what the measuring graph told: its outputs after the painting."""
     means, variances, shapes = outputs[0::3], outputs[1::3], outputs[2::3]
     counts = [int(np.prod(shape)) // int(shape[1]) for shape in shapes]

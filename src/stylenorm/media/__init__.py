@@ -1,11 +1,12 @@
 """Pictures in and out: read faithfully, written whole or not at all, found, and planned where they go."""
 
+from stylenorm._moved import old_names
 from stylenorm.media.atomic import atomic_write, check_output, locked, write_json
 from stylenorm.media.finding import SHARD_SUFFIXES, LeftOut, find_pictures
 from stylenorm.media.formats import FORMATS, READABLE_SUFFIXES, format_named
 from stylenorm.media.pictures.animating import write_animation, write_media
 from stylenorm.media.pictures.animation import Animation, read_animation, read_media
-from stylenorm.media.pictures.big import BIG_FORMATS, BigPicture, look_at, write_big
+from stylenorm.media.pictures.big import BIG_FORMATS, BigPicture, read_header, write_big
 from stylenorm.media.pictures.encoding import check_fits
 from stylenorm.media.pictures.kinds import looks_like_picture
 from stylenorm.media.pictures.labels import UNLABELLED, check_labels, numbered_from_0, read_labels
@@ -71,13 +72,13 @@ __all__ = [
     "is_film",
     "is_picture_name",
     "locked",
-    "look_at",
     "looks_like_picture",
     "numbered_from_0",
     "picture_from_image",
     "picture_size",
     "plan_outputs",
     "read_animation",
+    "read_header",
     "read_labels",
     "read_mask",
     "read_media",
@@ -92,3 +93,5 @@ __all__ = [
     "write_media",
     "write_picture",
 ]
+
+__getattr__ = old_names(__name__)

@@ -116,7 +116,7 @@ class LayeredRun:
                 kept.array(layer.makes)[:, first:last] = made[0]
                 part = Statistics.measure([made[0]])
                 measured = part if measured is None else measured.merge(part)
-            kept.settle()
+            kept.release_pages()
             tell()
             yield made
         if measured is not None:
@@ -196,9 +196,9 @@ class _Kept(Closing):
             if reader == number and name not in self._volume:
                 self._workspace.free(name)
 
-    def settle(self) -> None:
+    def release_pages(self) -> None:
         """Let go of what lies in files: pages that are mapped count as this process's memory."""
-        self._workspace.settle()
+        self._workspace.release_pages()
 
 
 def _made_rows(layer: Layer, shapes: dict[str, Shape]) -> int:

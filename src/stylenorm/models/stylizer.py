@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import functools
-import numbers
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,18 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.closing import Closing
-from stylenorm.colors import COLOR_METHODS, DEFAULT_COLOR_METHOD, ColorMethod
+from stylenorm.colors import ColorMethod
 from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
-from stylenorm.errors import InputError, ShapeError, UnknownNameError
+from stylenorm.errors import InputError, ShapeError
 from stylenorm.graphs import Plan, cut_graph, frozen_vector
 from stylenorm.media import (
-    fill_transparent,
     from_float,
     is_picture_name,
     looks_like_picture,
     picture_from_image,
     to_float,
 )
+from stylenorm.models.images import check_image, check_strength, color_method, plain_image, visible
 from stylenorm.models.predictor import predict_style
 from stylenorm.style import Statistics, Style
 from stylenorm.tiles import (
@@ -128,16 +127,15 @@ class Stylizer(Closing):
             InputError: ``strength`` is not in 0..1, or a float image goes beyond 0..1.
             MemoryError: the images do not fit into memory together.
         """
-        _check_strength(strength)
-        images = [_plain(image) for image in images]
+        check_strength(strength)
+        images = [plain_image(image) for image in images]
         for image in images:
-            _check_image(image)
+            check_image(image)
         if len({image.shape[:2] for image in images}) != 1:
             sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
             raise ShapeError(f"images: expected some of one size, got {', '.join(sizes) or 'none'}")
-        photos = np.stack([to_float(_visible(image)).transpose(2, 0, 1) for image in images])
-        style = self.style.weaken(strength, self.network.style(IDENTITY))
-        return self._measuring_engine.measure(photos, style.vector())
+        photos = np.stack([to_float(visible(image)).transpose(2, 0, 1) for image in images])
+        return self._measuring_engine.measure(photos, self._weakened(strength).vector())
 
     def freeze(self, statistics: Statistics) -> Stylizer:
         """Return a stylizer whose norms use these statistics instead of measuring each image.
@@ -201,12 +199,12 @@ class Stylizer(Closing):
         """
         if not isinstance(image, np.ndarray):
             return self._paint_pillow(image, strength, keep_colors, stroke_size)
-        if (plain := _plain(image)) is not image:
+        if (plain := plain_image(image)) is not image:
             painting = self(plain, strength, keep_colors, stroke_size=stroke_size, progress=progress)
             return painting.astype(image.dtype)
-        _check_image(image)
-        _check_strength(strength)
-        method = _color_method(keep_colors)
+        check_image(image)
+        check_strength(strength)
+        method = color_method(keep_colors)
         if strength == 0 or self.style.photo_gate == 1:
             return image.copy()
         alpha = image[..., 3:]
@@ -215,11 +213,11 @@ class Stylizer(Closing):
             out = np.empty_like(image)
             out[..., 3:] = alpha
             if stroke_size > 1:
-                self.paint_strokes(_visible(image), out, strength, keep_colors, stroke_size, progress)
+                self.paint_strokes(visible(image), out, strength, keep_colors, stroke_size, progress)
             else:
                 self.paint_tiles(image, out, strength, keep_colors, progress=progress)
             return out
-        painting = self._paint(_visible(image), alpha, self._vector(strength), method)
+        painting = self._paint(visible(image), alpha, self._vector(strength), method)
         return np.concatenate((painting, alpha), axis=2) if alpha.size else painting
 
     def layout(self, height: int, width: int) -> Layout:
@@ -266,20 +264,17 @@ class Stylizer(Closing):
             OutputError: the workspace's disk is full.
             MemoryError: a tile does not fit into memory.
         """
-        _check_strength(strength)
-        style = self.style
-        if strength != 1:
-            style = style.weaken(strength, self.network.style(IDENTITY))
+        check_strength(strength)
         paint_array(
             self._measuring_engine,
             self._plan(),
-            _visible(image),
+            visible(image),
             out,
-            style,
+            self._weakened(strength),
             alpha=image[..., 3] if image.shape[2] > 3 else None,
             tiling=self.tiling,
             statistics=self.statistics,
-            method=_color_method(keep_colors),
+            method=color_method(keep_colors),
             workspace=workspace,
             progress=progress,
         )
@@ -360,10 +355,11 @@ class Stylizer(Closing):
         path = self.network.graph
         return _plan_of(path, path.stat().st_mtime_ns)
 
+    def _weakened(self, strength: float) -> Style:
+        return self.style if strength == 1 else self.style.weaken(strength, self.network.style(IDENTITY))
+
     def _vector(self, strength: float) -> FloatArray:
-        style = self.style
-        if strength != 1:
-            style = style.weaken(strength, self.network.style(IDENTITY))
+        style = self._weakened(strength)
         if self.statistics is None:
             return style.vector()
         return frozen_vector(self.statistics, style)
@@ -401,81 +397,6 @@ class Stylizer(Closing):
 @functools.lru_cache(maxsize=2)
 def _plan_of(graph: Path, changed: int) -> Plan:  # noqa: ARG001 (another file is another entry)
     return cut_graph(graph.read_bytes())
-
-
-def _color_method(keep_colors: bool | str) -> ColorMethod | None:
-    if isinstance(keep_colors, str):
-        if keep_colors not in COLOR_METHODS:
-            raise UnknownNameError("way of keeping colours", keep_colors, COLOR_METHODS)
-        return COLOR_METHODS[keep_colors]
-    return COLOR_METHODS[DEFAULT_COLOR_METHOD] if keep_colors else None
-
-
-def _check_strength(strength: Any) -> None:
-    is_number = isinstance(strength, numbers.Real)
-    if not is_number or not 0 <= strength <= 1:  # also refuses NaN
-        shown = f"{strength:g}" if is_number else f"{strength!r}"
-        raise InputError(f"strength: expected 0 (the photo) to 1 (the painting), got {shown}")
-
-
-def _plain(image: NDArray[Any]) -> NDArray[Any]:
-    """An image of a form that has one meaning in that which is painted: three channels, the machine's types.
-
-    Raises:
-        ShapeError: it is no array.
-    """
-    if not isinstance(image, np.ndarray):
-        raise ShapeError(f"image: expected an array, got {type(image).__name__}")
-    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
-        grey = image if image.ndim == 3 else image[..., None]
-        return _plain(np.repeat(grey, 3, axis=2))
-    if image.dtype == np.float16:
-        return image.astype(np.float32)
-    return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))
-
-
-def _check_image(image: NDArray[Any]) -> None:
-    if image.ndim != 3 or image.shape[2] not in (3, 4) or 0 in image.shape:
-        raise ShapeError(
-            f"image: expected (H, W, 3), (H, W, 4) or grey (H, W), got {image.shape}{_hint(image.shape)}"
-        )
-    if image.dtype in (np.uint8, np.uint16):
-        return
-    if image.dtype not in (np.float32, np.float64):
-        raise ShapeError(
-            f"image: expected uint8, uint16, or float16, float32 or float64 in 0..1, got {image.dtype}"
-        )
-    lowest, highest = image.min(), image.max()
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
-        raise InputError(
-            "image: expected floats in 0..1, got NaN or infinity among them; replace those first"
-        )
-    if lowest < 0 or highest > 1:
-        advice = (
-            "divide by 255, or pass uint8" if highest > 2 and lowest >= 0 else "clip it (image.clip(0, 1))"
-        )
-        raise InputError(f"image: expected floats in 0..1, got {lowest:g} to {highest:g}; {advice}")
-
-
-def _hint(shape: tuple[int, ...]) -> str:
-    """What to do with an array of a shape that others use."""
-    if len(shape) == 3 and shape[0] in (1, 3, 4):
-        return "; move the channels to the end (image.transpose(1, 2, 0))"
-    if len(shape) == 4:
-        return "; pass one image at a time"
-    return ""
-
-
-def _visible(image: NDArray[Any]) -> NDArray[Any]:
-    colors, alpha = image[..., :3], image[..., 3:]
-    return _filled(colors, alpha) if alpha.size else colors
-
-
-def _filled(colors: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """Give hidden pixels visible colours: nobody sees them, but the norms' statistics would."""
-    if colors.dtype in (np.uint8, np.uint16):
-        return np.asarray(fill_transparent(np.ascontiguousarray(colors), np.ascontiguousarray(alpha[..., 0])))
-    return np.where(alpha > 0, colors, colors[alpha[..., 0] > 0].mean(axis=0) if alpha.any() else 0.5)
 
 
 def _load_module(folder: Path) -> Any:

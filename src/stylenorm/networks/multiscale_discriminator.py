@@ -1,4 +1,4 @@
-"""The judge of patches at two scales that SPADE takes from pix2pixHD, and what SPADE's networks share.
+"""The discriminator of patches at two scales, from pix2pixHD, and what SPADE's networks share.
 
 Wang, Liu, Zhu, Tao, Kautz, Catanzaro, "High-Resolution Image Synthesis and Semantic Manipulation with
 Conditional GANs", CVPR 2018 (arXiv:1711.11585), section 3.2; with the layers of Park et al. 2019
@@ -33,8 +33,8 @@ _PUBLISHED_KINDS = {
 }
 
 
-class _Judge(nn.Module):
-    """One scale's discriminator: what its layers see, the last of which is the judgement."""
+class _OneScale(nn.Module):
+    """One scale's discriminator: what its layers see, the last of which is the score."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class _Judge(nn.Module):
 
 
 class MultiscaleDiscriminator(nn.Module):
-    """Judges patches of labels and picture, at full size and at half of it.
+    """Scores patches of labels and picture, at full size and at half of it.
 
     Each scale has 4x4 convolutions with padding 2: three of stride 2 with c, 2c and 4c channels, then 8c and
     1; instance norms without scale and shift and spectral norm on the three in the middle, leaky ReLUs of
@@ -68,7 +68,7 @@ class MultiscaleDiscriminator(nn.Module):
         num_scales: 2 in the paper.
 
     Shape: labels (N, label_channels, H, W); picture (N, 3, H, W), RGB, 0..1. Returns for each scale the
-    outputs of its five layers, from fine to coarse; the last is the judgement, (N, 1, h, w), not bounded.
+    outputs of its five layers, from fine to coarse; the last is the score, (N, 1, h, w), not bounded.
 
     Example:
         >>> sum(p.numel() for p in MultiscaleDiscriminator(184).parameters())
@@ -82,14 +82,14 @@ class MultiscaleDiscriminator(nn.Module):
                 f"expected sizes of at least 1, got {label_channels} channels of labels, width {width} "
                 f"and {num_scales} scales"
             )
-        self.scales = nn.ModuleList(_Judge(label_channels + 3, width) for _ in range(num_scales))
+        self.scales = nn.ModuleList(_OneScale(label_channels + 3, width) for _ in range(num_scales))
         drawn_by_glorot(self)
-        for judge in self.scales:
-            for conv in list(judge.convs)[1:-1]:  # type: ignore[arg-type]
+        for discriminator in self.scales:
+            for conv in list(discriminator.convs)[1:-1]:  # type: ignore[arg-type]
                 spectral_norm(conv)
 
     def forward(self, labels: Tensor, picture: Tensor) -> list[list[Tensor]]:
-        """Judge pictures; see the class for shapes."""
+        """Score pictures; see the class for shapes."""
         if labels.shape[2:] != picture.shape[2:]:
             raise ShapeError(
                 f"picture: expected the size of the labels, {tuple(labels.shape[2:])}, "
@@ -97,10 +97,10 @@ class MultiscaleDiscriminator(nn.Module):
             )
         x = torch.cat([labels, 2 * picture - 1], dim=1)
         features = []
-        for i, judge in enumerate(self.scales):
+        for i, discriminator in enumerate(self.scales):
             if i:
                 x = F.avg_pool2d(x, 3, 2, padding=1, count_include_pad=False)
-            features.append(judge(x))
+            features.append(discriminator(x))
         return features
 
     def load_published(self, state: Mapping[str, Tensor]) -> None:

@@ -1,7 +1,7 @@
-"""The judge of patches that pix2pix and CycleGAN share.
+"""The discriminator of patches that pix2pix and CycleGAN share.
 
 Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017
-(arXiv:1611.07004), section 3.2.2 and appendix 6.1.2: every number that comes out judges 70 x 70 pixels.
+(arXiv:1611.07004), section 3.2.2 and appendix 6.1.2: every number that comes out scores 70 x 70 pixels.
 
 =================================  =======  ===========
 layer (width c)                    grid     channels
@@ -35,7 +35,7 @@ class PatchDiscriminator(nn.Module):
     """See the module's table. Width 64 has 2,764,737 parameters, with ``affine`` and 6 channels 2,768,705.
 
     Args:
-        channels: of the input: 3, or 6 where photo and translation are judged together.
+        channels: of the input: 3, or 6 where photo and translation are scored together.
         width: channels of the first convolution; 64 in the papers.
         affine: norms with scale and shift, as pix2pix has them; then the convolutions before them have no
             bias. Without, as CycleGAN has them.
@@ -64,7 +64,7 @@ class PatchDiscriminator(nn.Module):
         drawn_from_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Judge pictures; see the class for shapes."""
+        """Score pictures; see the class for shapes."""
         if min(x.shape[-2:]) < self.smallest_px:
             raise ShapeError(
                 f"x: expected height and width of at least {self.smallest_px}, got {tuple(x.shape)}"
@@ -73,8 +73,8 @@ class PatchDiscriminator(nn.Module):
         x = self.first_act(first(2 * x - 1))
         for conv, norm in zip(inner, self.norms, strict=True):
             x = norm(conv(x))
-        judged: Tensor = last(x)
-        return judged
+        scores: Tensor = last(x)
+        return scores
 
     def load_published(self, state: Mapping[str, Tensor]) -> None:
         """Take the weights of the authors' PyTorch code (``model.0.weight``, ``model.2.weight``, ...).

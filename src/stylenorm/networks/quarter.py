@@ -4,8 +4,8 @@ The first convolution is 12 x 12 with stride 4 (space-to-depth by 4, Shi et al.,
 arXiv:1609.05158, and a 3 x 3 convolution, written as one); a residual trunk works there; the way back is two
 steps.
 In the family ``quarter`` the first is depth-to-space and the second nearest-neighbour enlargement with a
-convolution, since depth-to-space by 4 alone leaves a lattice of 4 pixels; a faint one remains. In the family
-``quarter-nearest`` both enlarge by nearest neighbours: what is flat stays flat, at the same cost.
+convolution, since depth-to-space by 4 alone leaves a checkerboard of 4 pixels; a faint one remains. In
+the family ``quarter-nearest`` both enlarge by nearest neighbours: what is flat stays flat, at the same cost.
 
 ================================  =========  ===========
 layer (width c, head h, n blocks) grid       channels

@@ -1,4 +1,4 @@
-"""What StyleGAN and StyleGAN2 share: styles, weights scaled at run time, filtering, the judge's last layers.
+"""What StyleGAN and StyleGAN2 share: styles, weights scaled at run time, filtering, a discriminator's end.
 
 Karras, Laine, Aila, "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR 2019
 (arXiv:1812.04948); Karras et al. 2020 (arXiv:1912.04958). Equalized learning rate and the deviation over a

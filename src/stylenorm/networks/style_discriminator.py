@@ -23,7 +23,7 @@ __all__ = ["StyleDiscriminator"]
 
 
 class StyleDiscriminator(nn.Module):
-    """Judges pictures.
+    """Scores pictures.
 
     Args:
         block: makes a block that halves the grid, of the channels before and after it.
@@ -58,8 +58,8 @@ class StyleDiscriminator(nn.Module):
         self.hidden, self.judgement = EqualLinear(16 * widths[-1], widths[-1]), EqualLinear(widths[-1], 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Judge pictures; see the class for shapes."""
+        """Score pictures; see the class for shapes."""
         x = self.blocks(leaky(self.from_rgb(2 * x - 1)))  # ends at (N, c, 4, 4)
         x = leaky(self.last_conv(with_deviation(x, self.group_size)))
-        judged: Tensor = self.judgement(leaky(self.hidden(x.flatten(1))))[:, 0]
-        return judged
+        score: Tensor = self.judgement(leaky(self.hidden(x.flatten(1))))[:, 0]
+        return score

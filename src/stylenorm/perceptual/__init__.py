@@ -1,5 +1,6 @@
 """Frozen feature extractors and the losses on them."""
 
+from stylenorm._moved import old_names
 from stylenorm.perceptual.choosing import load_feature_network, load_features
 from stylenorm.perceptual.download import CACHE_VARIABLE, cache_folder, fetch
 from stylenorm.perceptual.features import FeatureNetwork
@@ -8,9 +9,9 @@ from stylenorm.perceptual.losses import (
     PerceptualLoss,
     PerceptualTerms,
     StyleTarget,
+    checkerboard_loss,
     content_loss,
     gram_matrix,
-    lattice,
     style_loss,
     total_variation,
 )
@@ -45,11 +46,11 @@ __all__ = [
     "Vgg",
     "VggSpec",
     "cache_folder",
+    "checkerboard_loss",
     "content_loss",
     "fetch",
     "frechet_distance",
     "gram_matrix",
-    "lattice",
     "load_feature_network",
     "load_features",
     "load_vgg",
@@ -57,3 +58,5 @@ __all__ = [
     "style_loss",
     "total_variation",
 ]
+
+__getattr__ = old_names(__name__)

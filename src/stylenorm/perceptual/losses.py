@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylenorm._moved import old_names
 from stylenorm.errors import ShapeError
 from stylenorm.perceptual.features import FeatureNetwork
 
@@ -25,12 +26,14 @@ __all__ = [
     "PerceptualLoss",
     "PerceptualTerms",
     "StyleTarget",
+    "checkerboard_loss",
     "content_loss",
     "gram_matrix",
-    "lattice",
     "style_loss",
     "total_variation",
 ]
+
+__getattr__ = old_names(__name__)
 
 _TINY = 1e-8  # keeps a black photo's or a flat painting's normalization finite
 
@@ -119,13 +122,13 @@ def total_variation(x: Tensor) -> Tensor:
     return down + right
 
 
-def lattice(x: Tensor, period: int = 4) -> Tensor:
+def checkerboard_loss(x: Tensor, period: int = 4) -> Tensor:
     """Return how far statistics depend on the place in a grid of ``period``; (N, C, H, W) to (N,).
 
     A texture has no preferred phase: its mean, and the mean absolute difference of neighbours down and right,
     are the same at each of the ``period`` squared phases, but for chance. The variance of these three over
     phases (channels averaged) is divided by the square of the mean difference, so that contrast and
-    brightness do not matter. 0 is no lattice; a picture enlarged by nearest neighbours has about twice
+    brightness do not matter. 0 is no artefact; a picture enlarged by nearest neighbours has about twice
     ``period`` - 1. No paper's: networks that work on a coarse grid leave one that Gram matrices do not see.
 
     Args:
@@ -134,7 +137,7 @@ def lattice(x: Tensor, period: int = 4) -> Tensor:
 
     Example:
         >>> steps = torch.arange(9.0).div(4, rounding_mode="floor").expand(1, 1, 9, 9)
-        >>> lattice(steps)  # 0, 0, 0, 1 from one to the next
+        >>> checkerboard_loss(steps)  # 0, 0, 0, 1 from one to the next
         tensor([12.0000])
     """
     n, c = x.shape[:2]

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from stylenorm._moved import warn
+
 __all__ = ["Box", "TileGrid", "window"]
 
 
@@ -24,9 +26,14 @@ class Box(NamedTuple):
         """Return the box on a grid of ``scale`` positions a pixel; its sides fall on positions."""
         return Box(*(int(side * scale) for side in self))
 
-    def grown(self, before: int, after: int) -> Box:
+    def padded(self, before: int, after: int) -> Box:
         """Return the box with a margin; it may go beyond the picture."""
         return Box(self.top - before, self.left - before, self.bottom + after, self.right + after)
+
+    def grown(self, before: int, after: int) -> Box:
+        """Return `padded`; its old name."""
+        warn("Box.grown", "padded")
+        return self.padded(before, after)
 
     def clipped(self, height: int, width: int) -> Box:
         """Return the part within a picture."""

@@ -111,8 +111,8 @@ class _Run:
         stage = self.plan.stages[number]
         is_last = number == len(self.plan.stages) - 1
         program = self.engine.program(stage.graph)
-        reads = [None if each.name == PHOTO else self._map(each.name, each) for each in stage.reads]
-        leaves = [] if is_last else [self._map(each.name, each) for each in stage.leaves]
+        reads = [None if each.name == PHOTO else self._map(each.name, each) for each in stage.inputs]
+        leaves = [] if is_last else [self._map(each.name, each) for each in stage.outputs]
         boxes = list(self.grid.boxes())
         share, noted = self._share(number), time.monotonic()
         if num_done:
@@ -130,19 +130,19 @@ class _Run:
                 if going:
                     going.result()
                 going = writer.submit(
-                    self._write, stage, leaves, boxes[i], outputs[: len(stage.leaves)], str(i)
+                    self._write, stage, leaves, boxes[i], outputs[: len(stage.outputs)], str(i)
                 )
                 for norm, mean, m2 in zip(
                     stage.measures,
-                    outputs[len(stage.leaves) :: 2],
-                    outputs[len(stage.leaves) + 1 :: 2],
+                    outputs[len(stage.outputs) :: 2],
+                    outputs[len(stage.outputs) + 1 :: 2],
                     strict=True,
                 ):
                     part = _of_rows(mean, m2, boxes[i].scaled(self._scale(stage, norm)).width)
                     gathered[norm] = gathered[norm].merge(part) if norm in gathered else part
                 progress(share * boxes[i].clipped(self.grid.height, self.grid.width).num_pixels)
                 if i % _SETTLED_TILES == 0:
-                    self.workspace.settle()
+                    self.workspace.release_pages()
                 if time.monotonic() - noted > _NOTED_S:
                     going.result()
                     self._note(number, i + 1, gathered)
@@ -163,12 +163,12 @@ class _Run:
         return self.workspace.array(name, (height, width, about.channels))
 
     def _scale(self, stage: Stage, norm: int) -> Any:
-        return stage.leaves[-len(stage.measures) + stage.measures.index(norm)].scale
+        return stage.outputs[-len(stage.measures) + stage.measures.index(norm)].scale
 
     def _inputs(self, stage: Stage, reads: Sequence[Any], box: Box) -> list[NDArray[Any]]:
         inputs = []
-        for about, array in zip(stage.reads, reads, strict=True):
-            around = box.scaled(about.scale).grown(*about.margin)
+        for about, array in zip(stage.inputs, reads, strict=True):
+            around = box.scaled(about.scale).padded(*about.margin)
             if array is None:
                 inputs.append(photo_tile(self.photo, around))
             else:
@@ -179,7 +179,7 @@ class _Run:
 
     def _is_whole(self, sums: dict[str, dict[str, int]]) -> bool:
         """Whether the files hold what was written to them, as far as it will be read."""
-        leaves = {each.name: each for stage in self.plan.stages[:-1] for each in stage.leaves}
+        leaves = {each.name: each for stage in self.plan.stages[:-1] for each in stage.outputs}
         boxes = list(self.grid.boxes())
         for name, tiles in sums.items():
             array = self._map(name, leaves[name]) if name != _PAINTING else None
@@ -192,13 +192,13 @@ class _Run:
                     found = array_checksum(array[at.top : at.bottom, at.left : at.right])
                 if found != expected:
                     return False
-            self.workspace.settle()
+            self.workspace.release_pages()
         return True
 
     def _write(
         self, stage: Stage, leaves: Sequence[Any], box: Box, outputs: Sequence[NDArray[Any]], index: str
     ) -> None:
-        for i, (about, output) in enumerate(zip(stage.leaves, outputs, strict=True)):
+        for i, (about, output) in enumerate(zip(stage.outputs, outputs, strict=True)):
             before, after = about.margin
             core = output[0, before : output.shape[1] - after, before : output.shape[2] - after]
             if not leaves:
@@ -219,13 +219,13 @@ class _Run:
     def _share(self, number: int) -> float:
         """How much of the work a stage is: by the numbers that it reads and leaves."""
         weights = [
-            sum(float(each.channels * each.scale**2) for each in (*stage.reads, *stage.leaves))
+            sum(float(each.channels * each.scale**2) for each in (*stage.inputs, *stage.outputs))
             for stage in self.plan.stages
         ]
         return weights[number] / sum(weights)
 
     def _note(self, number: int, num_done: int, gathered: dict[int, Statistics]) -> None:
-        self.workspace.note(
+        self.workspace.save_state(
             {
                 "stage": number,
                 "tiles": num_done,

@@ -81,7 +81,7 @@ def paint_frozen(
     height, width = photo.shape[:2]
     grid, frozen = TileGrid(height, width, tile, plan.multiple), engine.frozen()
     for box in grid.boxes():
-        around = box.grown(plan.radius, plan.radius).clipped(*grid.padded)
+        around = box.padded(plan.radius, plan.radius).clipped(*grid.padded)
         painting = frozen.paint(photo_tile(photo, around), vector, exact=photo.dtype != np.uint8)[0]
         core = painting[
             :,

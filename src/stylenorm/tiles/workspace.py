@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm._moved import OldName
 from stylenorm.errors import OutputError
 from stylenorm.media import atomic_write
 
@@ -31,14 +32,14 @@ class Workspace(Protocol):
     def free(self, name: str) -> None:
         """Drop an array."""
 
-    def settle(self) -> None:
+    def release_pages(self) -> None:
         """Give memory back that the arrays can do without for now."""
 
-    def note(self, state: dict[str, Any]) -> None:
+    def save_state(self, state: dict[str, Any]) -> None:
         """Remember how far the work has come."""
 
     def state(self) -> dict[str, Any] | None:
-        """Return what was noted last, also by a process that was killed; None if nothing was."""
+        """Return what was saved last, also by a process that was killed; None if nothing was."""
 
 
 class MemoryWorkspace:
@@ -66,23 +67,26 @@ class MemoryWorkspace:
         if name in self._arrays:
             self._freed.append(self._arrays.pop(name))
 
-    def settle(self) -> None:
+    def release_pages(self) -> None:
         """Do nothing."""
 
-    def note(self, state: dict[str, Any]) -> None:
+    def save_state(self, state: dict[str, Any]) -> None:
         """Forget it: nothing here outlives the process."""
 
     def state(self) -> dict[str, Any] | None:
         """Return None."""
         return None
 
+    settle = OldName("MemoryWorkspace.settle", "release_pages")
+    note = OldName("MemoryWorkspace.note", "save_state")
+
 
 class DiskWorkspace:
     """Keeps maps in files of a folder, which a later process with the same job goes on with.
 
-    Files are mapped, and the pages let go again by `settle`, so that the operating system keeps in memory
-    what there is room for. Nothing is forced to the disk: a kill loses nothing that way, but a crash of the
-    machine would, so what was left before the last boot is not used.
+    Files are mapped, and the pages let go again by `release_pages`, so that the operating system keeps in
+    memory what there is room for. Nothing is forced to the disk: a kill loses nothing that way, but a crash
+    of the machine would, so what was left before the last boot is not used.
 
     Args:
         folder: made if it does not exist.
@@ -138,23 +142,26 @@ class DiskWorkspace:
         self._maps.pop(name, None)
         (self.folder / f"{name}.map").unlink(missing_ok=True)
 
-    def settle(self) -> None:
+    def release_pages(self) -> None:
         """Let the pages go; they stay in the system's cache, or on the disk."""
         if hasattr(mmap, "MADV_DONTNEED"):
             for mapped, _ in self._maps.values():
                 mapped.madvise(mmap.MADV_DONTNEED)
         if self._beside is not None:
-            self._beside.settle()
+            self._beside.release_pages()
 
-    def note(self, state: dict[str, Any]) -> None:
+    def save_state(self, state: dict[str, Any]) -> None:
         """Write the journal."""
         with atomic_write(self.folder / _JOURNAL, overwrite=True) as file:
             file.write(json.dumps({"layout": _LAYOUT, "job": self._job, "state": state}).encode())
         self._state = state
 
     def state(self) -> dict[str, Any] | None:
-        """Return what was noted last."""
+        """Return what was saved last."""
         return self._state
+
+    settle = OldName("DiskWorkspace.settle", "release_pages")
+    note = OldName("DiskWorkspace.note", "save_state")
 
     def delete(self) -> None:
         """Delete the folder."""

@@ -17,15 +17,15 @@ class _Shared(nn.modules.batchnorm._BatchNorm):
     """Statistics over the batch of all processes; alone, or not in training, what it was before."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if ranks.count() == 1 or not self.training:
+        if ranks.world_size() == 1 or not self.training:
             return super().forward(x)
         self._check_input_dim(x)  # type: ignore[no-untyped-call]
         dims = [dim for dim in range(x.dim()) if dim != 1]
         per_channel = [1, -1] + [1] * (x.dim() - 2)
-        num = x.numel() // x.shape[1] * ranks.count()
-        mean = ranks.summed(x.float().sum(dims)) / num
+        num = x.numel() // x.shape[1] * ranks.world_size()
+        mean = ranks.all_reduce(x.float().sum(dims)) / num
         centred = x.float() - mean.view(per_channel)
-        variance = ranks.summed(centred.square().sum(dims)) / num
+        variance = ranks.all_reduce(centred.square().sum(dims)) / num
         if self.track_running_stats:
             self._remember(mean.detach(), variance.detach() * num / max(1, num - 1))
         y = centred * torch.rsqrt(variance + self.eps).view(per_channel)
@@ -66,7 +66,7 @@ def share_statistics(model: nn.Module) -> None:
     how they compute changes. Other layers with batch statistics (batch-instance, switchable) measure their
     share of the batch.
     """
-    if ranks.count() == 1:
+    if ranks.world_size() == 1:
         return
     for module in model.modules():
         module.__class__ = _SHARED.get(type(module), type(module))

@@ -63,7 +63,7 @@ class State:
         self.saved_step: int | None = None
         self.notes: list[str] = []
         self.changes: list[list[Any]] = []
-        groups = [{"params": parameters, "rate": rate} for parameters, rate in recipe.rates()]
+        groups = [{"params": parameters, "rate": rate} for parameters, rate in recipe.param_groups()]
         self.optimizer = torch.optim.Adam(groups, betas=recipe.betas)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             recipe.model,
@@ -152,10 +152,10 @@ class State:
         Raises:
             TrainingError: there is a file, and it shall not be resumed, or is not this training's.
         """
-        content = ranks.from_first(lambda: self._read(resume))
+        content = ranks.broadcast_result(lambda: self._read(resume))
         if content is None:
-            ranks.same_as_first(self.recipe.model)
-            ranks.same_as_first(self.averaged)
+            ranks.broadcast_state(self.recipe.model)
+            ranks.broadcast_state(self.averaged)
             return 0
         self.recipe.model.load_state_dict(content["model"])
         self.averaged.load_state_dict(content["averaged"])

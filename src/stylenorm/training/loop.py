@@ -62,7 +62,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
     config.out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    with ranks.joined(device):
+    with ranks.process_group(device):
         recipe.to(device)
         share_statistics(recipe.model)
         state = State(
@@ -102,7 +102,7 @@ def fit(recipe: Recipe, config: LoopConfig) -> None:
             journal.close()
         if state.changes:
             record["photos_changed"] = json.dumps(state.changes)
-        with ranks.alone():
+        with ranks.single_process():
             recipe.finish(state.averaged.module, record)
 
 
@@ -126,19 +126,20 @@ def _train(recipe: Recipe, config: LoopConfig, schedule: LoopDefaults, state: St
     )
     reported = time.monotonic()
     told = ranks.is_first() and progress.disable  # lines for a log instead of a bar
-    with progress, recipe.running(), DeferredInterrupt() as interrupt:
+    with progress, recipe.prefetch(), DeferredInterrupt() as interrupt:
         while step < schedule.steps:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             for group in state.optimizer.param_groups:
                 group["lr"] = schedule.learning_rate * group["rate"] * recipe.rate(step, schedule.steps)
             interrupted = False
-            for parameters, losses in recipe.turns(step, generator):
+            for parameters, losses in recipe.phases(step, generator):
                 terms = torch.stack(list(losses.values()))
                 state.optimizer.zero_grad(set_to_none=True)  # who has no gradient now, does not move
                 terms.sum().backward(inputs=parameters)  # type: ignore[no-untyped-call]
                 # What is not finite in one process, and a Ctrl-C that reached one, are so in all from here.
                 came = terms.new_tensor([interrupt.came])
-                *values, any_came = ranks.averaged(parameters, torch.cat([terms.detach(), came])).tolist()
+                numbers = ranks.average_gradients(parameters, torch.cat([terms.detach(), came]))
+                *values, any_came = numbers.tolist()
                 interrupted |= any_came > 0
                 norm = nn.utils.clip_grad_norm_(parameters, schedule.clip or math.inf).item()
                 if not math.isfinite(sum(values)) or not math.isfinite(norm):
@@ -219,7 +220,7 @@ def _kept(state: State) -> str:
 
 
 def _device(name: str) -> torch.device:
-    local = int(os.environ["LOCAL_RANK"]) if ranks.launched() else 0
+    local = int(os.environ["LOCAL_RANK"]) if ranks.is_launched() else 0
     if name == "auto":
         name = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
     elif name == "cuda" and local:
@@ -264,12 +265,12 @@ def estimated(left_s: float) -> str:
 
 
 def _measured(recipe: Recipe, averaged: nn.Module) -> dict[str, float]:
-    with ranks.alone(), torch.no_grad():
+    with ranks.single_process(), torch.no_grad():
         return {name: float(f"{value:.6g}") for name, value in recipe.metrics(averaged).items()}
 
 
 def _write_sample(recipe: Recipe, averaged: nn.Module, out: Path, step: int) -> None:
-    with ranks.alone():
+    with ranks.single_process():
         pixels = recipe.sample(averaged)
     with atomic_write(out / "samples" / f"{step:06d}.png", overwrite=True) as file:
         Image.fromarray(pixels).save(file, format="PNG", compress_level=4)

@@ -1,10 +1,11 @@
 """Several processes that make one training: who has which share of a step, and what is put together again.
 
 ``torchrun`` starts the processes; `stylenorm.training.fit` joins them. A recipe's author has to know two
-words. Everything that a step draws is drawn for its whole batch, on every process alike, and `share` takes
+words. Everything that a step draws is drawn for its whole batch, on every process alike, and `shard` takes
 this process's part of it (`stylenorm.training.Photos` gives its part already). A value of each sample that
-changes more than a gradient, such as a balance of weights, is put together by `whole`. With one process both
-return what they are given. Gradients, losses and the statistics of batch norms are the loop's business.
+changes more than a gradient, such as a balance of weights, is put together by `all_gather`. With one
+process both return what they are given. Gradients, losses and the statistics of batch norms are the loop's
+business.
 
 Why not `torch.nn.parallel.DistributedDataParallel`: it hooks into the ``forward`` of one wrapped module, and
 a recipe calls parts of its model, some of them twice a step. One exchange of all gradients after the backward
@@ -24,22 +25,25 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from stylenorm._moved import old_names
 from stylenorm.errors import InputError, StylenormError, TrainingError
 
 __all__ = [
     "LostProcessError",
-    "alone",
-    "averaged",
-    "count",
-    "from_first",
+    "all_gather",
+    "all_reduce",
+    "average_gradients",
+    "broadcast_result",
+    "broadcast_state",
     "is_first",
-    "joined",
-    "launched",
-    "same_as_first",
-    "share",
-    "summed",
-    "whole",
+    "is_launched",
+    "process_group",
+    "shard",
+    "single_process",
+    "world_size",
 ]
+
+__getattr__ = old_names(__name__)
 
 _T = TypeVar("_T")
 _GIVEN_BY_TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -51,13 +55,13 @@ class LostProcessError(TrainingError):
     """Another process of this training ended, or no longer answers."""
 
 
-def launched() -> bool:
+def is_launched() -> bool:
     """Whether this process was started as one of several, by torchrun or with its variables."""
     return all(name in os.environ for name in _GIVEN_BY_TORCHRUN) and int(os.environ["WORLD_SIZE"]) > 1
 
 
-def count() -> int:
-    """Return how many processes share each step's batch; 1 if none joined, and within `alone`."""
+def world_size() -> int:
+    """Return how many processes share each step's batch; 1 if none joined, and within `single_process`."""
     return dist.get_world_size() if dist.is_initialized() and not _alone else 1
 
 
@@ -65,11 +69,11 @@ def is_first() -> bool:
     """Whether it is this process that shows progress and writes checkpoints, samples and results."""
     if dist.is_initialized():
         return dist.get_rank() == 0
-    return not launched() or int(os.environ["RANK"]) == 0
+    return not is_launched() or int(os.environ["RANK"]) == 0
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
+def process_group(device: torch.device) -> Iterator[None]:
     """Within the block, the processes that torchrun started are one training.
 
     Args:
@@ -78,7 +82,7 @@ def joined(device: torch.device) -> Iterator[None]:
     Raises:
         TrainingError: the others could not be reached.
     """
-    if not launched() or dist.is_initialized():
+    if not is_launched() or dist.is_initialized():
         yield
         return
     try:
@@ -99,7 +103,7 @@ def joined(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def single_process() -> Iterator[None]:
     """Within the block, this process computes by itself: whole batches, and no waiting for others."""
     global _alone
     before, _alone = _alone, True
@@ -110,41 +114,41 @@ def alone() -> Iterator[None]:
 
 
 @overload
-def share(values: Tensor) -> Tensor: ...
+def shard(values: Tensor) -> Tensor: ...
 @overload
-def share(values: range) -> range: ...
+def shard(values: range) -> range: ...
 @overload
-def share(values: Sequence[_T]) -> Sequence[_T]: ...
-def share(values: Tensor | Sequence[_T]) -> Tensor | Sequence[_T]:
+def shard(values: Sequence[_T]) -> Sequence[_T]: ...
+def shard(values: Tensor | Sequence[_T]) -> Tensor | Sequence[_T]:
     """Return this process's part of what was drawn for a whole batch: equal parts, in order.
 
     Raises:
         InputError: the batch cannot be cut into equal parts.
 
     Example:
-        >>> share(range(4))  # one process has it all
+        >>> shard(range(4))  # one process has it all
         range(0, 4)
     """
-    if count() == 1:
+    if world_size() == 1:
         return values
-    size, rest = divmod(len(values), count())
+    size, rest = divmod(len(values), world_size())
     if rest:
         raise InputError(
-            f"expected a batch that {count()} processes can share equally, got {len(values)} pictures: "
-            f"choose a batch size that is a multiple of {count()}"
+            f"expected a batch that {world_size()} processes can share equally, got {len(values)} pictures: "
+            f"choose a batch size that is a multiple of {world_size()}"
         )
     return values[dist.get_rank() * size : (dist.get_rank() + 1) * size]
 
 
-def whole(part: Tensor) -> Tensor:
+def all_gather(part: Tensor) -> Tensor:
     """Return the whole batch's values, of which ``part`` (n, ...) are this process's; without gradient.
 
     Every process must call it, and give equally many.
     """
     part = part.detach()
-    if count() == 1:
+    if world_size() == 1:
         return part
-    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(count())]
+    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(world_size())]
     with _exchanging():
         dist.all_gather(parts, part.contiguous())
     return torch.cat(parts)
@@ -163,15 +167,15 @@ class _Sum(torch.autograd.Function):
         return _Sum.forward(ctx, gradient)  # every process's loss depends on every process's share
 
 
-def summed(x: Tensor) -> Tensor:
+def all_reduce(x: Tensor) -> Tensor:
     """Return the sum of all processes' ``x``, with its gradient. Every process must call it."""
-    if count() == 1:
+    if world_size() == 1:
         return x
     total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
     return total
 
 
-def averaged(parameters: Sequence[nn.Parameter], numbers: Tensor) -> Tensor:
+def average_gradients(parameters: Sequence[nn.Parameter], numbers: Tensor) -> Tensor:
     """Put the mean over the processes in the place of every gradient, in one exchange.
 
     Shares are equal, so the mean of the shares' mean losses is the whole batch's. A parameter that took part
@@ -185,14 +189,14 @@ def averaged(parameters: Sequence[nn.Parameter], numbers: Tensor) -> Tensor:
     Returns:
         The mean of ``numbers``, (K,).
     """
-    if count() == 1:
+    if world_size() == 1:
         return numbers
     took_part = numbers.new_tensor([p.grad is not None for p in parameters])
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     flat = torch.cat([numbers, took_part, *(gradient.reshape(-1) for gradient in gradients)])
     with _exchanging():
         dist.all_reduce(flat)
-    flat /= count()
+    flat /= world_size()
     sizes = [len(numbers), len(took_part), *(parameter.numel() for parameter in parameters)]
     _, took_part, *parts = torch.split(flat, sizes)
     for parameter, gradient, part, in_any in zip(
@@ -202,13 +206,13 @@ def averaged(parameters: Sequence[nn.Parameter], numbers: Tensor) -> Tensor:
     return flat[: len(numbers)]
 
 
-def from_first(make: Callable[[], _T]) -> _T:
+def broadcast_result(make: Callable[[], _T]) -> _T:
     """Return on every process what ``make`` returns on the first, where alone it runs.
 
     Raises:
         StylenormError: what ``make`` raised; on the other processes a TrainingError with the same text.
     """
-    if count() == 1:
+    if world_size() == 1:
         return make()
     answer: list[object] = [None, None]
     failure = None
@@ -227,9 +231,9 @@ def from_first(make: Callable[[], _T]) -> _T:
 
 
 @torch.no_grad()
-def same_as_first(module: nn.Module) -> None:
+def broadcast_state(module: nn.Module) -> None:
     """Give ``module`` the first process's parameters and buffers: seeds alone do not bind unlike machines."""
-    if count() == 1:
+    if world_size() == 1:
         return
     with _exchanging():
         for value in module.state_dict().values():

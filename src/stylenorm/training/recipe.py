@@ -13,7 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm._moved import OldName, warn
 from stylenorm.configurations import LoopDefaults
+
+_OLD_METHODS = {"rates": "param_groups", "turns": "phases", "running": "prefetch"}
 
 __all__ = ["PhotoSource", "Recipe", "to_pixels"]
 
@@ -47,6 +50,18 @@ class Recipe(ABC):
     betas: tuple[float, float] = (0.9, 0.999)
     loop_defaults: LoopDefaults = LoopDefaults()
 
+    def __init_subclass__(cls) -> None:
+        """Take methods by their old names from recipes that were written for the release before."""
+        super().__init_subclass__()
+        for old, new in _OLD_METHODS.items():
+            if old in vars(cls) and new not in vars(cls):
+                warn(f"{cls.__name__}.{old}", new, stacklevel=4)  # ABCMeta is on the way
+                setattr(cls, new, vars(cls)[old])
+
+    rates = OldName("Recipe.rates", "param_groups")
+    turns = OldName("Recipe.turns", "phases")
+    running = OldName("Recipe.running", "prefetch")
+
     def photo_sources(self) -> dict[str, PhotoSource]:
         """Return the folders of photos that are learned from, by name, for the checkpoint to remember."""
         return {name: value for name, value in vars(self).items() if isinstance(value, PhotoSource)}
@@ -59,11 +74,11 @@ class Recipe(ABC):
     def to(self, device: torch.device) -> None:
         """Move the model, and all else that a step computes with, to ``device``."""
 
-    def running(self) -> AbstractContextManager[None]:
+    def prefetch(self) -> AbstractContextManager[None]:
         """Return what holds while steps are made, such as threads that make batches ahead."""
         return nullcontext()
 
-    def rates(self) -> list[tuple[list[nn.Parameter], float]]:
+    def param_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Return the parameters in groups, each with its learning rate in units of the loop's."""
         return [(list(self.model.parameters()), 1.0)]
 
@@ -84,9 +99,9 @@ class Recipe(ABC):
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the named, weighted losses of a step; their sum is minimised."""
-        raise NotImplementedError(f"{type(self).__name__}: expected losses, or turns")
+        raise NotImplementedError(f"{type(self).__name__}: expected losses, or phases")
 
-    def turns(
+    def phases(
         self, step: int, generator: torch.Generator
     ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
         """Yield, in turn, parameters that move and the losses whose sum they lower; once for most recipes.

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm._moved import old_names
 from stylenorm.errors import MissingExtraError, OutputError, PictureError
 from stylenorm.media.atomic import atomic_write
 from stylenorm.media.formats import format_named
@@ -29,7 +30,9 @@ from stylenorm.media.pictures.picture import Metadata
 from stylenorm.media.pictures.profiles import CurveProfile
 from stylenorm.media.pictures.resolution import forget_resolution
 
-__all__ = ["BIG_FORMATS", "BigPicture", "look_at", "write_big"]
+__all__ = ["BIG_FORMATS", "BigPicture", "read_header", "write_big"]
+
+__getattr__ = old_names(__name__)
 
 BIG_FORMATS = ("JPEG", "PNG", "TIFF")
 """Formats that are written strip by strip."""
@@ -108,7 +111,7 @@ class BigPicture:
         return array
 
 
-def look_at(path: Path, *, max_megapixels: float, keep_gps: bool) -> BigPicture:
+def read_header(path: Path, *, max_megapixels: float, keep_gps: bool) -> BigPicture:
     """Read a file's head, without decoding.
 
     Raises:

@@ -95,8 +95,7 @@ def read_metadata(image: Image.Image, *, keep_gps: bool) -> tuple[Metadata, list
     packet = image.info.get("xmp", b"")
     if not packet and image.format == "TIFF":
         packet = getattr(image, "tag_v2", {}).get(0x02BC, b"")
-    if isinstance(packet, tuple):  # a TIFF that says its XMP is a row of bytes
-        packet = bytes(packet)
+    # A TIFF may say that its XMP is a row of numbers, which comes as a tuple.
     packet = packet.encode() if isinstance(packet, str) else bytes(packet)
     xmp = b""
     if packet.strip(b"\0 \r\n\t"):

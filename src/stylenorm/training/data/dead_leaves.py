@@ -43,7 +43,7 @@ class DeadLeaves:
 
         Of several processes each gets its share.
         """
-        mine = ranks.share(range(self.batch_size))
+        mine = ranks.shard(range(self.batch_size))
         pictures = [self._draw(np.random.default_rng([self.seed, 3, step, i])) for i in mine]
         return torch.tensor(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
 

@@ -151,7 +151,7 @@ class Cases:
         Of several processes each gets its share.
         """
         images, labels = [], []
-        for number in ranks.share(range(self.batch_size)):
+        for number in ranks.shard(range(self.batch_size)):
             rng = np.random.default_rng([self.seed, step, number])
             image, truth = self._patch(rng, foreground=number >= self._first_foreground)
             if self._augment:

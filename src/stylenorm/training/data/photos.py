@@ -192,7 +192,7 @@ class Photos:
 
         Of several processes each gets its share: batch_size / processes of them.
         """
-        mine = ranks.share(range(self.batch_size))
+        mine = ranks.shard(range(self.batch_size))
         if self._pool is None:
             return self._make_batch(step, mine)
         wanted = [(s, mine) for s in range(step, step + _BATCHES_AHEAD)]
@@ -339,7 +339,7 @@ def shifted(painted: Tensor, photo: Tensor, generator: torch.Generator) -> tuple
     """Crop paintings and photos, (N, 3, H, W) each, by the same random 0 to 7 pixels at the top and the left.
 
     Before the losses: the feature networks pool by 2 again and again, and at a fixed phase a generator hides
-    a lattice where they do not look.
+    checkerboard artefacts where they do not look.
     """
     dy, dx = torch.randint(LARGEST_SHIFT_PX + 1, (2,), generator=generator).tolist()
     return painted[..., dy:, dx:], photo[..., dy:, dx:]

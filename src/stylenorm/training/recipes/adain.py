@@ -15,7 +15,7 @@ Differs from the paper:
   every encoder.
 - The losses are taken on the result less a random 0 to 7 pixels on its sides, and the content features of the
   photo cropped alike are what it is compared with: the encoder pools by 2 again and again, and at the phase
-  that it was painted from the decoder hides a lattice where the encoder does not look.
+  that it was painted from the decoder hides checkerboard artefacts where the encoder does not look.
 - By default the encoder is VGG-16, which ships.
 - The rate warms up and falls by a cosine, gradients are clipped, and the result is the running average of the
   weights, as in every recipe here.
@@ -43,7 +43,7 @@ from stylenorm.networks import ADAIN_GRID, AdainDecoder, AdainNetwork, reflect_b
 from stylenorm.perceptual import FeatureNetwork, content_loss, total_variation
 from stylenorm.training.data.photos import Photos
 from stylenorm.training.recipe import Recipe, to_pixels
-from stylenorm.training.recipes.generators import load_judges
+from stylenorm.training.recipes.generators import load_loss_networks
 
 __all__ = ["Adain", "AdainConfig", "statistics_loss"]
 
@@ -76,7 +76,7 @@ class Adain(Recipe):
                 )
         self.settings, self.out, self.command = config, out, command
         self.device = torch.device("cpu")
-        self.encoders = load_judges(config.features, _VGG_TAPS)
+        self.encoders = load_loss_networks(config.features, _VGG_TAPS)
         reflect_borders(self.encoders)
         self.photos, self.paintings = (
             Photos(
@@ -105,7 +105,7 @@ class Adain(Recipe):
             module.to(device)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def prefetch(self) -> Iterator[None]:
         """Batches are made ahead."""
         with self.photos.ahead(), self.paintings.ahead():
             yield

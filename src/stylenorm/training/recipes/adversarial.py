@@ -29,7 +29,7 @@ NUM_MEASURED = 32
 
 
 class PicturePool(nn.Module):
-    """The last pictures that a generator made, some of which its judge sees again.
+    """The last pictures that a generator made, some of which its discriminator sees again.
 
     Its pictures are buffers: they are saved with the model, and a resumed training goes on with them.
 
@@ -48,13 +48,13 @@ class PicturePool(nn.Module):
 
     @torch.no_grad()
     def exchange(self, made: Tensor, generator: torch.Generator) -> Tensor:
-        """Return pictures to judge, as many as ``made`` (N, 3, S, S): of each two, one is from the pool.
+        """Return pictures to score, as many as ``made`` (N, 3, S, S): of each two, one is from the pool.
 
         While the pool fills, ``made`` itself is returned. Of several processes, ``made`` is the share.
         """
         if not len(self.kept):
             return made.detach()
-        shown = ranks.whole(made).clone()
+        shown = ranks.all_gather(made).clone()
         for i in range(len(shown)):
             place = int(torch.randint(len(self.kept), (1,), generator=generator))
             is_old = torch.rand(1, generator=generator).item() < 0.5
@@ -65,7 +65,7 @@ class PicturePool(nn.Module):
                 old = self.kept[place].clone()
                 self.kept[place] = shown[i]
                 shown[i] = old
-        return ranks.share(shown)
+        return ranks.shard(shown)
 
 
 class AdversarialRecipe(Recipe):
@@ -74,7 +74,7 @@ class AdversarialRecipe(Recipe):
     betas = (0.5, 0.999)
     settings: Any
     device = torch.device("cpu")
-    _judges: Sequence[FeatureNetwork] | None = None
+    _feature_networks: Sequence[FeatureNetwork] | None = None
 
     def to(self, device: torch.device) -> None:
         """Move the networks."""
@@ -105,10 +105,10 @@ class AdversarialRecipe(Recipe):
             ``L1``, and ``Frechet`` (see `FeatureStatistics.distance`) where a feature network can see them.
         """
         found = {"L1": 255 * float((made - wanted).abs().mean())} if paired else {}
-        if self._judges is None:
-            self._judges = load_features("vgg16")
-        if min(made.shape[-2:]) >= max(network.smallest_px for network in self._judges):
-            sets = [FeatureStatistics.of(self._judges, [each.cpu()]) for each in (made, wanted)]
+        if self._feature_networks is None:
+            self._feature_networks = load_features("vgg16")
+        if min(made.shape[-2:]) >= max(network.smallest_px for network in self._feature_networks):
+            sets = [FeatureStatistics.of(self._feature_networks, [each.cpu()]) for each in (made, wanted)]
             found["Frechet"] = sets[0].distance(sets[1])
         return found
 
@@ -127,17 +127,17 @@ class AdversarialRecipe(Recipe):
         }
 
 
-def least_squares(judged: Tensor, *, real: bool) -> Tensor:
-    """Return how far judgements are from 1, for what is real, or from 0; the mean of the squares."""
-    return (judged - float(real)).square().mean()
+def least_squares(score: Tensor, *, real: bool) -> Tensor:
+    """Return how far scores are from 1, for what is real, or from 0; the mean of the squares."""
+    return (score - float(real)).square().mean()
 
 
-def hinge(judged: Tensor, *, real: bool) -> Tensor:
-    """Return how far judgements fall short of 1, for what is real, or exceed -1; the mean.
+def hinge(score: Tensor, *, real: bool) -> Tensor:
+    """Return how far scores fall short of 1, for what is real, or exceed -1; the mean.
 
-    That is the discriminator's loss; the generator's is ``-judged.mean()``.
+    That is the discriminator's loss; the generator's is ``-score.mean()``.
     """
-    return F.relu(1 - judged if real else 1 + judged).mean()
+    return F.relu(1 - score if real else 1 + score).mean()
 
 
 def pixel_error(a: Tensor, b: Tensor) -> Tensor:

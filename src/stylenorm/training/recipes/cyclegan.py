@@ -87,12 +87,12 @@ class CycleGan(AdversarialRecipe):
         self.model = _Model(config)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def prefetch(self) -> Iterator[None]:
         """Batches are made ahead."""
         with self.a.ahead(), self.b.ahead():
             yield
 
-    def turns(
+    def phases(
         self, step: int, generator: torch.Generator
     ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
         """Yield the generators with their losses, then the discriminators with theirs."""
@@ -115,8 +115,11 @@ class CycleGan(AdversarialRecipe):
             [*m.judge_a.parameters(), *m.judge_b.parameters()],
             {
                 f"judge_{domain}": 0.5
-                * (least_squares(judge(real), real=True) + least_squares(judge(old), real=False))
-                for domain, judge, real, old in (
+                * (
+                    least_squares(discriminator(real), real=True)
+                    + least_squares(discriminator(old), real=False)
+                )
+                for domain, discriminator, real, old in (
                     ("a", m.judge_a, a, m.pool_a.exchange(made_a, generator)),
                     ("b", m.judge_b, b, m.pool_b.exchange(made_b, generator)),
                 )

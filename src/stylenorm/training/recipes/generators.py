@@ -3,7 +3,7 @@
 The losses are those of `stylenorm.perceptual.losses`: each term in units of its own size, so that one weight
 serves every painting and every feature network. With VGG the layers are the paper's. Before they are taken,
 photo and painting are cropped by the same random 0 to 7 pixels: the feature networks pool by 2 again and
-again, and at a fixed phase a generator hides a lattice where they do not look.
+again, and at a fixed phase a generator hides checkerboard artefacts where they do not look.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import platform
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.configurations.papers import OnePaintingConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_stylizer
 from stylenorm.media import write_json
@@ -37,7 +38,7 @@ from stylenorm.training.data.photos import LARGEST_SHIFT_PX, Photos, read_painti
 from stylenorm.training.recipe import Recipe, to_pixels
 from stylenorm.zoo import IDENTITY
 
-__all__ = ["GeneratorRecipe", "Judged", "VggTaps", "load_judges", "remeasured"]
+__all__ = ["GeneratorRecipe", "VggTaps", "load_loss_networks", "remeasured"]
 
 VggTaps = tuple[str, tuple[str, ...]]
 """Of a VGG the layer to compare for content, and those for style: they differ from paper to paper."""
@@ -47,33 +48,11 @@ Network = TypeVar("Network", bound=nn.Module)
 _NUM_SAMPLES = 4
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What the base needs of a recipe's configuration, which has fields of these names."""
-
-    photos: Path
-    features: str
-    crop_px: int
-    batch_size: int
-    painting_px: int
-    num_scales: int
-    content_weight: float
-    style_weight: float
-    tv_weight: float
-    num_held_out: int
-    seed: int
-
-    @classmethod
-    def of(cls, config: Any) -> Self:
-        """Take them from a configuration."""
-        return cls(**{field.name: getattr(config, field.name) for field in fields(cls)})
-
-
 class GeneratorRecipe(Recipe):
     """Base of `Johnson` and `Ulyanov`; a subclass has a name, layers to compare, and says how to paint.
 
     Args:
-        config: what to learn from; see `Judged`.
+        config: what to learn from.
         network: the generator.
         painting: its style.
         out: folder for the results: a network folder, which ``stylenorm stylize --network`` paints with.
@@ -85,16 +64,16 @@ class GeneratorRecipe(Recipe):
 
     def __init__(
         self,
-        config: Any,
+        config: OnePaintingConfig,
         network: SingleStyleConfig,
         painting: Painting,
         out: Path,
         command: str = "",
     ) -> None:
-        self.settings = settings = Judged.of(config)
+        self.settings = settings = config
         self.painting, self.out, self.command = painting, out, command
         self.device = torch.device("cpu")
-        self.loss = PerceptualLoss(load_judges(settings.features, self.vgg_taps), settings.num_scales)
+        self.loss = PerceptualLoss(load_loss_networks(settings.features, self.vgg_taps), settings.num_scales)
         smallest = max(n.smallest_px for n in self.loss.networks) << (settings.num_scales - 1)
         crop = smallest + LARGEST_SHIFT_PX
         for name, size, least in (
@@ -127,13 +106,14 @@ class GeneratorRecipe(Recipe):
             module.to(device)
         self.target = self.target.to(device)
 
-    def running(self) -> AbstractContextManager[None]:
+    def prefetch(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
         return self.photos.ahead()
 
     def config(self) -> Mapping[str, Any]:
         """Return the settings; all must be the same when a checkpoint is resumed."""
-        numbers = {k: v for k, v in asdict(self.settings).items() if isinstance(v, int | float)}
+        shared = {each.name: getattr(self.settings, each.name) for each in fields(OnePaintingConfig)}
+        numbers = {name: value for name, value in shared.items() if isinstance(value, int | float)}
         return {**numbers, **self.model.config.to_dict(), "painting": self.painting.path.name}
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -190,7 +170,7 @@ class GeneratorRecipe(Recipe):
         return remeasured(model, lambda copied: [self.paint(copied, x, generator) for x in batches])
 
 
-def load_judges(features: str, vgg_taps: VggTaps) -> list[Vgg]:
+def load_loss_networks(features: str, vgg_taps: VggTaps) -> list[Vgg]:
     """Load feature networks (`stylenorm.perceptual.load_features`), with a paper's layers.
 
     Of VGG-16 only what ships is there: layers beyond relu4_1 are compared at relu4_1.

@@ -94,7 +94,7 @@ class Ibn(Recipe):
         self.device = device
         self.model.to(device)
 
-    def running(self) -> AbstractContextManager[None]:
+    def prefetch(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
         return self.source.ahead()
 

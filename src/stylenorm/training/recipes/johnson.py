@@ -13,7 +13,7 @@ Differs from the paper:
 - Losses are relative (`stylenorm.perceptual.losses`), so weights are of another size than the paper's.
 - Of VGG-16 what ships ends at relu4_1, which is compared in place of relu4_3.
 - Photo and painting are cropped by the same random few pixels before the losses
-  (`generators.py`): at a fixed phase the generator hides a lattice where they do not look.
+  (`generators.py`): at a fixed phase the generator hides checkerboard artefacts where they do not look.
 - The rate warms up and falls by a cosine, gradients are clipped, and the result is the running average of the
   weights, as in every recipe here.
 - Photos are cropped and flipped at random (the paper scales each to 256 x 256).
@@ -49,16 +49,8 @@ class Johnson(GeneratorRecipe):
     vgg_taps = ("relu2_2", ("relu1_2", "relu2_2", "relu3_3", "relu4_3"))
 
     def __init__(self, config: JohnsonConfig, painting: Painting, out: Path, command: str = "") -> None:
-        network = SingleStyleConfig(
-            "johnson-2016",
-            {
-                "norm": config.norm,
-                "width": config.width,
-                "num_blocks": config.num_blocks,
-                "padding": config.padding,
-                "enlarge": config.enlarge,
-            },
-        )
+        names = ("norm", "width", "num_blocks", "padding", "enlarge")
+        network = SingleStyleConfig("johnson-2016", {name: getattr(config, name) for name in names})
         super().__init__(config, network, painting, out, command)
 
     def paint(

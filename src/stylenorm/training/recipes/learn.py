@@ -26,7 +26,7 @@ from stylenorm.export import export_stylizer, load_network
 from stylenorm.media import atomic_write
 from stylenorm.models.predictor import predict_style
 from stylenorm.networks import StylizerNetwork
-from stylenorm.perceptual import PaintingLoss, lattice, load_feature_network, total_variation
+from stylenorm.perceptual import PaintingLoss, checkerboard_loss, load_feature_network, total_variation
 from stylenorm.style import Style
 from stylenorm.training import ranks
 from stylenorm.training.data.dead_leaves import DeadLeaves
@@ -114,7 +114,7 @@ class Learn(Recipe):
         self.loss.to(device)
         self.target = self.target.to(device)
 
-    def running(self) -> AbstractContextManager[None]:
+    def prefetch(self) -> AbstractContextManager[None]:
         """Photos are made ahead."""
         return self.photos.ahead() if isinstance(self.photos, Photos) else nullcontext()
 
@@ -136,10 +136,10 @@ class Learn(Recipe):
             "style": model.log_weight.exp() * terms.style.mean(),
             "palette": settings.palette_weight * terms.palette.mean(),
             "variation": settings.tv_weight * total_variation(painted).mean(),
-            "lattice": settings.lattice_weight * lattice(painted).mean(),
+            "lattice": settings.lattice_weight * checkerboard_loss(painted).mean(),
         }
         low, high = (float(np.log(settings.style_weight * factor)) for factor in _STYLE_WEIGHT_RANGE)
-        change = _BALANCE_RATE * (settings.content_target - ranks.whole(terms.content).mean())
+        change = _BALANCE_RATE * (settings.content_target - ranks.all_gather(terms.content).mean())
         with torch.no_grad():
             model.log_weight.add_(change).clamp_(low, high)
         return losses

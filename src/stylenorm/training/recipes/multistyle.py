@@ -14,9 +14,10 @@ Differs from the paper:
   their share falls and the style weight rises. Trained on everything at once, the style losses' larger
   gradients win, and the network draws streaks in which the photo cannot be recognised.
 - Before the losses, photo and painting are cropped by the same random 0 to 7 pixels: the feature networks
-  pool by 2 again and again, and a fixed phase lets the generator hide a lattice where they do not look.
-- What depends on the place in a grid of 4 pixels is punished (`stylenorm.perceptual.lattice`): the network
-  works on such a grid, and Gram matrices hardly see the grain that it leaves.
+  pool by 2 again and again, and a fixed phase lets the generator hide checkerboard artefacts from
+  them.
+- What depends on the place in a grid of 4 pixels is punished (`stylenorm.perceptual.checkerboard_loss`): the
+  network works on such a grid, and Gram matrices hardly see the grain that it leaves.
 - The loss is `stylenorm.perceptual.PaintingLoss`, on VGG-16.
 - A painting may be cropped, so that frames and figures are not learned, and has a size of its own, which
   sets the size of its strokes.
@@ -44,7 +45,13 @@ from stylenorm.errors import InputError
 from stylenorm.export import export_stylizer, load_network
 from stylenorm.media import write_json
 from stylenorm.networks import NetworkConfig, build_network, widen, widened_style
-from stylenorm.perceptual import PaintingLoss, PaintingTarget, lattice, load_feature_network, total_variation
+from stylenorm.perceptual import (
+    PaintingLoss,
+    PaintingTarget,
+    checkerboard_loss,
+    load_feature_network,
+    total_variation,
+)
 from stylenorm.training import ranks
 from stylenorm.training.data.paintings import Painting
 from stylenorm.training.data.photos import LARGEST_SHIFT_PX, Photos, read_painting, shifted
@@ -133,11 +140,11 @@ class Multistyle(Recipe):
         self.loss.to(device)
         self.target = self.target.to(device)
 
-    def running(self) -> AbstractContextManager[None]:
+    def prefetch(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
         return self.photos.ahead()
 
-    def rates(self) -> list[tuple[list[nn.Parameter], float]]:
+    def param_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Styles move faster than the network."""
         return [(list(self.model.network.parameters()), 1.0), ([self.model.styles], _STYLE_RATE)]
 
@@ -165,7 +172,7 @@ class Multistyle(Recipe):
         photo = self.photos.batch(step).to(self.device)
         # on the CPU, so that nothing waits for a GPU
         whole_index = self._draw_styles(step, settings.batch_size, generator)
-        index = ranks.share(whole_index)
+        index = ranks.shard(whole_index)
         painted = model.network(photo, model.style_vectors(index))
         is_identity = index == 0
         error = (painted - photo).square().mean(dim=(1, 2, 3))
@@ -194,9 +201,9 @@ class Multistyle(Recipe):
             losses["style"] = (weights * terms.style).sum() / len(index)
             losses["palette"] = ramp * settings.palette_weight * terms.palette.sum() / len(index)
             losses["variation"] = settings.tv_weight * total_variation(painted).sum() / len(index)
-            losses["lattice"] = settings.lattice_weight * lattice(painted).sum() / len(index)
+            losses["lattice"] = settings.lattice_weight * checkerboard_loss(painted).sum() / len(index)
             off_target[chosen] = settings.content_target - terms.content.detach()
-        self._balance(whole_index.to(self.device), ranks.whole(off_target))
+        self._balance(whole_index.to(self.device), ranks.all_gather(off_target))
         return losses
 
     @torch.no_grad()

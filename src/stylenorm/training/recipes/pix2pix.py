@@ -81,31 +81,31 @@ class Pix2Pix(AdversarialRecipe):
             layout=config.layout,
         )
 
-    def running(self) -> AbstractContextManager[None]:
+    def prefetch(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
         return self.pairs.ahead()
 
-    def turns(
+    def phases(
         self, step: int, generator: torch.Generator
     ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
         """Yield the generator with its losses, then the discriminator with its."""
-        settings, judge = self.settings, self.model.judge
+        settings, discriminator = self.settings, self.model.judge
         a, b = self._directed(self.pairs.batch(step))
         network = self.model.generator
         masks = network.dropout(settings.batch_size, settings.crop_px, settings.crop_px, generator)
-        made = network(a, [ranks.share(mask).to(self.device) for mask in masks])
+        made = network(a, [ranks.shard(mask).to(self.device) for mask in masks])
         yield (
             list(network.parameters()),
             {
-                "fool": least_squares(judge(torch.cat([a, made], dim=1)), real=True),
+                "fool": least_squares(discriminator(torch.cat([a, made], dim=1)), real=True),
                 "pixels": settings.pixel_weight * pixel_error(made, b),
             },
         )
         seen = torch.cat([a, made.detach()], dim=1)
-        mistakes = least_squares(judge(torch.cat([a, b], dim=1)), real=True) + least_squares(
-            judge(seen), real=False
+        mistakes = least_squares(discriminator(torch.cat([a, b], dim=1)), real=True) + least_squares(
+            discriminator(seen), real=False
         )
-        yield list(judge.parameters()), {"judge": 0.5 * mistakes}
+        yield list(discriminator.parameters()), {"judge": 0.5 * mistakes}
 
     @torch.no_grad()
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:

@@ -28,7 +28,13 @@ from stylenorm.configurations import PredictConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_predictor, load_network
 from stylenorm.networks import StylePredictor
-from stylenorm.perceptual import PaintingLoss, lattice, load_feature_network, load_vgg, total_variation
+from stylenorm.perceptual import (
+    PaintingLoss,
+    checkerboard_loss,
+    load_feature_network,
+    load_vgg,
+    total_variation,
+)
 from stylenorm.training import ranks
 from stylenorm.training.data.photos import Photos, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
@@ -90,7 +96,7 @@ class Predict(Recipe):
             module.to(device)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def prefetch(self) -> Iterator[None]:
         """Batches are made ahead."""
         with self.photos.ahead(), self.paintings.ahead():
             yield
@@ -116,7 +122,7 @@ class Predict(Recipe):
             "style": settings.style_weight * terms.style.mean(),
             "palette": settings.palette_weight * terms.palette.mean(),
             "variation": settings.tv_weight * total_variation(painted).mean(),
-            "lattice": settings.lattice_weight * lattice(painted).mean(),
+            "lattice": settings.lattice_weight * checkerboard_loss(painted).mean(),
         }
 
     @torch.no_grad()
@@ -157,7 +163,7 @@ class Predict(Recipe):
             else None
             for _ in range(self.settings.num_paintings)
         ]
-        pairs = zip(x, ranks.share(changes), strict=True)
+        pairs = zip(x, ranks.shard(changes), strict=True)
         return torch.stack([picture if change is None else change(picture) for picture, change in pairs])
 
     def _start_from(self, path: Path) -> None:

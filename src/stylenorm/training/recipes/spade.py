@@ -12,7 +12,7 @@ Differs from the paper: the norm inside SPADE is instance norm unless ``norm`` i
 the batch of all processes, as the paper's does; the perceptual loss looks through VGG-16, which ships
 (``--features vgg19`` for the paper's), and its differences are relative, so that one weight fits both; the
 divergence is a mean over the batch, not a sum; there are no maps of the edges between instances; the
-discriminators see the pictures that the generator's turn judged, not such as are made anew after it; the
+discriminators see the pictures that the generator's phase scored, not such as are made anew after it; the
 result is the running average of the weights (``--average 0`` for the last ones); pictures are scaled at
 random by 1 to 1.35 before they are cropped. The paper trains with 32 photos at a time, on 8 GPUs.
 """
@@ -43,7 +43,7 @@ from stylenorm.training.recipes.adversarial import NUM_MEASURED, AdversarialReci
 __all__ = ["Spade", "SpadeConfig", "feature_difference", "feature_matching"]
 
 _NUM_SAMPLES = 4
-_JUDGE_RATE = 4.0  # of the discriminators, in units of the generator's
+_DISCRIMINATOR_RATE = 4.0  # of the discriminators, in units of the generator's
 _NORMS = ("instance", "batch")
 
 
@@ -115,19 +115,19 @@ class Spade(AdversarialRecipe):
         for network in self.features:
             network.to(device)
 
-    def rates(self) -> list[tuple[list[nn.Parameter], float]]:
+    def param_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Return generator and encoder with the loop's rate, the discriminators with four times that."""
-        return [(self._makers(), 1.0), (list(self.model.judge.parameters()), _JUDGE_RATE)]
+        return [(self._makers(), 1.0), (list(self.model.judge.parameters()), _DISCRIMINATOR_RATE)]
 
     def config(self) -> Mapping[str, Any]:
         """Return the settings; the norm and the features are among those that must be the same."""
         return {**super().config(), "norm": self.settings.norm, "features": self.settings.features}
 
-    def running(self) -> AbstractContextManager[None]:
+    def prefetch(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
         return self.pairs.ahead()
 
-    def turns(
+    def phases(
         self, step: int, generator: torch.Generator
     ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
         """Yield the generator (and the encoder) with its losses, then the discriminators with theirs."""
@@ -138,10 +138,10 @@ class Spade(AdversarialRecipe):
         if model.encoder is not None:
             noise = torch.randn(settings.batch_size, settings.latent, generator=generator)
             mean, log_variance = model.encoder(photo)
-            z = mean + (0.5 * log_variance).exp() * ranks.share(noise).to(self.device)
+            z = mean + (0.5 * log_variance).exp() * ranks.shard(noise).to(self.device)
             losses["divergence"] = settings.divergence_weight * divergence(mean, log_variance)
         made = model.generator(labels, z)
-        on_made, on_photo = self._judged(labels, made, photo)
+        on_made, on_photo = self._scored(labels, made, photo)
         losses["fool"] = -torch.stack([scale[-1].mean() for scale in on_made]).mean()
         losses["matching"] = settings.feature_weight * feature_matching(on_made, on_photo)
         if self.features:
@@ -150,10 +150,10 @@ class Spade(AdversarialRecipe):
         yield self._makers(), losses
         del losses
 
-        on_made, on_photo = self._judged(labels, made.detach(), photo)
+        on_made, on_photo = self._scored(labels, made.detach(), photo)
         mistakes = [
-            hinge(judged[-1], real=False) + hinge(true[-1], real=True)
-            for judged, true in zip(on_made, on_photo, strict=True)
+            hinge(fake[-1], real=False) + hinge(true[-1], real=True)
+            for fake, true in zip(on_made, on_photo, strict=True)
         ]
         yield list(model.judge.parameters()), {"judge": torch.stack(mistakes).mean()}
 
@@ -201,7 +201,7 @@ class Spade(AdversarialRecipe):
         numbers = (both[:, 3:] * 255).round().long()
         return one_channel_a_class(numbers, self.settings.num_classes), both[:, :3]
 
-    def _judged(
+    def _scored(
         self, labels: Tensor, made: Tensor, photo: Tensor
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """Both in one batch: one step of spectral norm's power iteration, as in the authors' code."""

@@ -32,13 +32,13 @@ _SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_TRUNCATION = 4, 8, 0.7
 
 
 class Players(nn.Module):
-    """The generator, its judge, and the running mean of the path lengths, 0 where there is none."""
+    """The generator, its discriminator, and the running mean of the path lengths, 0 where there is none."""
 
     path_mean: Tensor
 
-    def __init__(self, generator: StyleGenerator, judge: nn.Module) -> None:
+    def __init__(self, generator: StyleGenerator, discriminator: nn.Module) -> None:
         super().__init__()
-        self.generator, self.judge = generator, judge
+        self.generator, self.judge = generator, discriminator
         self.register_buffer("path_mean", torch.zeros(()))
 
 
@@ -81,30 +81,30 @@ class StyleBased(AdversarialRecipe):
         return {k: v for k, v in vars(self.settings).items() if isinstance(v, int | float | str)}
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def prefetch(self) -> Iterator[None]:
         """Batches are made ahead.
 
         Raises:
             InputError: a process's share of the batch is not made of whole groups.
         """
-        share = len(ranks.share(range(self.settings.batch_size)))
+        share = len(ranks.shard(range(self.settings.batch_size)))
         if share % self.settings.group_size:
             raise InputError(
-                f"batch_size: expected for each of {ranks.count()} processes a multiple of group_size "
+                f"batch_size: expected for each of {ranks.world_size()} processes a multiple of group_size "
                 f"({self.settings.group_size}), got {self.settings.batch_size}, a share of {share}"
             )
         with self.photos.ahead():
             yield
 
-    def turns(
+    def phases(
         self, step: int, generator: torch.Generator
     ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
-        """Yield the generator with its losses, then the discriminator with its; each may have two turns."""
+        """Yield the generator with its losses, then the discriminator with its; each may have two phases."""
         m, settings = self.model, self.settings
         real = self.photos.batch(step).to(self.device)
         made = m.generator.synthesize(*self.drawn(settings.batch_size, generator))
-        makes, judges = list(m.generator.parameters()), list(m.judge.parameters())
-        yield makes, {"fool": F.softplus(-m.judge(made)).mean()}
+        discriminator = list(m.judge.parameters())
+        yield list(m.generator.parameters()), {"fool": F.softplus(-m.judge(made)).mean()}
         made = made.detach()
         yield from self.regularized(step, generator)
 
@@ -114,15 +114,15 @@ class StyleBased(AdversarialRecipe):
         }
         every = settings.r1_every
         if every > 1 or not settings.r1_weight:
-            yield judges, losses
+            yield discriminator, losses
             losses = {}
         if settings.r1_weight and step % every == 0:
             losses["r1"] = every * settings.r1_weight / 2 * gradient_penalty(m.judge, real)
-            yield judges, losses
+            yield discriminator, losses
 
     def regularized(
         self,
-        step: int,  # noqa: ARG002 (for those that have such turns)
+        step: int,  # noqa: ARG002 (for those that have such phases)
         generator: torch.Generator,  # noqa: ARG002
     ) -> Iterator[tuple[list[nn.Parameter], dict[str, Tensor]]]:
         """Yield the generator's second turn in the steps that have one: none here."""
@@ -135,9 +135,9 @@ class StyleBased(AdversarialRecipe):
         crossover = torch.randint(1, network.num_styles, (count,), generator=generator)
         is_mixed = torch.rand(count, generator=generator) < self.settings.mixing
         crossover = torch.where(is_mixed, crossover, network.num_styles)
-        noise = [ranks.share(each).to(self.device) for each in network.draw_noise(count, generator)]
-        w, other = (network.mapping(ranks.share(z).to(self.device)) for z in (first, second))
-        return mixed_styles(w, other, ranks.share(crossover), network.num_styles), noise
+        noise = [ranks.shard(each).to(self.device) for each in network.draw_noise(count, generator)]
+        w, other = (network.mapping(ranks.shard(z).to(self.device)) for z in (first, second))
+        return mixed_styles(w, other, ranks.shard(crossover), network.num_styles), noise
 
     @torch.no_grad()
     def sample(self, model: nn.Module) -> NDArray[np.uint8]:
@@ -194,14 +194,14 @@ def check_settings(settings: Any) -> None:
             raise InputError(f"{name}: expected a number of steps from 1, got {getattr(settings, name)}")
 
 
-def gradient_penalty(judge: nn.Module, real: Tensor) -> Tensor:
-    """Return R1: the mean over pictures of the squared length of the judgement's gradient.
+def gradient_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
+    """Return R1: the mean over pictures of the squared length of the score's gradient.
 
     Args:
-        judge: (N, 3, S, S), 0..1, to (N,).
+        discriminator: (N, 3, S, S), 0..1, to (N,).
         real: pictures. The gradient is taken in the papers' scale, in which they are -1..1.
     """
     real = real.detach().requires_grad_()
     # `create_graph`: the penalty is itself differentiated
-    (gradient,) = torch.autograd.grad(judge(real).sum(), real, create_graph=True)
+    (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
     return (gradient / 2).square().sum((1, 2, 3)).mean()

@@ -6,8 +6,8 @@ Karras, Laine, Aila, "A Style-Based Generator Architecture for Generative Advers
 As published (for FFHQ): networks, the logistic loss that does not saturate, R1 with 10 in every step, 9 of 10
 pictures of mixed styles, Adam with (0, 0.99), the running average of the weights as the result.
 
-Differs from the paper: no progressive growing (see `stylenorm.networks.stylegan`); the discriminator judges
-the pictures that the generator was judged by in the same step; where styles change is drawn for each picture;
+Differs from the paper: no progressive growing (see `stylenorm.networks.stylegan`); the discriminator scores
+the pictures that the generator was scored by in the same step; where styles change is drawn for each picture;
 the centre of truncation is measured at the end.
 """
 

@@ -9,8 +9,8 @@ mixed styles, Adam with (0, 0.99), rates lower by as much as the further turns a
 weights as the result.
 
 Differs from the paper: Adam's second factor is not adjusted to the further turns; the mean of path lengths
-begins with the first ones, not with 0, and has no gradient; the discriminator judges the pictures that the
-generator was judged by in the same step; where styles change is drawn for each picture; the centre of
+begins with the first ones, not with 0, and has no gradient; the discriminator scores the pictures that the
+generator was scored by in the same step; where styles change is drawn for each picture; the centre of
 truncation is measured at the end.
 """
 
@@ -55,8 +55,8 @@ class StyleGan2(StyleBased):
         )
         super().__init__(config, players, out, command)
 
-    def rates(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return generator and discriminator, each with a rate lower by what its further turns add."""
+    def param_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return generator and discriminator, each with a rate lower by what its further phases add."""
         settings, m = self.settings, self.model
         return [
             (list(player.parameters()), every / (every + 1) if weight and every > 1 else 1.0)
@@ -76,9 +76,9 @@ class StyleGan2(StyleBased):
         styles, noise = self.drawn(max(1, settings.batch_size // 2), generator)
         picture = m.generator.synthesize(styles, noise)
         drawn = torch.randn(max(1, settings.batch_size // 2), *picture.shape[1:], generator=generator)
-        lengths = path_lengths(picture, styles, ranks.share(drawn).to(self.device))
+        lengths = path_lengths(picture, styles, ranks.shard(drawn).to(self.device))
         factor = torch.where(m.path_mean == 0, 1.0, _MEAN_FACTOR)  # from 0 it would draw all lengths there
-        m.path_mean.lerp_(ranks.whole(lengths).mean(), factor)
+        m.path_mean.lerp_(ranks.all_gather(lengths).mean(), factor)
         loss = (lengths - m.path_mean.clone()).square().mean()  # a copy: the buffer may move before backward
         yield (
             list(m.generator.parameters()),

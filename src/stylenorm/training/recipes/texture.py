@@ -36,7 +36,7 @@ from stylenorm.perceptual import PerceptualLoss, gram_matrix, style_loss, total_
 from stylenorm.training import ranks
 from stylenorm.training.data.photos import read_painting
 from stylenorm.training.recipe import Recipe, to_pixels
-from stylenorm.training.recipes.generators import load_judges, remeasured
+from stylenorm.training.recipes.generators import load_loss_networks, remeasured
 
 __all__ = ["Texture", "TextureConfig"]
 
@@ -60,7 +60,7 @@ class Texture(Recipe):
     def __init__(self, config: TextureConfig, out: Path, command: str = "") -> None:
         self.settings, self.out, self.command = config, out, command
         self.device = torch.device("cpu")
-        self.loss = PerceptualLoss(load_judges(config.features, _VGG_TAPS), config.num_scales)
+        self.loss = PerceptualLoss(load_loss_networks(config.features, _VGG_TAPS), config.num_scales)
         smallest = max(n.smallest_px for n in self.loss.networks) << (config.num_scales - 1)
         for name, size in (("crop_px", config.crop_px), ("picture_px", config.picture_px)):
             if size < smallest:
@@ -91,7 +91,7 @@ class Texture(Recipe):
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the named, weighted losses of a step."""
         noise = self._noise(self.settings.batch_size, self.settings.crop_px, generator)
-        made = self.model(None, ranks.share(noise))
+        made = self.model(None, ranks.shard(noise))
         terms = [
             style_loss(gram_matrix(features[tap]), self.target.grams[key][tap])
             for key, features in self.loss.features(made).items()
@@ -119,7 +119,7 @@ class Texture(Recipe):
         whole_record = {
             **record,
             "command": self.command,
-            "features": ", ".join(judge.name for judge in self.loss.networks),
+            "features": ", ".join(network.name for network in self.loss.networks),
             "machine": platform.machine(),
         }
         export_texture(network, self.out)

@@ -14,7 +14,7 @@ Differs from the papers:
 - Losses are relative (`stylenorm.perceptual.losses`), so weights are of another size than the papers'; and by
   default the feature networks are those that ship.
 - Photo and painting are cropped by the same random few pixels before the losses
-  (`generators.py`): at a fixed phase the generator hides a lattice where they do not look.
+  (`generators.py`): at a fixed phase the generator hides checkerboard artefacts where they do not look.
 - The rate warms up and falls by a cosine, gradients are clipped, and the result is the running average of the
   weights, as in every recipe here. (The first paper starts at 0.1 and takes 0.7 of it ever again, the second
   one's code starts at 1e-3.)
@@ -68,6 +68,6 @@ class Ulyanov(GeneratorRecipe):
         """Paint a batch of photos with fresh noise."""
         network = model.generator
         assert isinstance(network, UlyanovNetwork)  # noqa: S101 (narrows the type; not a user's input)
-        noise = network.noise(len(photo) * ranks.count(), photo.shape[2], photo.shape[3], generator)
-        painted: Tensor = network(photo, ranks.share(noise).to(photo.device))
+        noise = network.noise(len(photo) * ranks.world_size(), photo.shape[2], photo.shape[3], generator)
+        painted: Tensor = network(photo, ranks.shard(noise).to(photo.device))
         return painted
