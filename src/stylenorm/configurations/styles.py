@@ -37,8 +37,8 @@ class _LossConfig:
     """How paintings are compared.
 
     Attributes:
-        style_weight: style weight to start from; where there is a balance, each painting's own is found, between a
-            quarter of it and twice as much.
+        style_weight: style weight to start from; where there is a balance, each painting's own is found,
+            between a quarter of it and twice as much.
         palette_weight: weight of the distance of colours.
         tv_weight: weight of the total variation.
         lattice_weight: weight of `stylenorm.perceptual.checkerboard_loss`.
