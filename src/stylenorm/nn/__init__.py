@@ -21,6 +21,7 @@ from stylenorm.nn.filter_response import (
     FilterResponseNorm3d,
     ThresholdedLinearUnit,
 )
+from stylenorm.nn.folding import fold_norms
 from stylenorm.nn.instance_norm import (
     InstanceNorm1d,
     InstanceNorm2d,
@@ -83,6 +84,7 @@ __all__ = [
     "ThresholdedLinearUnit",
     "compare_norms",
     "convert",
+    "fold_norms",
     "register_monai",
     "remaining_change",
     "revert",

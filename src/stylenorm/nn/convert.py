@@ -21,7 +21,8 @@ from stylenorm.nn.blocks import block_obstacle, fused_block
 from stylenorm.nn.convolutions import PACKED, conv_obstacle, winograd_class
 from stylenorm.nn.group_norm import ChannelGroupNorm
 from stylenorm.nn.inplace import inplace_places
-from stylenorm.nn.sequences import Fused, fused_sequence, is_norm, is_sequence, pairs
+from stylenorm.nn.residuals import PART, Residual, residual_part
+from stylenorm.nn.sequences import Fused, is_norm, is_sequence, pairs, wrapped
 
 __all__ = ["Change", "Conversion", "Left", "convert", "revert"]
 
@@ -82,8 +83,9 @@ def convert(
     Args:
         model: any module; changed in place.
         fuse: run a norm and the activation that follows it in the same ``nn.Sequential``, or in a known block
-            of MONAI, nnU-Net, torchvision or timm, in one call, and let the norm overwrite what a convolution
-            gave it where nothing is differentiated. What the parts are is looked at in each call, so that
+            of MONAI, nnU-Net, torchvision or timm, in one call; so too the last norm and the addition of any
+            block whose forward is ``x + self.part(x)``. Let the norm overwrite what a convolution gave it
+            where nothing is differentiated. What the parts are is looked at in each call, so that
             slices, hooks and replaced activations keep their meaning.
         inplace: in training too, let norms with leaky_relu or prelu, directly behind a convolution in an
             ``nn.Sequential`` or a known block, overwrite the convolution's output: a training step keeps one
@@ -130,6 +132,10 @@ def convert(
             changed.append(Change(name, was[name], "its norms, activations and addition in one call each"))
         elif obstacle:
             left.append(Left(name, type(module).__name__, obstacle))
+        elif part := residual_part(module):
+            module.__dict__[PART] = part
+            _become(module, wrapped(Residual, type(module)))
+            changed.append(Change(name, was[name], "its last norm and its addition in one call"))
     for name, place in inplace_places(model) if inplace else ():
         place.inplace = True
         changed.append(Change(name, was[name], "in place"))
@@ -160,6 +166,7 @@ def revert(model: nn.Module) -> int:
             continue
         module.__dict__.pop("inplace", None)
         module.__dict__.pop(PACKED, None)
+        module.__dict__.pop(PART, None)
         kind = type(module)
         # A parametrization that was registered meanwhile has put a class of its own before ours.
         module.__class__ = _rebased(kind, was) if parametrize.is_parametrized(module) else was
@@ -235,7 +242,7 @@ def _fuse_sequences(model: nn.Module, left: list[Left]) -> Iterator[tuple[str, s
                 yield label, f"in one call with {act} ({kind})"
             else:
                 left.append(Left(names[id(module._modules[act])], kind, reason))
-        _become(module, fused_sequence(type(module)))  # type: ignore[arg-type]
+        _become(module, wrapped(Fused, type(module)))
 
 
 def _refusal(module: nn.Module) -> str | None:

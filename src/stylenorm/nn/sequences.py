@@ -21,7 +21,17 @@ from stylenorm.nn.convolutions import PADS, WinogradConv2d, WinogradConv3d, pads
 from stylenorm.nn.group_norm import ChannelGroupNorm
 from stylenorm.nn.tracing import as_class
 
-__all__ = ["Fused", "fused_sequence", "is_norm", "is_sequence", "pairs", "produces"]
+__all__ = [
+    "Fused",
+    "Wrapped",
+    "does_nothing",
+    "is_norm",
+    "is_sequence",
+    "pairs",
+    "produces",
+    "run",
+    "wrapped",
+]
 
 # Their output is new, and nobody keeps it for backward.
 PRODUCERS = (
@@ -31,7 +41,19 @@ PRODUCERS = (
 INVERTIBLE = ("leaky_relu", "prelu")
 
 
-class Fused(nn.Module):
+class Wrapped(nn.Module):
+    """What is put before the class of a module, which keeps its name and its parts."""
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """TorchScript compiles the module as it was."""
+        return as_class(self, originally(self))
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        order = type(self).__mro__
+        return _empty, (order[order.index(Wrapped) - 1], originally(self)), self.__dict__
+
+
+class Fused(Wrapped):
     """What is put before the class of a sequence."""
 
     inplace: bool = False  # in training; where nothing is differentiated, it costs nothing and is always done
@@ -40,29 +62,26 @@ class Fused(nn.Module):
         """Run the parts in their order, pairs in one call."""
         return run(self, input)
 
-    def __prepare_scriptable__(self) -> nn.Module:
-        """TorchScript compiles the sequence as it was."""
-        return as_class(self, originally(self))
-
-    def __reduce_ex__(self, _protocol: Any) -> Any:
-        return _empty, (originally(self),), self.__dict__
-
 
 def originally(module: nn.Module) -> type[nn.Module]:
-    """The class that a sequence had."""
+    """The class that a module had."""
     order = type(module).__mro__
-    return order[order.index(Fused) + 1]
+    return order[order.index(Wrapped) + 1]
 
 
-def _empty(original: type[nn.Module]) -> nn.Module:
-    kind = fused_sequence(original)  # type: ignore[arg-type]
+def _empty(front: type[Wrapped], original: type[nn.Module]) -> nn.Module:
+    kind = wrapped(front, original)
     return kind.__new__(kind)
 
 
+def wrapped(front: type[Wrapped], original: type[nn.Module]) -> type[nn.Module]:
+    """The class that a module is given: ``front`` before its own."""
+    return _built(front, original)  # type: ignore[arg-type]
+
+
 @cache
-def fused_sequence(original: Any) -> type[nn.Module]:
-    """The class that a sequence is given."""
-    return type(original.__name__, (Fused, original), {"__module__": __name__, "__doc__": original.__doc__})
+def _built(front: Any, original: Any) -> type[nn.Module]:
+    return type(original.__name__, (front, original), {"__module__": __name__, "__doc__": original.__doc__})
 
 
 def is_sequence(module: nn.Module) -> bool:
@@ -116,15 +135,19 @@ def _obstacle(norm: Any, act: Any) -> str | None:
     return activation_obstacle(act, norm)
 
 
-def run(sequence: Any, x: Any, *, fresh: bool = False, inplace: bool = False) -> Any:
-    """Run the parts of a sequence; ``fresh``: nobody else sees ``x``, so that it may be overwritten."""
+def run(sequence: Any, x: Any, *, fresh: bool = False, inplace: bool = False, residual: Any = None) -> Any:
+    """Run the parts of a sequence.
+
+    ``fresh``: nobody else sees ``x``, so that it may be overwritten. ``residual`` is added behind the last
+    part, within its call if that is a norm.
+    """
     layers = list(sequence._modules.values())
     if isinstance(x, fx.Proxy) or _has_any_global_hook():  # type: ignore[no-untyped-call]
         for layer in layers:
             x = layer(x)
-        return x
+        return x if residual is None else residual + x
     inplace = inplace or sequence.inplace
-    position = 0
+    position, end = 0, _last(layers)
     while position < len(layers):
         layer = layers[position]
         position += 1
@@ -136,9 +159,12 @@ def run(sequence: Any, x: Any, *, fresh: bool = False, inplace: bool = False) ->
             over = fresh and (
                 not torch.is_grad_enabled() or (inplace and activation.get("act") in INVERTIBLE)
             )
-            x, fresh = layer.run(x, None, activation, inplace=over), True
+            added = residual if position == end and not activation and _alike(residual, x) else None
+            residual = residual if added is None else None
+            x, fresh = layer.run(x, added, activation, inplace=over), True
         elif isinstance(layer, Fused) and not is_hooked(layer):
-            x, fresh = run(layer, x, fresh=fresh, inplace=inplace), False
+            added, residual = (residual, None) if position == end else (None, residual)
+            x, fresh = run(layer, x, fresh=fresh, inplace=inplace, residual=added), False
         elif type(layer) in PADS and position < len(layers) and _pads_within(layer, layers[position]):
             conv: Any = layers[position]
             padding = pads_for(layer, conv)
@@ -146,7 +172,27 @@ def run(sequence: Any, x: Any, *, fresh: bool = False, inplace: bool = False) ->
             position += 1
         else:
             x, fresh = layer(x), produces(layer)
-    return x
+    return x if residual is None else residual + x
+
+
+def _last(layers: Sequence[nn.Module]) -> int:
+    """How many parts there are up to the last one that does something now, or that is watched."""
+    end = len(layers)
+    while end and does_nothing(layers[end - 1]) and not is_hooked(layers[end - 1]):
+        end -= 1
+    return end
+
+
+def _alike(residual: Any, x: Any) -> bool:
+    """Whether the sum is what the norm's own addition gives: nothing is broadcast or changes its type."""
+    return (
+        isinstance(residual, torch.Tensor)
+        and residual.shape == x.shape
+        and residual.dim() > 2
+        and residual.dtype == x.dtype
+        and residual.device == x.device
+        and not torch.is_autocast_enabled(x.device.type)
+    )
 
 
 def _pads_within(pad: nn.Module, conv: nn.Module) -> bool:
