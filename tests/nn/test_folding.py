@@ -153,6 +153,9 @@ def test_refusals() -> None:
     refused(nn.Sequential(*layers(nn.InstanceNorm2d(3))).eval(), "1 .InstanceNorm2d.: it measures its input")
     refused(nn.Sequential(*layers(nn.ReLU())).eval(), "got no such norm")
     refused(nn.Sequential(nn.BatchNorm2d(3)).eval(), "no convolution")
+    for lazy in ([nn.LazyConv2d(3, 1), nn.BatchNorm2d(3)], layers(nn.LazyBatchNorm2d())):
+        with pytest.raises(InputError, match="is lazy: run the model once first"):
+            sn.fold_norms(nn.Sequential(*lazy).eval())
     converted = nn.Sequential(*layers(nn.InstanceNorm2d(3, track_running_stats=True))).eval()
     sn.convert(converted)
     refused(converted, "no converted layers, got the model")

@@ -127,8 +127,8 @@ def _is_norm(module: nn.Module) -> bool:
 
 def _obstacle(layer: Any, norm: Any) -> str | None:
     """Why a norm cannot be folded; what is used twice is looked at elsewhere."""
-    if isinstance(norm, nn.modules.lazy.LazyModuleMixin):
-        return "it is lazy: run the model once first"
+    if any(isinstance(each, nn.modules.lazy.LazyModuleMixin) for each in (layer, norm)):
+        return "it or the layer before it is lazy: run the model once first"
     if norm.running_mean is None:
         return "it measures its input anew in each call"
     kind = next((kind for kind in LAYERS if isinstance(layer, kind)), None)
