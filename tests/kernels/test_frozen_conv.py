@@ -166,6 +166,23 @@ def test_new_weights_are_seen() -> None:
     assert set(conv.state_dict()) == {"weight", "bias"}
 
 
+@pytest.mark.usefixtures("avx2")
+def test_what_new_tensors_are_by_default_does_not_matter() -> None:
+    conv = convolution(8, 8)
+    x = torch.randn(1, 8, 8, 8)
+    expected = conv(x)
+    try:
+        torch.set_default_dtype(torch.float64)
+        found = conv(x)
+        with torch.device("meta"):
+            elsewhere = conv(x)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for each in (found, elsewhere):
+        assert each.dtype == torch.float32
+        assert torch.equal(each, expected)
+
+
 def test_what_is_left_to_torch(avx2) -> None:
     conv = convolution(8, 8)
     x = torch.randn(1, 8, 8, 8)

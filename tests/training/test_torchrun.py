@@ -20,9 +20,9 @@ from stylenorm.training import Photos, Recipe, ranks
 from tests.training.together import RECIPES, STEPS, train
 
 ROOT = Path(__file__).parents[2]
-# Of how far the training moved the weights. Measured: 4e-3 in spade, 2e-3 in texture, 5e-4 in predict, 2e-6 in
-# others; on half the batch 0.03 or more. Weights without a gradient to speak of Adam moves by the sign of their
-# rounding: the hundredth of the weights that differ most is left out.
+# Of how far the training moved the weights. Measured: 4e-3 in spade, 2e-3 in texture, 5e-4 in predict, 2e-6
+# in others; on half the batch 0.03 or more. Weights without a gradient to speak of Adam moves by the sign of
+# their rounding: the hundredth of the weights that differ most is left out.
 TOLERANCE = 8e-3
 LEFT_OUT = 100
 RUN = ("-m", "tests.training.together")

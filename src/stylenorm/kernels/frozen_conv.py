@@ -90,7 +90,8 @@ class FrozenConvReLU(nn.Conv2d):
     def run(self, x: Tensor) -> Tensor:
         """The forward pass in C."""
         n, c, height, width = x.shape
-        y = torch.empty((n, self.out_channels, height, width), memory_format=torch.channels_last)
+        shape = (n, self.out_channels, height, width)
+        y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         first = c == 3
         if not first:
             x = x.contiguous(memory_format=torch.channels_last)
