@@ -54,23 +54,6 @@ def assert_near(actual: Tensor, expected: Tensor) -> None:
     assert_close(actual, expected, rtol=0, atol=OF_SCALE * float(expected.abs().max()))
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def avx2():
-    lib = c_norm._library()
-    before = lib.sn_instructions()
-    if lib.sn_use(b"avx2"):
-        pytest.skip("this machine has no avx2")
-    yield lib
-    lib.sn_use(before)
-
-
 @pytest.mark.usefixtures("avx2")
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("case", CASES)

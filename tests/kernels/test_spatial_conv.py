@@ -33,23 +33,6 @@ CASES = [
 ]
 
 
-@pytest.fixture
-def avx2():
-    lib = c_norm._library()
-    before = lib.sn_instructions()
-    if lib.sn_use(b"avx2"):
-        pytest.skip("this machine has no avx2")
-    yield lib
-    lib.sn_use(before)
-
-
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def tensors(shape: tuple[int, ...], k: int, slices: int = 1) -> tuple[Tensor, Tensor, Tensor]:
     """Input, filters and bias."""
     torch.manual_seed(0)

@@ -90,30 +90,17 @@ def _nnunet_residual(self: Any, x: Tensor) -> Tensor:
     return _together(norm, self.nonlin2, out, residual)
 
 
-def _basic(self: Any, x: Tensor) -> Tensor:
-    residual = x if self.downsample is None else self.downsample(x)
-    y = self.conv2(_together(self.bn1, self.relu, self.conv1(x)))
-    return _together(self.bn2, self.relu, y, residual)
+def _resnet(*acts: str) -> Callable[..., Tensor]:
+    """The block of convolutions ``conv1``, ..., each with its norm ``bn1``, ... and the activation named."""
 
+    def forward(self: Any, x: Tensor) -> Tensor:
+        residual = x if self.downsample is None else self.downsample(x)
+        for number, act in enumerate(acts, 1):
+            norm, added = getattr(self, f"bn{number}"), residual if number == len(acts) else None
+            x = _together(norm, getattr(self, act), getattr(self, f"conv{number}")(x), added)
+        return x
 
-def _bottleneck(self: Any, x: Tensor) -> Tensor:
-    residual = x if self.downsample is None else self.downsample(x)
-    y = self.conv2(_together(self.bn1, self.relu, self.conv1(x)))
-    y = self.conv3(_together(self.bn2, self.relu, y))
-    return _together(self.bn3, self.relu, y, residual)
-
-
-def _timm_basic(self: Any, x: Tensor) -> Tensor:
-    residual = x if self.downsample is None else self.downsample(x)
-    y = self.conv2(_together(self.bn1, self.act1, self.conv1(x)))
-    return _together(self.bn2, self.act2, y, residual)
-
-
-def _timm_bottleneck(self: Any, x: Tensor) -> Tensor:
-    residual = x if self.downsample is None else self.downsample(x)
-    y = self.conv2(_together(self.bn1, self.act1, self.conv1(x)))
-    y = self.conv3(_together(self.bn2, self.act2, y))
-    return _together(self.bn3, self.act3, y, residual)
+    return forward
 
 
 # What stands for which class, and its norms and activations, by attribute.
@@ -121,10 +108,18 @@ BLOCKS: dict[str, tuple[Callable[..., Tensor], tuple[str, ...], tuple[str, ...]]
     "monai.networks.blocks.dynunet_block.UnetBasicBlock": (_unet_basic, ("norm1", "norm2"), ("lrelu",)),
     "monai.networks.blocks.dynunet_block.UnetResBlock": (_unet_residual, ("norm1", "norm2"), ("lrelu",)),
     "monai.networks.blocks.segresnet_block.ResBlock": (_segresnet, ("norm1", "norm2"), ("act",)),
-    "torchvision.models.resnet.BasicBlock": (_basic, ("bn1", "bn2"), ("relu",)),
-    "torchvision.models.resnet.Bottleneck": (_bottleneck, ("bn1", "bn2", "bn3"), ("relu",)),
-    "timm.models.resnet.BasicBlock": (_timm_basic, ("bn1", "bn2"), ("act1", "act2")),
-    "timm.models.resnet.Bottleneck": (_timm_bottleneck, ("bn1", "bn2", "bn3"), ("act1", "act2", "act3")),
+    "torchvision.models.resnet.BasicBlock": (_resnet("relu", "relu"), ("bn1", "bn2"), ("relu",)),
+    "torchvision.models.resnet.Bottleneck": (
+        _resnet("relu", "relu", "relu"),
+        ("bn1", "bn2", "bn3"),
+        ("relu",),
+    ),
+    "timm.models.resnet.BasicBlock": (_resnet("act1", "act2"), ("bn1", "bn2"), ("act1", "act2")),
+    "timm.models.resnet.Bottleneck": (
+        _resnet("act1", "act2", "act3"),
+        ("bn1", "bn2", "bn3"),
+        ("act1", "act2", "act3"),
+    ),
     "dynamic_network_architectures.building_blocks.residual.BasicBlockD": (
         _nnunet_residual,
         ("conv2.norm",),

@@ -141,7 +141,7 @@ static void first_piece(const struct conv_arguments *a, int64_t piece, float *sc
                 for (int r = 0; r < ROWS; r++) s[r][0] = left, s[r][1] = right;
                 for (int f = 0; f < 3; f++) { /* what lies past the last pixel is read and not stored */
                     const float *from = scratch + (i + f) * row + j * 3;
-                    accumulate(ROWS, s, from, 3, a->weights + (k / PANEL * 27 + f * 9) * PANEL, 9);
+                    accumulate(ROWS, s, from, 3, 1, a->weights + (k / PANEL * 27 + f * 9) * PANEL, 9);
                 }
 #pragma GCC unroll 6
                 for (int r = 0; r < ROWS; r++) {

@@ -296,30 +296,6 @@ static void transform_task(void *data, int64_t task) {
                       rows);
 }
 
-/* sums (count, PANEL) = a' b, or added to it: rows of a lie `stride` floats apart, b is (rows, PANEL). */
-INLINE void add_outer(int count, int more, const float *a, int64_t stride, const float *b, int64_t rows, float *sums) {
-    vf s[ROWS][2];
-#pragma GCC unroll 6
-    for (int i = 0; i < count; i++) {
-        s[i][0] = more ? load_float(sums + i * PANEL) : (vf){0};
-        s[i][1] = more ? load_float(sums + i * PANEL + LANE) : (vf){0};
-    }
-    for (int64_t r = 0; r < rows; r++) {
-        const vf left = load_float(b + r * PANEL), right = load_float(b + r * PANEL + LANE);
-#pragma GCC unroll 6
-        for (int i = 0; i < count; i++) {
-            const vf value = all(a[r * stride + i]);
-            s[i][0] = fma_vf(value, left, s[i][0]);
-            s[i][1] = fma_vf(value, right, s[i][1]);
-        }
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < count; i++) {
-        store_float(sums + i * PANEL, s[i][0]);
-        store_float(sums + i * PANEL + LANE, s[i][1]);
-    }
-}
-
 static void sum_task(void *data, int64_t task) {
     const struct differentiation *s = data;
     const int64_t place = task % PLACES, tap = task / PLACES, c = s->a->c, rows = s->slices * s->tiles;
@@ -328,9 +304,9 @@ static void sum_task(void *data, int64_t task) {
     for (int64_t panel = 0; panel < s->panels; panel++) {
         const float *m = s->m + place * s->panel_plane + panel * rows * PANEL;
         float *sums = s->sums + (task * s->panels + panel) * c * PANEL;
-        int64_t i = 0;
-        for (; i + ROWS <= c; i += ROWS) add_outer(ROWS, more, v + i, s->row, m, rows, sums + i * PANEL);
-        for (; i < c; i += 2) add_outer(2, more, v + i, s->row, m, rows, sums + i * PANEL);
+        int64_t i = 0; /* of v', whose rows lie side by side */
+        for (; i + ROWS <= c; i += ROWS) product(ROWS, more, v + i, 1, s->row, m, rows, sums + i * PANEL, PANEL);
+        for (; i < c; i += 2) product(2, more, v + i, 1, s->row, m, rows, sums + i * PANEL, PANEL);
     }
 }
 

@@ -163,28 +163,29 @@ INLINE void tile_out(const float *m, int64_t plane, vf bias, int relu, float *y,
     }
 }
 
-/* s += a b: rows of a lie `stride` floats apart, b is a panel of (depth, PANEL). */
-INLINE void accumulate(int rows, vf s[ROWS][2], const float *a, int64_t stride, const float *b, int64_t depth) {
+/* s += a b: rows of a lie `row` floats apart and columns `column`, b is a panel of (depth, PANEL). */
+INLINE void accumulate(int rows, vf s[ROWS][2], const float *a, int64_t row, int64_t column, const float *b,
+                       int64_t depth) {
     for (int64_t k = 0; k < depth; k++) {
         const vf left = load_float(b + k * PANEL), right = load_float(b + k * PANEL + LANE);
 #pragma GCC unroll 6
         for (int r = 0; r < rows; r++) {
-            const vf value = all(a[r * stride + k]);
+            const vf value = all(a[r * row + k * column]);
             s[r][0] = fma_vf(value, left, s[r][0]);
             s[r][1] = fma_vf(value, right, s[r][1]);
         }
     }
 }
 
-INLINE void product(int rows, int more, const float *a, int64_t a_row, const float *b, int64_t depth, float *c,
-                    int64_t c_row) {
+INLINE void product(int rows, int more, const float *a, int64_t a_row, int64_t a_column, const float *b, int64_t depth,
+                    float *c, int64_t c_row) {
     vf s[ROWS][2];
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
         s[r][0] = more ? load_float(c + r * c_row) : (vf){0};
         s[r][1] = more ? load_float(c + r * c_row + LANE) : (vf){0};
     }
-    accumulate(rows, s, a, a_row, b, depth);
+    accumulate(rows, s, a, a_row, a_column, b, depth);
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
         store_float(c + r * c_row, s[r][0]);
@@ -197,9 +198,9 @@ INLINE void product(int rows, int more, const float *a, int64_t a_row, const flo
 INLINE void products(int64_t rows, int more, const float *a, int64_t a_row, const float *b, int64_t depth, float *c,
                      int64_t c_row) {
     int64_t r = 0;
-    for (; r + ROWS <= rows; r += ROWS) product(ROWS, more, a + r * a_row, a_row, b, depth, c + r * c_row, c_row);
-    for (; r + 2 <= rows; r += 2) product(2, more, a + r * a_row, a_row, b, depth, c + r * c_row, c_row);
-    if (r < rows) product(1, more, a + r * a_row, a_row, b, depth, c + r * c_row, c_row);
+    for (; r + ROWS <= rows; r += ROWS) product(ROWS, more, a + r * a_row, a_row, 1, b, depth, c + r * c_row, c_row);
+    for (; r + 2 <= rows; r += 2) product(2, more, a + r * a_row, a_row, 1, b, depth, c + r * c_row, c_row);
+    if (r < rows) product(1, more, a + r * a_row, a_row, 1, b, depth, c + r * c_row, c_row);
 }
 
 /* The same for the left half of a panel alone. */
