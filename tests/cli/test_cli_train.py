@@ -111,6 +111,7 @@ def test_a_folder_of_paintings(paintings: Path) -> None:
     ]
 
 
+SCREAM = "edvard-munch--the-scream.jpg"
 TOML = """
 [scream]
 painting = "edvard-munch--the-scream.jpg"
@@ -118,6 +119,7 @@ artist = "Edvard Munch"
 title = "The Scream"
 year = 1893
 licence = "public domain"
+style_weight = 2
 """
 
 
@@ -125,11 +127,12 @@ licence = "public domain"
 def test_a_list_of_paintings(paintings: Path, tmp_path: Path, suffix: str) -> None:
     listed = tmp_path / f"styles{suffix}"
     table = {"painting": "edvard-munch--the-scream.jpg", "artist": "Edvard Munch", "title": "The Scream"}
-    table |= {"year": "1893", "licence": "public domain"}
+    table |= {"year": "1893", "licence": "public domain", "style_weight": 2}
     listed.write_text(TOML if suffix == ".toml" else json.dumps({"scream": table}))
     (painting,) = read_paintings(paintings, listed)
     assert (painting.name, painting.year, painting.licence) == ("scream", "1893", "public domain")
     assert painting.path == paintings / "edvard-munch--the-scream.jpg"
+    assert painting.style_weight == 2
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,12 @@ def test_a_list_of_paintings(paintings: Path, tmp_path: Path, suffix: str) -> No
         ("scream = 1", InputError, "expected a table with painting"),
         ("[scream]\nartist = 'x'", InputError, "expected a table with painting"),
         ("[scream]\npainting = 'no.jpg'", InputError, r"no\.jpg, found no such file"),
+        (
+            f"[scream]\npainting = '{SCREAM}'\nstyle_weight = 0",
+            InputError,
+            "expected a number above 0, got 0",
+        ),
+        (f"[scream]\npainting = '{SCREAM}'\nstyle_weight = 'x'", InputError, "expected a number above 0"),
         ("[Scream]\npainting = 'no.jpg'", InputError, "kebab-case"),
         ("[all]\npainting = 'no.jpg'", InputError, "neither 'all' nor 'identity'"),
         ("[scream]\npainting = 'x'\nartst = 'y'", UnknownNameError, "'artst': did you mean 'artist'"),

@@ -112,6 +112,22 @@ def test_a_training_starts_from_a_network_that_exists(make_training: TrainingMak
         make_training("third", start_from=trained, network=NetworkConfig("quarter", 4, 1))
 
 
+def test_the_list_says_how_much_a_style_counts(make_training: TrainingMaker) -> None:
+    recipe, _ = make_training(identity_share=0.0, style_weight=4.0)
+
+    def losses(weights: tuple[float, float]) -> dict[str, float]:
+        paintings = [replace(p, style_weight=w) for p, w in zip(recipe.paintings, weights, strict=True)]
+        again = Multistyle(recipe.settings, paintings, recipe.out)
+        found = again.losses(100, torch.Generator().manual_seed(0))
+        ratio = again._style_weights()["two"] / again._style_weights()["one"]
+        assert ratio == pytest.approx(weights[1] / weights[0], rel=0.05)  # they are balanced after a step
+        return {name: loss.item() for name, loss in found.items()}
+
+    once, thrice = losses((1.0, 2.0)), losses((3.0, 6.0))
+    assert once.pop("style") * 3 == pytest.approx(thrice.pop("style"), rel=1e-5)
+    assert once == pytest.approx(thrice, rel=1e-6)
+
+
 def test_what_is_flat_is_painted_flat_by_the_family_that_only_enlarges() -> None:
     torch.manual_seed(0)
     for family, is_flat in (("quarter-nearest", True), ("quarter", False)):

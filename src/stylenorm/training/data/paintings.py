@@ -12,6 +12,7 @@ A list is a TOML or JSON file; each table is a style, named in kebab-case:
     licence = "public domain"
     crop = [0.25, 0.0, 1.0, 0.75]   # left, top, right, bottom: the part that is learned
     size_px = 360                   # shorter side of that part when it is measured: the size of the strokes
+    style_weight = 2.0              # times the weight of the other styles: more motif, less of the photo
 
 Without a list every picture in the folder becomes a style, and its name says the rest: ``artist--title.jpg``.
 """
@@ -23,6 +24,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ __all__ = ["Painting", "check_name", "kebab", "named_painting", "read_paintings"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _RESERVED = ("all", "identity")
 _TEXTS = ("artist", "title", "year", "licence")
-_KEYS = ("painting", *_TEXTS, "crop", "size_px")
+_KEYS = ("painting", *_TEXTS, "crop", "size_px", "style_weight")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Painting:
         artist, title, year, licence: for the style file.
         crop: the part that is learned: left, top, right, bottom, as shares of width and height.
         size_px: shorter side of that part when it is measured; 0 for the training's own.
+        style_weight: how much its style loss counts, times what the training gives every style.
     """
 
     path: Path
@@ -57,6 +60,7 @@ class Painting:
     licence: str = ""
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     size_px: int = 0
+    style_weight: float = 1.0
 
 
 def read_paintings(folder: Path, listed: Path | None) -> list[Painting]:
@@ -123,6 +127,7 @@ def _listed(name: str, table: Any, folder: Path, listed: Path) -> Painting:
     if not path.is_file():
         raise InputError(f"{listed}: style {name!r}: expected the painting {path}, found no such file")
     crop, size_px = table.get("crop", [0.0, 0.0, 1.0, 1.0]), table.get("size_px", 0)
+    style_weight = table.get("style_weight", 1.0)
     if not _is_crop(crop):
         raise InputError(
             f"{listed}: style {name!r}: crop: expected [left, top, right, bottom] from 0 to 1, left below "
@@ -132,8 +137,12 @@ def _listed(name: str, table: Any, folder: Path, listed: Path) -> Painting:
         raise InputError(
             f"{listed}: style {name!r}: size_px: expected a whole number of pixels, got {size_px!r}"
         )
+    if not isinstance(style_weight, int | float) or not 0 < style_weight < inf:
+        raise InputError(
+            f"{listed}: style {name!r}: style_weight: expected a number above 0, got {style_weight!r}"
+        )
     texts = {key: str(table[key]) for key in _TEXTS if key in table}
-    return Painting(path, name, **texts, crop=tuple(crop), size_px=size_px)
+    return Painting(path, name, **texts, crop=tuple(crop), size_px=size_px, style_weight=float(style_weight))
 
 
 def _is_crop(crop: Any) -> bool:

@@ -128,6 +128,8 @@ class Multistyle(Recipe):
                 for p in (*self.paintings, *self.others)
             ]
         )
+        listed = [p.style_weight for p in (*self.paintings, *self.others)]
+        self.listed_weights = torch.tensor([1.0, *listed])  # of the identity, and of each style
         torch.manual_seed(config.seed)
         self.model = _Model(config.network, len(self.paintings) + len(self.others), config.style_weight)
         if config.start_from is not None:
@@ -139,6 +141,7 @@ class Multistyle(Recipe):
         self.model.to(device)
         self.loss.to(device)
         self.target = self.target.to(device)
+        self.listed_weights = self.listed_weights.to(device)
 
     def prefetch(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""
@@ -196,7 +199,7 @@ class Multistyle(Recipe):
                 painted, self.loss.content_target(photo), self.target.select(rows - 1), generator
             )
             ramp = min(1.0, step / max(1, settings.warmup_steps)) ** 2
-            weights = ramp * model.log_weights[rows].exp()
+            weights = ramp * self.listed_weights[rows] * model.log_weights[rows].exp()
             losses["content"] = terms.content.sum() / len(index)
             losses["style"] = (weights * terms.style).sum() / len(index)
             losses["palette"] = ramp * settings.palette_weight * terms.palette.sum() / len(index)
@@ -247,9 +250,10 @@ class Multistyle(Recipe):
         write_json(self.out / "record.json", details)
 
     def _style_weights(self) -> dict[str, float]:
-        """Return the weight that each style's loss was found to need."""
-        found = self.model.log_weights[1 : len(self.paintings) + 1].exp().tolist()
-        return {p.name: round(weight, 3) for p, weight in zip(self.paintings, found, strict=True)}
+        """Return the weight of each style's loss: what it was found to need, times what the list says."""
+        found = self.listed_weights.cpu() * self.model.log_weights.exp().cpu()
+        weights = found[1 : len(self.paintings) + 1].tolist()
+        return {p.name: round(weight, 3) for p, weight in zip(self.paintings, weights, strict=True)}
 
     @torch.no_grad()
     def _start_from(self, folder: NetworkFolder) -> None:
