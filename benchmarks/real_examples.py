@@ -122,7 +122,6 @@ def paintings(options: argparse.Namespace) -> None:
         "l1_between_photo_and_painting": l1(photos, made),
     }
     write_result("real_paintings", __doc__.splitlines()[0], {**recorded(options.run), **found})
-    print(json.dumps(found, indent=1))
     if options.picture:
         shown = [cropped(scaled(opened(path), 160)) for path in options.shown]
         draw(options.picture, [shown, [there(each) for each in shown]])
@@ -152,7 +151,6 @@ def facades(options: argparse.Namespace) -> None:
         },
     }
     write_result("real_facades", __doc__.splitlines()[0], {**recorded(options.run), **found})
-    print(json.dumps(found, indent=1))
     if options.picture:
         drawn = [drawn_facade(seed) for seed in range(5)]
         draw(options.picture, [drawn, [translator(each) for each in drawn]])
@@ -209,7 +207,6 @@ def scans(options: argparse.Namespace) -> None:
     dice: dict[str, list[float]] = {}
     surfaces: dict[str, list[tuple[float, float]]] = {}
     shown = []
-    used = time.process_time()
     seconds = 0.0
     for number, case in enumerate(cases):
         scan, truth = read_scan(case.images), read_labels(case.labels).voxels  # type: ignore[arg-type]
@@ -230,7 +227,6 @@ def scans(options: argparse.Namespace) -> None:
         "cpu_s_a_scan": round(seconds / len(cases), 3),
     }
     write_result("real_scans", __doc__.splitlines()[0], {**recorded(options.run), **found})
-    print(json.dumps(found, indent=1), f"{time.process_time() - used:.0f} s")
     if options.picture:
         rows = [[slices(*each)[row] for each in shown] for row in range(3)]
         draw(options.picture, rows)
@@ -238,12 +234,12 @@ def scans(options: argparse.Namespace) -> None:
 
 def slices(voxels: NDArray[np.float32], truth: Pixels, made: Pixels) -> list[Pixels]:
     """The slice with most foreground: the scan, its labels, what was found; 160 pixels a side."""
-    at = int((truth > 0).sum(axis=(0, 2)).argmax())  # seen from the front
+    at = int((truth > 0).sum(axis=(1, 2)).argmax())  # seen from the side
     low, high = np.percentile(voxels, [0.5, 99.5])
-    grey = np.clip((voxels[:, at] - low) / (high - low), 0, 1).astype(np.float32)
+    grey = np.clip((voxels[at] - low) / (high - low), 0, 1).astype(np.float32)
     tiles = []
     for labels in (truth * 0, truth, made):
-        tile = np.rot90(drawn_over(grey, labels[:, at]))
+        tile = np.rot90(drawn_over(grey, labels[at]))
         image = Image.fromarray((tile * 255).round().astype(np.uint8))
         tiles.append(np.asarray(image.resize((160, 160), Image.Resampling.NEAREST)))
     return tiles
