@@ -1,6 +1,6 @@
 """Volumes: our recipe against MONAI's DynUNet, transforms and loss, on the same scans for the same time.
 
-    python benchmarks/volumes_monai.py [--minutes M] [--sides 48 ...] [--cases DIR]
+    python benchmarks/volumes_monai.py [--minutes M] [--seeds N] [--sides 48 ...] [--cases DIR [--held-out N]]
 
 Both train the same network (a U-Net of 4 levels, width 8, instance norm) on patches of 32 in batches of 2 on
 one thread, by Adam with the same learning rate, which falls by (1 - t)^0.9 over the time. They take turns of
@@ -16,7 +16,8 @@ on its own grid.
   average; sliding_window_inference and Invertd.
 
 The scans are drawn (`material.synthetic_volumes`), of several widths, 20 to learn from and 8 held out;
-``--cases`` takes a folder of real ones instead.
+``--cases`` takes a folder of real ones instead, of which the first by name are held out. Each seed is another
+beginning, and another order of the patches, of both.
 """
 
 from __future__ import annotations
@@ -102,32 +103,59 @@ def main() -> None:
     """Compare on each set of scans; write results/volumes_monai.json after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=3.0, help="processor time of each")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each")
     parser.add_argument("--sides", type=int, nargs="+", default=[48], help="widths of drawn scans, in voxels")
     parser.add_argument(
         "--cases", type=Path, help="real scans instead, as stylenorm train volumes takes them"
     )
+    parser.add_argument("--held-out", type=int, default=HELD_OUT, help="real scans to measure on")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, object] = {}
+    name_of_results = "volumes_monai_scans" if options.cases else "volumes_monai"
+    method = {"minutes": options.minutes, "patch": PATCH, "levels": LEVELS, "width": WIDTH}
+    method |= {"batch": BATCH, "rate": RATE, "average": AVERAGE, "turn_s": TURN_S, "held_out": HELD_OUT}
+    found: dict[str, list[dict[str, object]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folders = {f"{side} voxels": Path(scratch) / str(side) for side in options.sides}
         if options.cases:
             folders = {options.cases.name: options.cases}
-        for name, folder in folders.items():
-            if not options.cases:
-                write_volumes(folder, HELD_OUT + TRAINING, int(folder.name), seed=3)
-            found[name] = compared(folder, 60 * options.minutes)
-            method = {"minutes": options.minutes, "patch": PATCH, "levels": LEVELS, "width": WIDTH}
-            method |= {"batch": BATCH, "rate": RATE, "average": AVERAGE, "turn_s": TURN_S}
-            write_result("volumes_monai", __doc__.splitlines()[0], {"method": method, "scans": found})
+            method["held_out"] = options.held_out
+        for seed in range(options.seeds):
+            for name, folder in folders.items():
+                if not options.cases and not folder.exists():
+                    write_volumes(folder, HELD_OUT + TRAINING, int(folder.name), seed=3)
+                out = Path(scratch) / f"ours-{name}-{seed}"
+                each = compared(folder, out, 60 * options.minutes, method["held_out"], seed)
+                found.setdefault(name, []).append({"seed": seed, **each})
+                results = {"method": method, "scans": found, "means": overall(found)}
+                write_result(name_of_results, __doc__.splitlines()[0], results)
 
 
-def compared(folder: Path, budget_s: float) -> dict[str, object]:
+def overall(found: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Mean Dice of each, over the seeds, and how far apart these are."""
+    ways = {"ours": ("ours", "dice"), "monai": ("monai", "dice")}
+    ways["monai_averaged_weights"] = ("monai", "dice_of_averaged_weights")
+    told: dict[str, dict[str, float]] = {}
+    for name, trainings in found.items():
+        told[name] = {}
+        for way, (who, what) in ways.items():
+            scores = [each[who][what]["mean"] for each in trainings]
+            told[name] |= {way: round(float(np.mean(scores)), 4), f"{way}_range": round(np.ptp(scores), 4)}
+    return told
+
+
+def compared(folder: Path, out: Path, budget_s: float, num_held_out: int, seed: int) -> dict[str, object]:
     """Train both on a folder's scans; steps, seconds a step and Dice of each."""
     config = VolumesConfig(
-        folder, patch="cube", patch_voxels=PATCH, num_levels=LEVELS, width=WIDTH, num_held_out=HELD_OUT
+        folder,
+        patch="cube",
+        patch_voxels=PATCH,
+        num_levels=LEVELS,
+        width=WIDTH,
+        num_held_out=num_held_out,
+        seed=seed,
     )
-    recipe = Volumes(config, folder / "ours")
+    recipe = Volumes(config, out)
     recipe.to(torch.device("cpu"))
     ours = Learner(
         recipe.model,
@@ -135,14 +163,14 @@ def compared(folder: Path, budget_s: float) -> dict[str, object]:
         budget_s,  # type: ignore[arg-type]
     )
     cases = find_labelled_scans(folder).cases
-    monai = Monai(cases[HELD_OUT:], recipe)
+    monai = Monai(cases[num_held_out:], recipe, seed)
     theirs = Learner(monai.network, monai.step, budget_s)
     learners = [ours, theirs]
     while learners:  # in turns
         learners = [learner for learner in learners if learner.turn()]
-    held_out = cases[:HELD_OUT]
+    held_out = cases[:num_held_out]
     return {
-        "ours": {"dice": dice_of_ours(recipe, ours.averaged, folder / "ours", held_out), **told(ours)},
+        "ours": {"dice": dice_of_ours(recipe, ours.averaged, out, held_out), **told(ours)},
         "monai": {
             "dice": monai.dice(theirs.network, held_out),
             "dice_of_averaged_weights": monai.dice(theirs.averaged, held_out),
@@ -186,9 +214,10 @@ class Monai:
     Args:
         cases: what is learned from.
         recipe: ours, for classes and spacing.
+        seed: of weights, patches and changes.
     """
 
-    def __init__(self, cases: tuple[ScanCase, ...], recipe: Volumes) -> None:
+    def __init__(self, cases: tuple[ScanCase, ...], recipe: Volumes, seed: int) -> None:
         both = ["image", "label"]
         spacing = recipe.cases.spacing_mm
         self.before = [
@@ -209,7 +238,10 @@ class Monai:
             RandGaussianNoised("image", prob=0.1),
         ]
         items = [{"image": str(case.images[0]), "label": str(case.labels)} for case in cases]
-        self.data = CacheDataset(items, Compose([*self.before, *changes]), num_workers=0, progress=False)
+        every = Compose([*self.before, *changes])
+        every.set_random_state(seed)
+        self.data = CacheDataset(items, every, num_workers=0, progress=False)
+        torch.manual_seed(seed)
         strides = [1] + [2] * (LEVELS - 1)
         self.network = DynUNet(
             3,

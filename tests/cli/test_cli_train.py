@@ -7,7 +7,7 @@ import dataclasses
 import importlib.util
 import json
 import shlex
-import sys
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -275,12 +275,63 @@ def test_a_recipe_of_one_picture_with_mistakes_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_record_has_the_command_to_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["train", "multistyle", "--photos", "/home/me/my photos", "--steps", "3"]
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/stylenorm", *words])
-    command = "stylenorm train multistyle --photos '/home/me/my photos' --steps 3"
-    assert train.recorded_command() == command
-    assert train.recorded_command(with_paths=False) == command.replace("/home/me/", "")
+def test_the_record_has_the_command_to_run_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the same folder it trains the same: paths, presets and spaces are as they were given."""
+    monkeypatch.chdir(tmp_path)
+    import torch
+
+    from stylenorm.training import Pix2Pix
+
+    records = []
+    monkeypatch.setattr(
+        Pix2Pix, "finish", lambda self, _, record: records.append(self.whole_record(record, self.command))
+    )
+    for side in "ab":
+        for name in range(4):
+            write_photo(tmp_path / "my pairs" / "sub" / side / f"{name}.png", 32, 40)
+    toy = [
+        "--crop-px",
+        "32",
+        "--num-levels",
+        "2",
+        "--width",
+        "2",
+        "--judge-width",
+        "2",
+        "--num-held-out",
+        "1",
+    ]
+    loop = ["--steps", "2", "--sample-every", "0", "--learning-rate", "1e-3"]
+    command = [
+        "train",
+        "pix2pix",
+        "--preset",
+        "cpu",
+        "--pairs",
+        "./my pairs/sub",
+        *toy,
+        *loop,
+        "-o",
+        "runs/1",
+    ]
+    assert run(*command).code == 0
+    first = torch.load("runs/1/checkpoint.pt", weights_only=True)["model"]
+    shutil.rmtree("runs")
+    program, *words = shlex.split(records[0]["command"])
+    assert (program, words) == ("stylenorm", command)
+    assert run(*words).code == 0
+    second = torch.load("runs/1/checkpoint.pt", weights_only=True)["model"]
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert records[0]["command"] == records[1]["command"]
+
+
+def test_a_record_that_is_given_to_others_has_no_folders() -> None:
+    words = ["learn", "/home/me/my photos/a.jpg", "--photos", "sub/photos", "--steps", "3"]
+    given = train.recorded_command(words, with_paths=False)
+    assert given == "stylenorm learn a.jpg --photos photos --steps 3"
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -304,6 +355,31 @@ def test_a_preset_changes_what_was_left_alone(capsys: pytest.CaptureFixture[str]
     assert (options.crop_px, options.num_levels, options.width, options.steps) == (128, 7, 8, 20_000)
     told = capsys.readouterr().err
     assert "note: --preset cpu: --crop-px 128 --num-levels 7 --judge-width 32 --steps 20000" in told
+
+
+@pytest.mark.parametrize(
+    ("said", "supervised", "width", "told"),
+    [
+        ([], True, 32, "--num-levels 6 --width 32 --deep-supervision\n"),
+        (["--no-deep-supervision", "--width", "16"], False, 16, "--num-levels 6\n"),
+        (["--width", "32"], True, 32, "--num-levels 6 --deep-supervision\n"),
+    ],
+)
+def test_a_preset_leaves_alone_what_was_given_even_the_default(
+    capsys: pytest.CaptureFixture[str], said: list[str], supervised: bool, width: int, told: str
+) -> None:
+    words = ["train", "volumes", "--cases", "cases", "-o", "run", "--preset", "gpu", *said]
+    options = build_parser().parse_args(words)
+    train._apply_preset(options.entry, options)
+    assert (options.deep_supervision, options.width) == (supervised, width)
+    assert capsys.readouterr().err.endswith(told)
+
+
+def test_cpu_presets_keep_a_default_that_was_asked_for() -> None:
+    words = ["train", "cyclegan", "--a", "a", "--b", "b", "-o", "run", "--preset", "cpu", "--width", "64"]
+    options = build_parser().parse_args(words)
+    train._apply_preset(options.entry, options)
+    assert (options.width, options.judge_width) == (64, 32)
 
 
 def test_each_recipe_has_an_example_that_can_be_parsed() -> None:

@@ -61,7 +61,7 @@ def grey_png(numbers: np.ndarray, bits: int) -> bytes:
 @pytest.mark.parametrize(
     ("mode", "name", "message"),
     [
-        ("RGB", "map.png", "got a colour picture"),
+        ("RGB", "map.png", "got a colour picture: number its classes, or let 'stylenorm train pix2pix'"),
         ("RGBA", "map.png", "got a colour picture"),
         ("LA", "map.png", "got grey with transparency"),
         ("I;16", "map.png", "got one of mode I;16"),

@@ -42,7 +42,10 @@ def test_nnunets_folders_with_channels_in_files(tmp_path: Path) -> None:
         "liver_0001.nii.gz",
         "liver_0002.nii.gz",
     ]
-    assert layout.channels == ("CT", "PET")
+    assert (layout.channels, layout.note) == (("CT", "PET"), "")
+    scan(tmp_path / "labelsTr" / "liver_0009.nii.gz")
+    note = find_labelled_scans(tmp_path).note
+    assert note == f"{tmp_path / 'labelsTr'}: 1 of 3 labels have no images; the first: liver_0009"
     assert ct_channels(tmp_path, 2) == (True, False)
     (tmp_path / "imagesTr" / "liver_0002_0000.nii.gz").unlink()
     with pytest.raises(InputError, match="found no _0000"):

@@ -198,6 +198,31 @@ def test_intensities_are_normalized_over_the_volume() -> None:
     assert not standardized(np.zeros((3, 4, 5), np.int16)).any()
 
 
+@pytest.mark.parametrize("method", ["patch", "whole"])
+def test_a_folder_of_the_first_format_opens_and_does_what_it_did(
+    folder: Path, tmp_path: Path, method: str
+) -> None:
+    """It had one channel, one multiple for all axes, and knew neither spacings nor intensities."""
+    shutil.copy(folder / "segmenter.onnx", tmp_path)
+    written = {
+        "format": "stylenorm-segmenter-1",
+        "num_classes": 3,
+        "window": list(WINDOW),
+        "multiple": 4,
+        "norm": "instance",
+        "spacing_mm": [1.0, 1.0, 1.5],
+        "record": {"recipe": "volumes", "steps": "0"},
+    }
+    (tmp_path / "segmenter.json").write_text(json.dumps(written))
+    network, volume = copy.deepcopy(tiny_network()).double(), normalized(VOXELS)
+    expected = by_windows(network, volume, 0.5) if method == "patch" else layers_of(network, volume)[0]
+    segmenter = Segmenter(tmp_path, method, threads=1)
+    assert (segmenter.num_channels, segmenter.resamples, segmenter.spacing_mm) == (1, False, (1.0, 1.0, 1.5))
+    np.testing.assert_allclose(logits_of(segmenter, VOXELS), expected, **CLOSE)
+    # Of another spacing, too: as then, it is taken as it is.
+    assert np.array_equal(segmenter(VOXELS, spacing_mm=(2.0, 2.0, 2.0)), expected.argmax(0))
+
+
 def test_it_runs_without_torch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = Segmenter(folder, "volume", threads=1)(VOXELS)
     for name in [name for name in sys.modules if name.startswith("stylenorm.models")]:

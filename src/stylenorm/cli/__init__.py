@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(argv)
     except SystemExit as stop:  # argparse has said why
         return stop.code if isinstance(stop.code, int) else 2
+    options.words = sys.argv[1:] if argv is None else list(argv)  # for the records of trainings
     try:
         return _run(options)
     except BrokenPipeError:

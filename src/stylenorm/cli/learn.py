@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
             name,
             destination,
             network=network,
-            command=recorded_command(with_paths=False),
+            command=recorded_command(options.words, with_paths=False),
             on_preview=_preview(options.sample),
         )
     with tempfile.TemporaryDirectory(prefix="stylenorm-learn-") as scratch:

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +80,10 @@ def _add_options(recipe: argparse.ArgumentParser, entry: RecipeEntry) -> None:
         what.add_argument("--name", help="name of the style, in kebab-case; default: the painting's")
     loop = config_fields(LoopConfig, vars(getattr(entry.config, "loop", LoopDefaults())))
     shared = {field.name for field in loop}  # the seed: one for all
-    add_fields(what, [field for field in config_fields(entry.config) if field.name not in shared])
+    presets = PRESETS.get(entry.name, {}).values()
+    turned_on = {name for values in presets for name, value in values.items() if value is True}
+    own = [field for field in config_fields(entry.config) if field.name not in shared]
+    add_fields(what, own, can_be_off=turned_on)
     if entry.name in PRESETS:
         recipe.add_argument(
             "--preset",
@@ -141,18 +144,18 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _apply_preset(entry: RecipeEntry, options: argparse.Namespace) -> None:
-    """Give the options that were left alone the preset's values, and say so."""
-    from stylenorm.configurations import LoopConfig, config_fields, preset_values
+    """Give the options that were not given the preset's values, and say so."""
+    from stylenorm.configurations import preset_values
 
     if getattr(options, "preset", None) is None:
         return
-    loop = vars(entry.config.loop)  # type: ignore[attr-defined]  # who has a preset has it
-    fields = (*config_fields(entry.config), *config_fields(LoopConfig, loop))
-    defaults = {field.name: field.default for field in fields}
-    values = preset_values(entry.name, options.preset, vars(options), defaults)
+    values = preset_values(entry.name, options.preset, getattr(options, "given", ()))
     for name, value in values.items():
         setattr(options, name, value)
-    told = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in values.items())
+    flags = {name: f"--{name.replace('_', '-')}" for name in values}
+    told = " ".join(
+        flags[name] if value is True else f"{flags[name]} {value}" for name, value in values.items()
+    )
     print(f"stylenorm: note: --preset {options.preset}: {told}", file=sys.stderr)
 
 
@@ -171,7 +174,7 @@ _Built = tuple[Any, Mapping[str, Any]]  # a recipe, and what its hint says
 def _recipe(entry: RecipeEntry, options: argparse.Namespace) -> _Built:
     with as_usage():
         config = entry.config(**values_of(entry.config, options))
-        return entry.load()(config, options.out, recorded_command()), {}
+        return entry.load()(config, options.out, recorded_command(options.words)), {}
 
 
 def _one_style(entry: RecipeEntry, options: argparse.Namespace) -> _Built:
@@ -183,7 +186,7 @@ def _one_style(entry: RecipeEntry, options: argparse.Namespace) -> _Built:
             painting = replace(painting, name=options.name)
         check_name(painting.name, "--name")
         config = entry.config(**values_of(entry.config, options))
-        recipe = entry.load()(config, painting, options.out, recorded_command())
+        recipe = entry.load()(config, painting, options.out, recorded_command(options.words))
         return recipe, {"style": painting.name}
 
 
@@ -198,13 +201,13 @@ def _multistyle(entry: RecipeEntry, options: argparse.Namespace) -> _Built:
         others = read_paintings(options.others, None) if options.others else []
     known = {painting.path.name for painting in paintings}
     others = [painting for painting in others if painting.path.name not in known]
-    recipe = entry.load()(config, paintings, options.out, recorded_command(), others)
+    recipe = entry.load()(config, paintings, options.out, recorded_command(options.words), others)
     return recipe, {"num_styles": len(paintings)}
 
 
 def _predict(entry: RecipeEntry, options: argparse.Namespace) -> _Built:
     config = entry.config(**values_of(entry.config, options))
-    return entry.load()(config, recorded_command()), {"network": options.network}
+    return entry.load()(config, recorded_command(options.words)), {"network": options.network}
 
 
 _BUILDERS: dict[str, Callable[[Any, argparse.Namespace], _Built]] = {
@@ -238,13 +241,13 @@ class _Plain(argparse.ArgumentParser):
     """A recipe's parser; named, since sub-parsers otherwise take the class of their command's parser."""
 
 
-def recorded_command(*, with_paths: bool = True) -> str:
+def recorded_command(words: Sequence[str], *, with_paths: bool = True) -> str:
     """The command as it goes into the record, with its paths as they were given: it can be run again.
 
     Args:
+        words: what followed the program's name.
         with_paths: else paths are their last parts, for what is made to be given to others.
     """
-    words = sys.argv[1:]
     if not with_paths:
         words = [Path(word).name if "/" in word or "\\" in word else word for word in words]
     return shlex.join(["stylenorm", *words])

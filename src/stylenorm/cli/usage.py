@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,8 +144,16 @@ def add_quiet_argument(parser: Any, what: str = "say nothing but errors") -> Non
     parser.add_argument("-q", "--quiet", action="store_true", help=what)
 
 
-def add_fields(group: argparse._ArgumentGroup, fields: Iterable[ConfigField]) -> None:
-    """Add an option for each field of a configuration; its own checks refuse what is no choice."""
+def add_fields(
+    group: argparse._ArgumentGroup, fields: Iterable[ConfigField], can_be_off: Collection[str] = ()
+) -> None:
+    """Add an option for each field of a configuration; its own checks refuse what is no choice.
+
+    Args:
+        group: where they are listed.
+        fields: of the configuration.
+        can_be_off: switches that something else may turn on, so that they have a ``--no-`` too.
+    """
     from stylenorm.configurations import REQUIRED
 
     for field in fields:
@@ -157,7 +165,10 @@ def add_fields(group: argparse._ArgumentGroup, fields: Iterable[ConfigField]) ->
             )
             continue
         if field.kind is bool:
-            group.add_argument(flag, action="store_true", help=text)
+            if field.name in can_be_off:
+                group.add_argument(flag, action=_Switch, default=field.default, help=text)
+            else:
+                group.add_argument(flag, action="store_true", help=text)
             continue
         metavar = "DIR" if field.kind is Path else field.name.rpartition("_")[2].upper()
         if field.default is REQUIRED:
@@ -166,7 +177,37 @@ def add_fields(group: argparse._ArgumentGroup, fields: Iterable[ConfigField]) ->
             if field.default not in (None, ""):
                 shown = f"{field.default:g}" if field.kind is float else field.default
                 text = f"{text} (default: {shown})"
-            group.add_argument(flag, type=field.kind, default=field.default, metavar=metavar, help=text)
+            group.add_argument(
+                flag, action=_Value, type=field.kind, default=field.default, metavar=metavar, help=text
+            )
+
+
+class _Value(argparse.Action):
+    """Stores a value, and in ``given`` that there was one: a preset leaves it alone, the default's too."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        namespace.given = {*getattr(namespace, "given", ()), self.dest}
+
+
+class _Switch(argparse.BooleanOptionalAction):
+    """``--name`` and ``--no-name``, of which ``given`` has a note as well."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        super().__call__(parser, namespace, values, option_string)
+        namespace.given = {*getattr(namespace, "given", ()), self.dest}
 
 
 def values_of(config: type, options: argparse.Namespace) -> dict[str, Any]:

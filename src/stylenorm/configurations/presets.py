@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -66,22 +66,17 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 """By recipe and machine. The sizes of ``cpu`` are small, those of ``gpu`` are the papers'."""
 
 
-def preset_values(
-    recipe: str, machine: str, given: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what a preset changes: its values for what was left at its default.
+def preset_values(recipe: str, machine: str, given: Collection[str]) -> dict[str, Any]:
+    """Return what a preset changes: its values for what was not given.
 
     Args:
         recipe: one that has presets.
         machine: cpu or gpu.
-        given: the options' values by field.
-        defaults: those that they have when nothing is said.
+        given: names of the fields that somebody chose, were it the default.
 
     Example:
-        >>> given, defaults = {"crop_px": 256, "width": 8}, {"crop_px": 256, "width": 64}
-        >>> values = preset_values("pix2pix", "cpu", given, defaults)
+        >>> values = preset_values("pix2pix", "cpu", ["width"])
         >>> values["crop_px"], "width" in values
         (128, False)
     """
-    values = PRESETS[recipe][machine]
-    return {name: value for name, value in values.items() if given.get(name) == defaults.get(name)}
+    return {name: value for name, value in PRESETS[recipe][machine].items() if name not in given}

@@ -173,7 +173,13 @@ def _in_two_folders(folder: Path, images: Path, labels: Path) -> ScanLayout:
     if cases:
         _check_counts(cases, len(cases[0].images))
     names = _described(folder)
-    return ScanLayout(tuple(cases), tuple(names[key] for key in sorted(names)))
+    alone = sorted(truths.keys() - channels.keys())
+    note = (
+        f"{labels}: {len(alone)} of {len(truths)} labels have no images; the first: {alone[0]}"
+        if alone
+        else ""
+    )
+    return ScanLayout(tuple(cases), tuple(names[key] for key in sorted(names)), note)
 
 
 def _grouped(files: Sequence[Path], num_channels: int) -> list[ScanCase]:

@@ -19,7 +19,8 @@ UNLABELLED = 255
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 _STRETCHED = {"L;2": 85, "L;4": 17}  # greys of 2 and 4 bits, which Pillow spreads over 0..255
-_KINDS = {"RGB": "a colour picture", "RGBA": "a colour picture", "LA": "grey with transparency"}
+_COLORS = "a colour picture: number its classes, or let 'stylenorm train pix2pix' learn from the colours"
+_KINDS = {"RGB": _COLORS, "RGBA": _COLORS, "LA": "grey with transparency"}
 _EXPECTED = "expected a label map (a palette or grey PNG of at most 8 bits, its pixel values class numbers)"
 
 
