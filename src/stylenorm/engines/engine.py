@@ -16,6 +16,7 @@ from stylenorm.engines.memory import check_memory
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.graphs import frozen_graph, measuring_graph, parse_statistics
 from stylenorm.style import Statistics
+from stylenorm.timing import timed
 
 __all__ = [
     "PRECISIONS",
@@ -75,7 +76,9 @@ class Engine(Closing, ABC):
             ShapeError: the photo or the style has another shape or type.
             MemoryError: the photo does not fit into memory.
         """
-        return self._paint(checked_photo(photo), checked_style(style), exact)
+        photo, style = checked_photo(photo), checked_style(style)
+        with timed("paint"):
+            return self._paint(photo, style, exact)
 
     def paint_image(self, image: Pixels, style: FloatArray) -> Pixels:
         """Paint one image of integers: the same as `paint`, without a detour for engines that need none.
@@ -102,7 +105,9 @@ class Engine(Closing, ABC):
             raise ShapeError(f"image: expected uint8 or uint16 (H, W, 3), got {_described(image)}")
         check_memory(image.size // 3)
         pixels: Pixels = np.ascontiguousarray(image)  # type: ignore[assignment]  # checked above
-        return self._paint_image(pixels, checked_style(style))
+        style = checked_style(style)
+        with timed("paint"):
+            return self._paint_image(pixels, style)
 
     def frozen(self) -> Engine:
         """Return the engine whose norms measure nothing: same network, backend, precision and threads.
@@ -129,7 +134,8 @@ class Engine(Closing, ABC):
             InputError: this engine was opened without a graph, or its graph is no stylizer network.
             MemoryError: the photos do not fit into memory.
         """
-        return self.measurer()(photos, style)
+        with timed("measure"):
+            return self.measurer()(photos, style)
 
     def measurer(self) -> Callable[[FloatArray, FloatArray], Statistics]:
         """Return `measure` with its graph kept ready, for who measures often; it holds its activations.
