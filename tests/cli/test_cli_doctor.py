@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stylenorm.engines import registry
+from stylenorm.engines import registry, winograd_engine
 from stylenorm.zoo import NetworkFolder
 from tests.cli.conftest import Run
-from tests.engines.tiny_network import needs
+from tests.engines.tiny_network import needs, needs_winograd
 
 
 def test_all_well(run: Run, network: NetworkFolder) -> None:
@@ -48,6 +48,23 @@ def test_a_missing_engine_says_how_to_install_it(
     assert done.code == 0
     assert b"engine onnxruntime  not installed: pip install 'stylenorm[onnxruntime]'" in done.out
     assert b"engine torch        not installed: pip install 'stylenorm[torch]'" in done.out
+
+
+@pytest.mark.parametrize("reason", [None, "it has AVX-512"])
+def test_without_openvino(
+    run: Run, network: NetworkFolder, monkeypatch: pytest.MonkeyPatch, reason: str | None
+) -> None:
+    needs_winograd()
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda *_: None)
+    monkeypatch.setattr(winograd_engine, "reason_against", lambda: reason)
+    done = run("doctor", "--network", network.path)
+    report = done.out.decode()
+    assert done.code == 0
+    assert "engine openvino     not installed: pip install 'stylenorm[openvino]'; " in report
+    gain = "openvino runs networks of other families" if reason is None else f"it would paint here: {reason}"
+    assert gain in report
+    assert "engine auto         here winograd: " in report
+    assert ("openvino is not installed, and it has AVX-512" in report) == (reason is not None)
 
 
 def test_a_default_engine_that_fails(run: Run, network: NetworkFolder, tmp_path: Path) -> None:

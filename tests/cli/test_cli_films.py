@@ -38,6 +38,17 @@ def test_a_film(stylize: Run, film: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(means(tmp_path / "out.mp4"), [215 - 8 * i for i in range(12)], atol=3)
 
 
+def test_where_time_goes(stylize: Run, film: Path, tmp_path: Path) -> None:
+    done = stylize(film, *PLAIN, "--timing", "-o", tmp_path / "out.mp4")
+    stages = {line.split()[1]: line for line in done.lines[1:-1]}
+    assert done.code == 0
+    assert {"load", "read", "look", "paint", "write", "wait"} <= set(stages)
+    assert stages["paint"].split()[4] == "12", "a painting a frame"
+    assert "at the same time: reading " in done.lines[-1]
+    assert done.lines[-1].endswith(" is the bottleneck")
+    assert stylize(film, *PLAIN, "--timing", "--quiet", "-o", tmp_path / "quiet.mp4").err == ""
+
+
 def test_beside_the_film_and_part_of_it(stylize: Run, film: Path) -> None:
     done = stylize(film, *PLAIN, "--from", "0.25", "--to", "0:00.4")
     assert (done.code, done.err) == (0, "")
@@ -146,6 +157,8 @@ def test_live(run: Run, film: Path, network: NetworkFolder) -> None:
     assert done.code == 0
     assert "http://127.0.0.1:" in done.lines[0]
     assert "frames" in done.lines[-1]
+    timed = run("live", *PLAIN, "--source", film, "--port", "0", "--timing", *fixed)
+    assert {"paint", "show"} <= {line.split()[1] for line in timed.lines[1:-2]}
 
 
 def test_live_without_a_camera(run: Run, network: NetworkFolder) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import shutil
 from dataclasses import fields
 from pathlib import Path
@@ -60,6 +61,21 @@ def test_every_style(stylize: Run, photo: Path, tmp_path: Path) -> None:
         f"{stem}.{style}.{suffix}" for stem, suffix in (("photo", "jpg"), ("b", "png")) for style in STYLES
     }
     assert {path.name for path in (tmp_path / "out").iterdir()} == expected
+
+
+def test_where_time_goes(stylize: Run, photo: Path, tmp_path: Path) -> None:
+    second = write_photo(photo.with_name("b.jpg"), 40, 44)
+    out = tmp_path / "out"
+    done = stylize(photo, second, "--style", "scream", "--size", "20", "--timing", "-o", f"{out}/")
+    assert done.code == 0
+    stages = {line.split()[1]: line for line in done.lines}
+    for path in sorted(out.iterdir()):
+        told = re.findall(r"([a-z]+) \d+ ms", stages[f"{path}:"])
+        assert told == ["load", "read", "prepare", "paint", "write"]
+    assert stages["paint"].split()[4] == "2"
+    assert stages["write"].split()[4] == "2"
+    assert "s passed, stages were busy for" in done.lines[-1]
+    assert stylize(photo, "--style", "scream", "--timing", "-q", "-o", tmp_path / "q.png").err == ""
 
 
 def test_several_styles_once_each(stylize: Run, photo: Path, tmp_path: Path) -> None:

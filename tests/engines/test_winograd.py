@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylenorm.engines import open_engine, winograd_engine
+from stylenorm.engines import open_engine, openvino_session, registry, winograd_engine
 from stylenorm.engines.winograd_engine import WinogradEngine
-from stylenorm.errors import InputError
+from stylenorm.errors import InputError, MissingExtraError
 from stylenorm.graphs import Graph, frozen_vector
 from stylenorm.zoo import NetworkFolder, shipped_network
 from tests.engines.tiny_network import needs, needs_winograd, random_photo, tiny_network
@@ -148,9 +150,60 @@ def test_auto(monkeypatch: pytest.MonkeyPatch) -> None:
         assert engine.name == "openvino"
     with pytest.raises(InputError, match="computes in float32"):
         open_engine("winograd", graph, precision="bf16")
-    monkeypatch.setattr(winograd_engine, "_library", lambda: "it is not there")
+    monkeypatch.setattr(winograd_engine, "library", lambda: "it is not there")
     with pytest.raises(InputError, match="cannot run: it is not there; use engine 'openvino'"):
         open_engine("winograd", graph)
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    """As if these were not installed."""
+    find_spec = registry.importlib.util.find_spec
+    monkeypatch.setattr(
+        registry.importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name in packages else find_spec(name, *rest),
+    )
+    for package in packages:
+        monkeypatch.setitem(sys.modules, package, None)
+
+
+def test_auto_without_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = tiny_network().graph
+    without(monkeypatch, "openvino")
+    monkeypatch.setattr(winograd_engine, "reason_against", lambda: "OpenVINO was made for it")
+    with open_engine("auto", graph) as engine:
+        assert engine.name == "winograd"
+    hint = re.escape("needs openvino: pip install 'stylenorm[openvino]'")
+    with pytest.raises(MissingExtraError, match=f"^precision 'bf16' {hint}$"):
+        open_engine("auto", graph, precision="bf16")
+    with pytest.raises(MissingExtraError, match=f"^engine 'openvino' {hint}$"):
+        open_engine("openvino", graph)
+    with pytest.raises(MissingExtraError, match=f"^running this model's graph {hint}$"):
+        openvino_session.import_openvino()
+    other = tmp_path / "network.onnx"
+    content = Graph.parse(graph.read_bytes())
+    other.write_bytes(replace(content, nodes=content.nodes[:-1]).to_bytes())
+    with pytest.raises(MissingExtraError, match=f"another family than quarter and quarter-nearest, {hint}$"):
+        open_engine("auto", other)
+    needs("onnxruntime")
+    with open_engine("onnxruntime", graph) as engine:
+        assert engine.name == "onnxruntime"
+    with pytest.raises(MissingExtraError, match=f"^checking .*, {hint}$"):
+        open_engine("onnxruntime", other)
+    other.write_bytes(b"rubbish")
+    for name in ("auto", "onnxruntime"):
+        with pytest.raises(InputError, match="expected an exported network"):
+            open_engine(name, other)
+    with pytest.raises(InputError, match="found no such file"):
+        open_engine("auto", tmp_path / "nowhere.onnx")
+    monkeypatch.setattr(winograd_engine, "library", lambda: "the C kernels were not built")
+    with pytest.raises(MissingExtraError, match=rf"^painting on this machine \(the C kernels .*\) {hint}$"):
+        open_engine("auto", graph)
+
+
+def test_a_frozen_engine_measures_nothing() -> None:
+    with WinogradEngine(tiny_network().graph) as engine, pytest.raises(InputError, match="found none"):
+        engine.frozen().measurer()
 
 
 def test_ctrl_c_stops_it_and_it_goes_on_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def needs_winograd() -> None:
     """Skip the test where our own engine cannot run: no compiler, or a processor without AVX2."""
     from stylenorm.engines import winograd_engine
 
-    library = winograd_engine._library()
+    library = winograd_engine.library()
     if isinstance(library, str):
         assert shutil.which("cc") is None or "processor" in library, library
         pytest.skip(library)

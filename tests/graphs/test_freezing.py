@@ -11,7 +11,7 @@ from stylenorm.errors import InputError, ShapeError
 from stylenorm.graphs import Graph, frozen_graph, frozen_vector, measuring_graph, norm_sizes
 from stylenorm.style import Style
 from stylenorm.zoo import NetworkFolder
-from tests.engines.tiny_network import needs, random_photo, tiny_network
+from tests.engines.tiny_network import needs, needs_winograd, random_photo, tiny_network
 from tests.requirements_met import need
 
 
@@ -25,9 +25,12 @@ def content(network: NetworkFolder) -> bytes:
     return network.graph.read_bytes()
 
 
-@pytest.fixture(scope="module", params=["openvino", "onnxruntime", "torch"])
+@pytest.fixture(scope="module", params=["openvino", "onnxruntime", "torch", "winograd"])
 def engine(request: pytest.FixtureRequest, network: NetworkFolder) -> Engine:
-    needs(ENGINES[request.param].package)
+    if request.param == "winograd":
+        needs_winograd()
+    else:
+        needs(ENGINES[request.param].package)
 
     def load_module() -> object:
         from stylenorm.export import load_network

@@ -16,7 +16,7 @@ from stylenorm.style import Statistics, Style
 from stylenorm.tiles import DiskWorkspace, MemoryWorkspace, TileGrid, array_checksum, paint_exact
 from stylenorm.tiles.boxes import Box
 from stylenorm.zoo import NetworkFolder
-from tests.engines.tiny_network import needs, random_photo, tiny_network
+from tests.engines.tiny_network import needs, needs_winograd, random_photo, tiny_network
 from tests.requirements_met import need
 
 LEVEL = 1 / 255
@@ -40,7 +40,10 @@ class FloatSink:
 
 @functools.cache
 def engine_of(name: str = "openvino") -> Engine:
-    needs(ENGINES[name].package)
+    if name == "winograd":
+        needs_winograd()
+    else:
+        needs(ENGINES[name].package)
     network = tiny_network()
 
     def load_module() -> object:
@@ -97,7 +100,7 @@ def test_any_size_and_any_tile(height: int, width: int, num_tiles: int) -> None:
     np.testing.assert_allclose(painting, expected, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "torch"])
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "torch", "winograd"])
 @pytest.mark.parametrize(("size", "tile"), [((97, 203), 32), ((3, 300), 64), ((300, 2), 64), ((64, 64), 64)])
 def test_every_engine(network: NetworkFolder, engine: str, size: tuple[int, int], tile: int) -> None:
     image, style = random_photo(*size), network.style("great-wave")

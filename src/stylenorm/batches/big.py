@@ -26,6 +26,7 @@ from stylenorm.media import (
 )
 from stylenorm.models.stylizer import Stylizer
 from stylenorm.tiles import DiskWorkspace, array_checksum
+from stylenorm.timing import timed
 
 __all__ = ["big_picture", "paint_big_picture"]
 
@@ -90,23 +91,28 @@ def paint_big_picture(
                 photo = None  # cut off or changed
                 photos.free("photo")
         if photo is None:
-            photo = picture.decode(lambda shape, dtype: photos.array("photo", shape, dtype), show("reading"))
+            with timed("read"):
+                photo = picture.decode(
+                    lambda shape, dtype: photos.array("photo", shape, dtype), show("reading")
+                )
             about = {"shape": photo.shape, "dtype": photo.dtype.name, "checksum": array_checksum(photo)}
             photos.save_state(about)
         else:
             listener.say(f"note: {picture.path}: going on where the last run stopped")
         out = maps.array("out", photo.shape, photo.dtype)
         shown = listener.megapixels(name, photo[..., 0].size)
-        _paint(stylizer, photo, out, task.strength, options, maps, shown)
-        notes = write_big(
-            out,
-            target,
-            format=kind,
-            metadata=Metadata() if options.strip else picture.metadata,
-            quality=options.quality,
-            overwrite=options.overwrite,
-            progress=show("writing"),
-        )
+        with timed("prepare"):
+            _paint(stylizer, photo, out, task.strength, options, maps, shown)
+        with timed("write"):
+            notes = write_big(
+                out,
+                target,
+                format=kind,
+                metadata=Metadata() if options.strip else picture.metadata,
+                quality=options.quality,
+                overwrite=options.overwrite,
+                progress=show("writing"),
+            )
     except Exception:
         _delete(folder, photos, maps)
         raise

@@ -32,6 +32,7 @@ from stylenorm.media import (
 from stylenorm.models.stylizer import Stylizer
 from stylenorm.style import Style
 from stylenorm.tiles import Tiling
+from stylenorm.timing import timed
 from stylenorm.zoo import IDENTITY, NetworkFolder
 
 __all__ = ["BatchPainter", "Lane"]
@@ -192,14 +193,15 @@ class Lane:
             raise NotSmallError
         check_fits(task.format, media.width, media.height)
         painted, more = self.painted(media, task, stylizer, listener)
-        notes = write_media(
-            painted,
-            sys.stdout.buffer if task.target is None else task.target,
-            format=task.format,
-            quality=options.quality,
-            strip=options.strip,
-            overwrite=options.overwrite,
-        )
+        with timed("write"):
+            notes = write_media(
+                painted,
+                sys.stdout.buffer if task.target is None else task.target,
+                format=task.format,
+                quality=options.quality,
+                strip=options.strip,
+                overwrite=options.overwrite,
+            )
         return (*read_notes, *more, *self._noted(task, notes))
 
     def paint_bytes(self, content: bytes, task: Task, name: str) -> bytes:
@@ -216,7 +218,9 @@ class Lane:
         """
         options = self.painter.options
         style = self.painter.style(task.style)
-        media = self._fitted(read_media(_Named(content, name), **self._reading()))
+        with timed("read"):
+            media = read_media(_Named(content, name), **self._reading())
+        media = self._fitted(media)
         written = task.format or (media.source_format if media.source_format in FORMATS else "PNG")
         check_fits(str(written), media.width, media.height)
         out = io.BytesIO()
@@ -224,7 +228,8 @@ class Lane:
         with self.painter.one_large if is_large else nullcontext():
             stylizer = self.painter.main.stylizer if is_large else self.stylizer
             painted, _ = self.painted(media, task, stylizer.with_style(style), Listener())
-            write_media(painted, out, format=written, quality=options.quality, strip=options.strip)
+            with timed("write"):
+                write_media(painted, out, format=written, quality=options.quality, strip=options.strip)
         return out.getvalue()
 
     def painted(
@@ -248,7 +253,8 @@ class Lane:
                 pixels, task.strength, options.keep_colors, stroke_size=options.stroke_size, progress=shown
             )
 
-        return media.painted_with(paint), ()
+        with timed("prepare"):
+            return media.painted_with(paint), ()
 
     def _paint_far(self, task: FarTask) -> tuple[str, ...]:
         from stylenorm.batches.far import read_file, write_file
@@ -281,7 +287,8 @@ class Lane:
             return self._last[1], ()
         self._last = None  # two photos at once would be one too many
         source: PictureSource = sys.stdin.buffer if task.source is None else task.source
-        media = read_media(source, **self._reading())
+        with timed("read"):
+            media = read_media(source, **self._reading())
         name = "standard input" if task.source is None else str(task.source)
         notes = tuple(f"{name}: {note}" for note in media.notes)
         media = self._fitted(media)
@@ -298,9 +305,10 @@ class Lane:
 
     def _fitted(self, media: Picture | Animation) -> Picture | Animation:
         options = self.painter.options
-        if options.crop:
-            return media.squared(options.size_px)
-        return media if options.size_px is None else media.fitted(options.size_px)
+        if not options.crop and options.size_px is None:
+            return media
+        with timed("prepare"):
+            return media.squared(options.size_px) if options.crop else media.fitted(options.size_px or 0)
 
     def _noted(self, task: Task, notes: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(f"{task.target or 'standard output'}: {note}" for note in notes)

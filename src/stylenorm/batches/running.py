@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -22,6 +22,7 @@ from stylenorm.batches.painter import BatchPainter, Lane
 from stylenorm.batches.small import NotSmallError
 from stylenorm.batches.task import Task
 from stylenorm.errors import InputError, StylenormError, one_line
+from stylenorm.timing import noted
 
 __all__ = ["BatchRun", "Outcome", "Summary", "check_manifest", "painted", "skipped_before"]
 
@@ -36,6 +37,8 @@ class Outcome:
         seconds: from reading to writing; None if it was skipped.
         notes: a line for each thing that was changed, ignored or assumed.
         error: why it failed; None if it did not.
+        stages: seconds of each stage in the thread that painted it, where they were collected
+            (`stylenorm.timing`).
     """
 
     task: Task
@@ -43,6 +46,7 @@ class Outcome:
     seconds: float | None = None
     notes: tuple[str, ...] = ()
     error: Exception | None = None
+    stages: Mapping[str, float] = field(default_factory=dict)
 
     def row(self) -> Row:
         """Return the line of the manifest."""
@@ -186,14 +190,15 @@ def painted(task: Task, lane: Lane, listener: Listener, *, only_small: bool = Fa
     problem: Exception | None = None
     if not only_small and task.source is not None:
         listener.show(task.source.name)
-    try:
-        notes = lane.paint(task, listener, only_small=only_small)
-    except (StylenormError, OSError, MemoryError) as error:
-        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
-            raise
-        problem = error
+    with noted() as stages:
+        try:
+            notes = lane.paint(task, listener, only_small=only_small)
+        except (StylenormError, OSError, MemoryError) as error:
+            if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+                raise
+            problem = error
     status: Status = "painted" if problem is None else "failed"
-    return Outcome(task, status, time.monotonic() - began, notes, problem)
+    return Outcome(task, status, time.monotonic() - began, notes, problem, stages)
 
 
 def skipped_before(

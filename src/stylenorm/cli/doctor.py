@@ -21,7 +21,6 @@ __all__ = ["HELP", "DoctorOptions", "add_arguments", "run"]
 
 HELP = "check engines, threads, bfloat16 and versions; say what is missing and how to install it"
 
-_REFERENCE = "openvino"  # the engine that the others are compared with
 _PACKAGES = ("numpy", "pillow", "safetensors", "openvino", "onnxruntime", "torch", "av")
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 _TEST_SIDE_PX = 96
@@ -105,21 +104,32 @@ def _check_engines(network: NetworkFolder, threads: int | None) -> bool:
         if name == "fake":
             continue
         if not kind.is_installed():
-            extra = kind.extra or kind.package
-            hint = f"pip install 'stylenorm[{extra}]'" if kind.extra else f"pip install {kind.package}"
-            _say(f"engine {name}", f"not installed: {hint}")
+            _say(f"engine {name}", f"not installed: pip install 'stylenorm[{kind.extra}]'{_gain(name)}")
             continue
         try:
             paintings[name], about = _paint_test(network, name, threads)
         except (StylenormError, OSError, RuntimeError, ImportError, MemoryError) as error:
             _say(f"engine {name}", f"FAILED: {one_line(error)}")
             continue
-        if name != _REFERENCE and _REFERENCE in paintings:
-            about += f", {_psnr(paintings[name], paintings[_REFERENCE]):.0f} dB to {_REFERENCE}"
+        first = next(iter(paintings))
+        if name != first:
+            about += f", {_psnr(paintings[name], paintings[first]):.0f} dB to {first}"
         _say(f"engine {name}", f"works: {about}")
     chosen, why = _fastest(network)
     _say(f"engine {AUTO}", f"here {chosen}: {why}")
     return chosen in paintings
+
+
+def _gain(name: str) -> str:
+    """What an engine that is not installed would bring to this machine."""
+    from stylenorm.engines.winograd_engine import reason_against
+
+    if name != "openvino":
+        return ""
+    against = reason_against()
+    if against is not None:
+        return f"; it would paint here: {against}"
+    return "; here winograd paints faster, and openvino runs networks of other families and other models"
 
 
 def _fastest(network: NetworkFolder) -> tuple[str, str]:
@@ -134,6 +144,8 @@ def _fastest(network: NetworkFolder) -> tuple[str, str]:
     except (StylenormError, ImportError) as error:
         return "none", one_line(error)
     if chosen == "winograd":
+        if reason is not None:
+            return chosen, f"openvino is not installed, and {reason}"
         return chosen, "made for processors with AVX2 and without AVX-512; see docs/kernels.md"
     return chosen, reason or "winograd is for the families quarter and quarter-nearest"
 

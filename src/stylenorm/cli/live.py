@@ -6,11 +6,12 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
 from stylenorm.cli.films import add_steady_arguments
+from stylenorm.cli.timing import add_timing_argument, timing_lines
 from stylenorm.cli.usage import add_engine_arguments, as_usage, number_from, share
 
 __all__ = ["HELP", "LiveOptions", "add_arguments", "run"]
@@ -43,6 +44,7 @@ class LiveOptions:
     engine: str
     precision: str
     threads: int | None
+    timing: bool
     quiet: bool
 
     @classmethod
@@ -86,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--frames", type=number_from(1), metavar="N", help="end after so many")
     add_steady_arguments(parser.add_argument_group("how"), ("running", "off"), preset="live")
     add_engine_arguments(parser)
+    add_timing_argument(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="do not show the rate")
 
 
@@ -113,6 +116,7 @@ def live(options: LiveOptions) -> int:
         preset_named,
     )
     from stylenorm.models.stylizer import Stylizer
+    from stylenorm.timing import collected
     from stylenorm.zoo import NetworkFolder
 
     with as_usage():
@@ -134,11 +138,17 @@ def live(options: LiveOptions) -> int:
     kind = RunningPainter if steady.steady == "running" else Painter
     painter = kind(stylizer, steady, fast=preset.fast)
     rate = _Rate(enabled=not options.quiet)
-    with stylizer, _viewer(options) as (viewer, in_thread):
+    with ExitStack() as stack:
+        timing = stack.enter_context(collected()) if options.timing and not options.quiet else None
+        stack.enter_context(stylizer)
+        viewer, in_thread = stack.enter_context(_viewer(options))
         report = paint_live(
             source, painter, viewer.show, max_frames=options.frames, in_thread=in_thread, on_frame=rate.show
         )
+        lines = timing_lines(timing, timing.passed_s) if timing is not None else []
     rate.end()
+    for line in lines:
+        print(f"stylenorm: {line}", file=sys.stderr)
     if not options.quiet:
         print(
             f"stylenorm: {report.num_frames} frames, {report.frames_a_second:.1f} a second, "

@@ -42,6 +42,7 @@ from stylenorm.errors import PictureError
 from stylenorm.media import MAX_MEGAPIXELS, SHARD_SUFFIXES, STANDARD, LeftOut, SameStyles, StyleDraw
 from stylenorm.models import predict_style
 from stylenorm.tiles import Tiling
+from stylenorm.timing import collected
 from stylenorm.zoo import ALL, NetworkFolder, parse_style, shipped_network
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def stylize(options: StylizeOptions) -> int:
     """
     left_out = LeftOut()
     with ExitStack() as stack:
+        timing = stack.enter_context(collected()) if options.timing and not options.quiet else None
         with as_usage():
             _check(options)
             network = _network(options)
@@ -80,7 +82,7 @@ def stylize(options: StylizeOptions) -> int:
             if options.cluster and batch.shards:
                 first = batch.shards[0].source
                 raise UsageError(f"--cluster: expected pictures, got {first}; --shard shares such files out")
-        told = Told(options, progress, batch.count)
+        told = Told(options, progress, batch.count, timing)
         for problem in left_out.problems():
             progress.print(f"stylenorm: {problem}")
         if left_out.skipped():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from stylenorm.cli.batches import add_batch_arguments
 from stylenorm.cli.big import add_tile_arguments
 from stylenorm.cli.films import add_film_arguments
+from stylenorm.cli.timing import add_timing_argument
 from stylenorm.cli.usage import add_engine_arguments, number_from, positive_number, share
 
 __all__ = ["HELP", "StylizeOptions", "add_arguments", "run"]
@@ -69,6 +70,7 @@ class StylizeOptions:
     engine: str
     precision: str
     threads: int | None
+    timing: bool
     quiet: bool
 
     @classmethod
@@ -161,6 +163,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tile_arguments(parser)
     add_film_arguments(parser)
     add_engine_arguments(parser)
+    add_timing_argument(parser)
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="no progress and no notes; errors are shown"
     )

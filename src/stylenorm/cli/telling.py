@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from stylenorm.batches import Listener, Outcome, Summary, Task
 from stylenorm.cli.big import Megapixels, duration_text
 from stylenorm.cli.progress import Progress
+from stylenorm.cli.timing import stages_line, timing_lines
 from stylenorm.errors import OutputError, PictureError, one_line, printable
 
 if TYPE_CHECKING:
     from stylenorm.cli.stylize import StylizeOptions
+    from stylenorm.timing import Timing
 
 __all__ = ["Shown", "Told"]
 
@@ -49,8 +51,10 @@ class Shown(Listener):
 class Told:
     """What is said of a run: failures, notes, and how it went."""
 
-    def __init__(self, options: StylizeOptions, progress: Progress, num_planned: int) -> None:
-        self._options, self._progress, self._planned = options, progress, num_planned
+    def __init__(
+        self, options: StylizeOptions, progress: Progress, num_planned: int, timing: Timing | None = None
+    ) -> None:
+        self._options, self._progress, self._planned, self._timing = options, progress, num_planned, timing
         self.summary = Summary()
         self._existing: list[str] = []
         self._noted: set[str] = set()
@@ -80,6 +84,8 @@ class Told:
             return
         for note in outcome.notes:
             self.note(note)
+        if self._timing is not None and outcome.stages:
+            self._progress.print(f"stylenorm: {outcome.task.target_name}: {stages_line(outcome.stages)}")
         if outcome.status == "painted" and outcome.task.target is not None:
             self._tell(outcome.task.target_name)
 
@@ -119,6 +125,8 @@ class Told:
             self._progress.print(f"stylenorm: {self._counts()}")
         elif summary.painted > 1:
             self._tell(f"{summary.painted} of {count} painted in {duration_text(summary.seconds)}")
+        for line in timing_lines(self._timing, self._timing.passed_s) if self._timing else ():
+            self._progress.print(f"stylenorm: {line}")
 
     def _counts(self) -> str:
         summary = self.summary

@@ -16,8 +16,19 @@ from stylenorm.engines.memory import check_memory
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.graphs import frozen_graph, measuring_graph, parse_statistics
 from stylenorm.style import Statistics
+from stylenorm.timing import timed
 
-__all__ = ["PRECISIONS", "Engine", "FloatArray", "Pixels", "Program", "check_options", "num_cores"]
+__all__ = [
+    "PRECISIONS",
+    "Engine",
+    "FloatArray",
+    "Pixels",
+    "Program",
+    "check_options",
+    "checked_photo",
+    "checked_style",
+    "num_cores",
+]
 
 PRECISIONS = ("auto", "f32", "bf16")
 
@@ -65,9 +76,9 @@ class Engine(Closing, ABC):
             ShapeError: the photo or the style has another shape or type.
             MemoryError: the photo does not fit into memory.
         """
-        _check_photo(photo)
-        check_memory(photo.size // 3)
-        return self._paint(np.ascontiguousarray(photo), _checked_style(style), exact)
+        photo, style = checked_photo(photo), checked_style(style)
+        with timed("paint"):
+            return self._paint(photo, style, exact)
 
     def paint_image(self, image: Pixels, style: FloatArray) -> Pixels:
         """Paint one image of integers: the same as `paint`, without a detour for engines that need none.
@@ -94,7 +105,9 @@ class Engine(Closing, ABC):
             raise ShapeError(f"image: expected uint8 or uint16 (H, W, 3), got {_described(image)}")
         check_memory(image.size // 3)
         pixels: Pixels = np.ascontiguousarray(image)  # type: ignore[assignment]  # checked above
-        return self._paint_image(pixels, _checked_style(style))
+        style = checked_style(style)
+        with timed("paint"):
+            return self._paint_image(pixels, style)
 
     def frozen(self) -> Engine:
         """Return the engine whose norms measure nothing: same network, backend, precision and threads.
@@ -121,7 +134,8 @@ class Engine(Closing, ABC):
             InputError: this engine was opened without a graph, or its graph is no stylizer network.
             MemoryError: the photos do not fit into memory.
         """
-        return self.measurer()(photos, style)
+        with timed("measure"):
+            return self.measurer()(photos, style)
 
     def measurer(self) -> Callable[[FloatArray, FloatArray], Statistics]:
         """Return `measure` with its graph kept ready, for who measures often; it holds its activations.
@@ -132,9 +146,7 @@ class Engine(Closing, ABC):
         program = self.program(measuring_graph(self._content()))
 
         def measured(photos: FloatArray, style: FloatArray) -> Statistics:
-            _check_photo(photos)
-            check_memory(photos.size // 3)
-            _, *told = program(np.ascontiguousarray(photos), _checked_style(style))
+            _, *told = program(checked_photo(photos), checked_style(style))
             return parse_statistics(told)
 
         return measured
@@ -197,7 +209,8 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check_photo(photo: FloatArray) -> None:
+def checked_photo(photo: FloatArray) -> FloatArray:
+    """Return photos as engines read them; see `Engine.paint` for the errors."""
     if (
         not isinstance(photo, np.ndarray)
         or photo.ndim != 4
@@ -206,9 +219,12 @@ def _check_photo(photo: FloatArray) -> None:
         or photo.dtype != np.float32
     ):
         raise ShapeError(f"photo: expected float32 (N, 3, H, W), got {_described(photo)}")
+    check_memory(photo.size // 3)
+    return np.ascontiguousarray(photo)
 
 
-def _checked_style(style: FloatArray) -> FloatArray:
+def checked_style(style: FloatArray) -> FloatArray:
+    """Return a style's vector as engines read it; see `Engine.paint` for the errors."""
     if not isinstance(style, np.ndarray) or style.ndim != 1 or style.dtype != np.float32:
         raise ShapeError(f"style: expected a float32 vector (L,), got {_described(style)}")
     return np.ascontiguousarray(style)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["available_bytes", "check_memory", "is_out_of_memory"]
+from stylenorm.errors import InputError
+
+__all__ = ["available_bytes", "check_memory", "check_tensor", "is_out_of_memory"]
 
 _OUT_OF_MEMORY = (
     "alloc",  # std::bad_alloc, cannot allocate, failed to allocate
@@ -19,6 +21,11 @@ _OUT_OF_MEMORY = (
 # more: a picture that is refused by this would not have been painted.
 _LEAST_BYTES_PER_PIXEL = 64
 _CHECKED_PIXELS = 4_000_000  # smaller ones fit anywhere; reading the files costs more than it tells
+
+# A tensor may be so many times as large as the inputs (64 channels of full size are 21), and so much more.
+_LARGEST_SHARE = 1000
+_LARGEST_NUMBERS = 2**28
+_CHECKED_NUMBERS = 2**26  # smaller tensors fit anywhere
 
 _MEMINFO = Path("/proc/meminfo")
 _STATM = Path("/proc/self/statm")
@@ -43,6 +50,27 @@ def check_memory(num_pixels: int) -> None:
             f"{num_pixels / 1e6:.0f} megapixels need more than {needed / 1e9:.1f} GB, "
             f"{available / 1e9:.1f} GB are free"
         )
+
+
+def check_tensor(numbers: int, given: int) -> None:
+    """Refuse a tensor that is out of proportion to what a graph is given.
+
+    Args:
+        numbers: of the tensor.
+        given: numbers of the graph's inputs together.
+
+    Raises:
+        InputError: it is larger than any network of pictures has.
+        MemoryError: it is larger than the memory that is free.
+    """
+    if numbers > given * _LARGEST_SHARE + _LARGEST_NUMBERS:
+        raise InputError(
+            f"graph: expected an exported network, got one that makes a tensor of {numbers / 1e6:.0f} "
+            f"million numbers of {given / 1e6:.2g} million; do not use it"
+        )
+    free = available_bytes() if numbers > _CHECKED_NUMBERS else None
+    if free is not None and numbers > free:  # in 8 bits; most tensors take four times as much
+        raise MemoryError(f"a tensor of {numbers / 1e9:.1f} GB does not fit, {free / 1e9:.1f} GB are free")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from stylenorm.closing import Closing
 from stylenorm.engines.engine import check_options
-from stylenorm.engines.memory import available_bytes, is_out_of_memory
-from stylenorm.errors import EngineError, InputError, StylenormError
+from stylenorm.engines.memory import check_tensor, is_out_of_memory
+from stylenorm.errors import EngineError, InputError, MissingExtraError, StylenormError
 from stylenorm.graphs import check_graph
 
 __all__ = [
@@ -38,11 +38,7 @@ __all__ = [
 KEPT_GRAPHS = 4
 """How many compiled graphs a session or an engine keeps, each for inputs of other shapes."""
 
-# A tensor may be so many times as large as the inputs (64 channels of full size are 21), and so much more.
-_LARGEST_SHARE = 1000
-_LARGEST_NUMBERS = 2**28
 _SMALL_PX = 64
-_CHECKED_NUMBERS = 2**26  # smaller tensors fit anywhere
 _POLL_MS = 100  # how long Ctrl-C may have to wait
 
 
@@ -54,15 +50,20 @@ def import_openvino() -> Any:
     not installed, OpenVINO uses its own stub of it. Once imported without, it stays so in this process.
 
     Raises:
-        ImportError: OpenVINO is not installed, or cannot be loaded.
+        MissingExtraError: OpenVINO is not installed.
+        ImportError: it cannot be loaded.
     """
-    if "openvino" in sys.modules:
+    if sys.modules.get("openvino") is not None:
         return sys.modules["openvino"]
     blocked = "openvino_telemetry"
     before = sys.modules.get(blocked)
     sys.modules[blocked] = None  # type: ignore[assignment]  # documented: makes the import fail
     try:
         import openvino
+    except ModuleNotFoundError as error:
+        if error.name != "openvino":
+            raise
+        raise MissingExtraError("openvino", "openvino", "running this model's graph") from None
     finally:
         if before is None:
             sys.modules.pop(blocked, None)
@@ -180,14 +181,7 @@ def check_sizes(model: Any) -> None:
     """
     given = sum(_numbers(output) for output in model.inputs)
     largest = max((_numbers(output) for op in model.get_ops() for output in op.outputs()), default=0)
-    if largest > given * _LARGEST_SHARE + _LARGEST_NUMBERS:
-        raise InputError(
-            f"graph: expected an exported network, got one that makes a tensor of {largest / 1e6:.0f} "
-            f"million numbers of {given / 1e6:.2g} million; do not use it"
-        )
-    free = available_bytes() if largest > _CHECKED_NUMBERS else None
-    if free is not None and largest > free:  # in 8 bits; most tensors take four times as much
-        raise MemoryError(f"a tensor of {largest / 1e9:.1f} GB does not fit, {free / 1e9:.1f} GB are free")
+    check_tensor(largest, given)
 
 
 def check_small_picture(graph: Path) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 from stylenorm.engines.engine import Engine, check_options
 from stylenorm.engines.fake_engine import FakeEngine
 from stylenorm.errors import InputError, MissingExtraError, UnknownNameError
+from stylenorm.graphs import Graph, check_graph
 
 __all__ = ["AUTO", "DEFAULT_ENGINE", "ENGINES", "EngineKind", "open_engine"]
 
 AUTO = "auto"
-"""The engine that is fastest here: winograd for a quarter network where it was measured so, else openvino."""
+"""The engine that is fastest here: winograd for a quarter network where it was measured so, or where
+OpenVINO is not installed; else openvino."""
 
 DEFAULT_ENGINE = AUTO
 """The engine unless another one is asked for."""
@@ -41,7 +43,7 @@ class EngineKind:
 
 
 ENGINES: Mapping[str, EngineKind] = {
-    "openvino": EngineKind("openvino", "", "any network; bfloat16 where the CPU has it"),
+    "openvino": EngineKind("openvino", "openvino", "any network; bfloat16 where the CPU has it"),
     "winograd": EngineKind("", "", "our own, for quarter networks: fastest on CPUs with AVX2, float32"),
     "onnxruntime": EngineKind("onnxruntime", "onnxruntime", "CPU, float32"),
     "torch": EngineKind("torch", "torch", "CPU, CUDA or MPS, whichever there is"),
@@ -76,8 +78,10 @@ def open_engine(
     if name != AUTO and name not in ENGINES:
         raise UnknownNameError("engine", name, [AUTO, *ENGINES])
     check_options(precision, threads)
+    if name not in ("fake", "torch") and not graph.is_file():
+        raise InputError(f"{graph}: expected an exported network, found no such file; name a network folder")
     if name == AUTO:
-        engine = _fastest(graph, precision, threads)
+        engine = _own(graph, precision, threads)
         if engine is not None:
             return engine
         name = "openvino"
@@ -85,7 +89,7 @@ def open_engine(
         return FakeEngine(graph)
     kind = ENGINES[name]
     if not kind.is_installed():
-        raise MissingExtraError(kind.package, kind.extra or "openvino", f"engine {name!r}")
+        raise MissingExtraError(kind.package, kind.extra, f"engine {name!r}")
     if name == "torch":
         from stylenorm.engines.torch_engine import TorchEngine
 
@@ -95,14 +99,10 @@ def open_engine(
                 "stylenorm.Stylizer passes one"
             )
         return TorchEngine(load_module(), precision=precision, threads=threads, graph=graph)
-    if not graph.is_file():
-        raise InputError(f"{graph}: expected an exported network, found no such file; name a network folder")
     if name == "onnxruntime":
         from stylenorm.engines.onnxruntime_engine import OnnxRuntimeEngine
-        from stylenorm.engines.openvino_session import check_small_picture
 
-        # ONNX Runtime computes what it can before it is asked how large that becomes; OpenVINO can be asked
-        check_small_picture(graph)
+        _check_small(graph)
         return OnnxRuntimeEngine(graph, precision=precision, threads=threads)
     if name == "winograd":
         from stylenorm.engines.winograd_engine import WinogradEngine
@@ -113,13 +113,42 @@ def open_engine(
     return OpenVinoEngine(graph, precision=precision, threads=threads)
 
 
-def _fastest(graph: Path, precision: str, threads: int | None) -> Engine | None:
-    """Our own engine, or None where OpenVINO is to be taken."""
-    from stylenorm.engines.winograd_engine import WinogradEngine, reason_against
+def _own(graph: Path, precision: str, threads: int | None) -> Engine | None:
+    """Our own engine, or None where OpenVINO is to be taken.
 
-    if precision == "bf16" or not graph.is_file() or reason_against() is not None:
-        return None
+    Raises:
+        MissingExtraError: only OpenVINO could run this, and it is not installed.
+    """
+    from stylenorm.engines.winograd_engine import WinogradEngine, reason_against, reason_missing
+
+    has_other = ENGINES["openvino"].is_installed()
+    reason = reason_against() if has_other else reason_missing()
+    purpose = "precision 'bf16'" if precision == "bf16" else f"painting on this machine ({reason})"
+    if precision != "bf16" and reason is None:
+        try:
+            return WinogradEngine(graph, precision=precision, threads=threads)
+        except InputError:  # another network's graph, or none: OpenVINO takes it or says what is wrong
+            check_graph(graph.read_bytes(), str(graph))
+            purpose = f"{graph.parent}, a network of another family than quarter and quarter-nearest,"
+    if not has_other:
+        raise MissingExtraError("openvino", "openvino", purpose)
+    return None
+
+
+def _check_small(graph: Path) -> None:
+    """Refuse a graph by how large its tensors become; ONNX Runtime cannot be asked before it computes."""
+    if ENGINES["openvino"].is_installed():
+        from stylenorm.engines.openvino_session import check_small_picture
+
+        check_small_picture(graph)
+        return
+    from stylenorm.engines.quarter_layers import quarter_layers
+
+    content = graph.read_bytes()
+    check_graph(content, str(graph))
     try:
-        return WinogradEngine(graph, precision=precision, threads=threads)
-    except InputError:
-        return None  # another network's graph, or none: OpenVINO takes it or says what is wrong
+        quarter_layers(Graph.parse(content, str(graph)))  # which knows each of its operations
+    except InputError as error:
+        raise MissingExtraError(
+            "openvino", "openvino", f"checking {graph}, a network of another family,"
+        ) from error

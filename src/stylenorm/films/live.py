@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stylenorm.films.overlapping import AsyncWriter
 from stylenorm.films.sources import LatestFrame, Source
 from stylenorm.films.steadiness import Painter
+from stylenorm.timing import timed, timed_items
 
 __all__ = ["LiveReport", "paint_live"]
 
@@ -65,16 +66,19 @@ def paint_live(
 
     def shown(pixels: NDArray[np.uint8]) -> None:
         nonlocal shows
-        shows = show(pixels)
+        with timed("show"):
+            shows = show(pixels)
 
     newest = LatestFrame(source.frames())
     started = last = time.perf_counter()
     try:
         with AsyncWriter(shown, size=1) as behind:
-            for frame in newest:
-                painting = painter(frame)
+            for frame in timed_items("wait for reading", newest):
+                with timed("prepare"):
+                    painting = painter(frame)
                 if in_thread:
-                    behind.put(painting)
+                    with timed("wait for writing"):
+                        behind.put(painting)
                 else:
                     shown(painting)
                 count += 1

@@ -43,6 +43,7 @@ from stylenorm.media import (
 from stylenorm.media.pictures.picture import to_uint8
 from stylenorm.models.stylizer import Stylizer
 from stylenorm.style import Statistics
+from stylenorm.timing import timed, timed_items
 
 __all__ = ["FilmInterruptedError", "FilmOptions", "FilmReport", "paint_animation", "paint_film"]
 
@@ -152,7 +153,8 @@ def paint_film(
         writer = FilmWriter(file, kind, reader, options.writing)
         try:
             on_start(_num_frames(reader))
-            painter, lights = _painter(source, part, stylizer, options.steady)
+            with timed("look"):
+                painter, lights = _painter(source, part, stylizer, options.steady)
             run = _Run(reader, writer, painter, lights, on_frame)
             interrupted = not run.paint()
             report = run.report(target)
@@ -161,7 +163,8 @@ def paint_film(
                     raise KeyboardInterrupt
                 reason = report.damages[0].reason if report.damages else "the part holds none"
                 raise PictureError(f"{source}: expected frames to paint, found none ({reason})")
-            writer.close()
+            with timed("write"):
+                writer.close()
         finally:
             writer.abandon()
         if interrupted:
@@ -233,23 +236,32 @@ class _Run:
     def paint(self) -> bool:
         """Paint all; say whether it was not interrupted."""
         finished = True
-        with Prefetcher(self._reader.items()) as items, AsyncWriter(self._write) as behind:
+        read = Prefetcher(timed_items("read", self._reader.items()))
+        with read, AsyncWriter(self._write) as behind:
             try:
-                for item in items:
+                for item in timed_items("wait for reading", read):
                     if isinstance(item, Damage):
                         self._damages.append(item)
                     elif isinstance(item, FilmFrame):
-                        behind.put((item, self._painter(item.pixels, next(self._lights, None))))
+                        with timed("prepare"):
+                            painting = self._painter(item.pixels, next(self._lights, None))
+                        self._put(behind, item, painting)
                         self._num_frames += 1
                         self._num_guessed += item.damaged
                         self._painted_s = item.time_s
                         self._on_frame()
                     else:
-                        behind.put((item, None))
+                        self._put(behind, item, None)
             except KeyboardInterrupt:
                 finished = False
-            behind.finish()
+            with timed("wait for writing"):
+                behind.finish()
         return finished
+
+    @staticmethod
+    def _put(behind: AsyncWriter[Any], item: Any, painting: NDArray[np.uint8] | None) -> None:
+        with timed("wait for writing"):
+            behind.put((item, painting))
 
     def report(self, path: Path) -> FilmReport:
         """Say what came of it."""
@@ -262,10 +274,11 @@ class _Run:
 
     def _write(self, item: tuple[Any, NDArray[np.uint8] | None]) -> None:
         frame, pixels = item
-        if pixels is None:
-            self._writer.write_packet(frame)
-        else:
-            self._writer.write_frame(frame, pixels)
+        with timed("write"):
+            if pixels is None:
+                self._writer.write_packet(frame)
+            else:
+                self._writer.write_frame(frame, pixels)
 
 
 def _painter(

@@ -22,6 +22,7 @@ from stylenorm.films.shots import THUMBNAIL_SIZE, Shot, ShotFinder, Thumbnail, i
 from stylenorm.films.smoothing import FlowSmoother
 from stylenorm.models.stylizer import Stylizer
 from stylenorm.style import Statistics
+from stylenorm.timing import timed
 from stylenorm.zoo import IDENTITY
 
 __all__ = [
@@ -105,7 +106,10 @@ class Painter:
 
     def _steadied(self, frame: Pixels) -> Pixels:
         painting = self._paint(self._frozen(frame), frame)
-        return painting if self._smoother is None else self._smoother(frame, painting)
+        if self._smoother is None:
+            return painting
+        with timed("smooth"):
+            return self._smoother(frame, painting)
 
     def _light(self, frame: Pixels, light: Light | None) -> Light | None:  # noqa: ARG002 (as below)
         return light
@@ -211,7 +215,8 @@ class RunningPainter(Painter):
         outgrown = contrast > _OUTGROWN * self._contrast
         if self._statistics is None or outgrown or self._age >= self._every:
             photo = frame.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-            new = self._measurer(photo, self._vector)
+            with timed("measure"):
+                new = self._measurer(photo, self._vector)
             old = None if outgrown else self._statistics
             self._statistics = ema_statistics(old, new, self._share)
             self._contrast = contrast if old is None else max(contrast, self._contrast)

@@ -33,6 +33,7 @@ _FLOAT, _INT, _STRING, _INTS = 1, 2, 3, 7  # AttributeProto.AttributeType
 _DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"),
     7: np.dtype("<i8"),
+    10: np.dtype("<f2"),
 }  # TensorProto.DataType, those that networks use
 _DTYPE_NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
 _LONGEST_VARINT = 63
@@ -135,7 +136,7 @@ class Graph:
             elif number == 7:
                 numbers += packed_numbers(value) if wire == _BYTES else [signed_number(value)]
         if dtype.kind == "V":
-            raise InputError(f"graph: expected {name!r} to be float32 or int64")
+            raise InputError(f"graph: expected {name!r} to be float32, float16 or int64")
         values = np.array(numbers, dtype) if numbers else np.frombuffer(raw, dtype)
         return values.reshape(shape)
 

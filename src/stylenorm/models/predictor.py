@@ -1,7 +1,7 @@
 """Any picture as a style, in one pass, by the network's predictor.
 
-The predictor itself is `stylenorm.networks.StylePredictor`; what runs here is its exported graph, without
-torch and by OpenVINO, which every installation has: whatever engine paints, the style is the same.
+The predictor itself is `stylenorm.networks.StylePredictor`; what runs here is its exported graph, by NumPy
+and our own convolutions, which every installation has: whatever engine paints, the style is the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stylenorm.engines.openvino_session import run_graph
+from stylenorm.engines.engine import num_cores
+from stylenorm.engines.numpy_graph import NumpyGraph
 from stylenorm.errors import EngineError, InputError
 from stylenorm.media import fill_transparent, read_picture, to_uint8
 from stylenorm.style import Style
@@ -56,10 +57,10 @@ def predict_style(path: Path, network: NetworkFolder) -> Style:
     image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
     painting = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)[None] / 255  # (1, 3, H, W)
     try:
-        (vectors,) = run_graph(graph, np.ascontiguousarray(painting))
+        (vectors,) = NumpyGraph(graph.read_bytes(), threads=num_cores())(painting)
         if vectors.shape != (1, network.style_length) or not np.isfinite(vectors).all():
             raise InputError(f"it gives {vectors.shape}, not {(1, network.style_length)} finite numbers")
-    except (InputError, EngineError, ValueError) as error:
+    except (InputError, EngineError, OSError, ValueError) as error:
         raise InputError(f"{graph}: expected the network's predictor, got another graph: {error}") from error
     name = path.stem
     return Style.from_vector(vectors[0], network.norm_sizes, name=name, title=name, network=network.identity)

@@ -41,6 +41,7 @@ from stylenorm.tiles import (
     paint_array,
     shrunk,
 )
+from stylenorm.timing import timed
 from stylenorm.zoo import IDENTITY, NetworkFolder, parse_style, shipped_network
 
 if TYPE_CHECKING:
@@ -95,11 +96,13 @@ class Stylizer(Closing):
             self.network = shipped_network()
         else:
             self.network = network if isinstance(network, NetworkFolder) else NetworkFolder.open(network)
-        self.network.check_weights()
-        self.style = self._resolved(style)
+        with timed("load"):
+            self.network.check_weights()
+            self.style = self._resolved(style)
         self.statistics: Statistics | None = None
         self._asked = (precision, threads)
-        self.engine = engine if isinstance(engine, Engine) else self._open(engine)
+        with timed("load"):
+            self.engine = engine if isinstance(engine, Engine) else self._open(engine)
         self._measuring_engine = self.engine
 
     def with_style(self, style: str | Path | Style) -> Stylizer:
@@ -109,7 +112,8 @@ class Stylizer(Closing):
         """
         other = self.__copy__()
         other.statistics, other.engine = None, self._measuring_engine
-        other.style = other._resolved(style)
+        with timed("load"):
+            other.style = other._resolved(style)
         return other
 
     def measure(self, images: Sequence[NDArray[Any]], strength: float = 1.0) -> Statistics:

@@ -22,6 +22,7 @@ from stylenorm.style import Statistics, Style
 from stylenorm.tiles.boxes import Box, TileGrid, window
 from stylenorm.tiles.pictures import Sink, array_checksum, photo_tile
 from stylenorm.tiles.workspace import Workspace
+from stylenorm.timing import timed
 
 __all__ = ["paint_exact"]
 
@@ -126,7 +127,8 @@ class _Run:
                 inputs = coming.result() if coming else self._inputs(stage, reads, boxes[i])
                 if i + 1 < len(boxes):
                     coming = reader.submit(self._inputs, stage, reads, boxes[i + 1])
-                outputs = program(*inputs, *([self.vector] if number else []))
+                with timed("paint"):
+                    outputs = program(*inputs, *([self.vector] if number else []))
                 if going:
                     going.result()
                 going = writer.submit(

@@ -143,6 +143,16 @@ EXPORT int sn_spatial_pack(const struct spatial_filters *f) { return spatials()-
 
 EXPORT int sn_spatial_gradient(const struct spatial_gradient *a) { return spatials()->differentiate(a); }
 
+/* Without sn_start and in the calling thread; where sn_can_paint says so. */
+EXPORT int sn_spatial_alone(const struct spatial_arguments *a) {
+#if defined(__x86_64__)
+    return sn_spatials_avx2.convolve(a);
+#else
+    (void)a;
+    return -1;
+#endif
+}
+
 /* Stylizer networks need neither sn_start nor torch. 0: not here; 2: with AVX-512, where others may be faster. */
 EXPORT int sn_can_paint(void) {
 #if defined(__x86_64__)

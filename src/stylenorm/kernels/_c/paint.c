@@ -15,12 +15,13 @@ enum { SPINS = 2000, STEPS = 128 }; /* before a thread sleeps; of one painting, 
 #define EPS 1e-5                    /* what the networks' norms add to the variance */
 
 struct grid {
-    int64_t across, all, tiles, pieces, row, plane, products, edge, size;
+    int64_t across, each, all, tiles, pieces, row, plane, products, edge, size;
 };
 
 static struct grid grid(const struct layer *a) {
     struct grid g = {.across = (a->width + 3) / 4};
-    g.all = g.across * ((a->height + 3) / 4);
+    g.each = g.across * ((a->height + 3) / 4);
+    g.all = a->n * g.each;
     g.tiles = (g.all / 8 + FEWEST - 1) / FEWEST * FEWEST;
     const int64_t most = a->c * a->k <= NARROW ? TILES / 2 : TILES;
     g.tiles = g.tiles < FEWEST ? FEWEST : g.tiles > most ? most : g.tiles;
@@ -33,19 +34,29 @@ static struct grid grid(const struct layer *a) {
     return g;
 }
 
+/* The place of a tile: its picture, and the output pixel of its upper left corner. */
+struct place {
+    int64_t n, y, x;
+};
+
+static struct place place(const struct grid *g, int64_t tile) {
+    return (struct place){tile / g->each, tile % g->each / g->across * STEP, tile % g->across * STEP};
+}
+
 /* Sums of a task: pivot, sum and sum of squares above it, (3, k); and how many pixels. */
 static void store_sums(float *to, int64_t k, const struct sums *s) {
     store_float(to, s->pivot), store_float(to + k, s->sum), store_float(to + 2 * k, s->square);
 }
 
-INLINE void tile_to(const struct layer *a, const float *m, int64_t y, int64_t x, int64_t k, int first, float *sums,
+INLINE void tile_to(const struct layer *a, const float *m, struct place p, int64_t k, int first, float *sums,
                     float *edge) {
     const int64_t shuffled = a->channels < a->k, step = shuffled ? 2 : 1;
     const int64_t column = a->channels, row = step * a->width * column;
     const int64_t phase = k / a->channels, part = k % a->channels;
-    float *to = a->y + (step * y + phase / 2) * row + (step * x + phase % 2) * column + part;
+    float *to = a->y + p.n * a->height * a->width * a->k + (step * p.y + phase / 2) * row +
+                (step * p.x + phase % 2) * column + part;
     const vf bias = a->bias ? load_float(a->bias + k) : (vf){0};
-    const int64_t down = a->height - y, right = a->width - x;
+    const int64_t down = a->height - p.y, right = a->width - p.x;
     struct sums s;
     s.pivot = s.sum = s.square = (vf){0};
     if (down >= STEP && right >= STEP && (!a->gamma || !first)) {
@@ -69,22 +80,25 @@ INLINE void tile_to(const struct layer *a, const float *m, int64_t y, int64_t x,
 INLINE void convolve(int mode, const struct layer *a, int64_t piece, float *scratch, float *sums) {
     const struct grid g = grid(a);
     const int64_t begin = piece * g.tiles, count = g.all - begin < g.tiles ? g.all - begin : g.tiles;
-    const struct input in = {
-        .x = a->x, .other = a->other, .scale = a->scale, .shift = a->shift, .keep = a->keep, .height = a->height,
-        .width = a->width, .row = (a->width + 2 * a->border) * a->c, .c = a->c, .border = a->border,
-    };
+    const int64_t row = (a->width + 2 * a->border) * a->c;
     for (int64_t t = 0; t < count; t++) {
-        const int64_t y = (begin + t) / g.across * STEP, x = (begin + t) % g.across * STEP;
-        any_tile_in(mode, &in, y, x, scratch + g.edge, scratch + t * g.row, g.plane);
+        const struct place p = place(&g, begin + t);
+        const int64_t picture = p.n * (a->height + 2 * a->border) * row;
+        const struct input in = {
+            .x = a->x + picture, .other = a->other ? a->other + picture : NULL, .scale = a->scale, .shift = a->shift,
+            .keep = a->keep ? a->keep + picture : NULL, .height = a->height, .width = a->width, .row = row,
+            .c = a->c, .border = a->border,
+        };
+        any_tile_in(mode, &in, p.y, p.x, scratch + g.edge, scratch + t * g.row, g.plane);
     }
     for (int64_t k = 0; k < a->k; k += GROUP) {
         const int64_t width = a->k - k < GROUP ? a->k - k : GROUP;
         multiply(a->weights, a->c, a->k, k, count, scratch, g.row, g.plane, scratch + g.products);
         for (int64_t t = 0; t < count; t++) {
-            const int64_t y = (begin + t) / g.across * STEP, x = (begin + t) % g.across * STEP;
+            const struct place p = place(&g, begin + t);
             const float *m = scratch + g.products + t * PLACES * GROUP;
             for (int64_t j = 0; j < width; j += LANE)
-                tile_to(a, m + j, y, x, k + j, t == 0, sums + piece * 3 * a->k + k + j, scratch + g.edge);
+                tile_to(a, m + j, p, k + j, t == 0, sums + piece * 3 * a->k + k + j, scratch + g.edge);
         }
     }
 }
@@ -102,7 +116,8 @@ static void convolve_any(const struct layer *a, int64_t piece, float *scratch, f
 static int64_t pixels(const struct layer *a, struct grid g, int64_t piece) {
     int64_t sum = 0;
     for (int64_t t = piece * g.tiles; t < g.all && t < (piece + 1) * g.tiles; t++) {
-        const int64_t down = a->height - t / g.across * STEP, right = a->width - t % g.across * STEP;
+        const struct place p = place(&g, t);
+        const int64_t down = a->height - p.y, right = a->width - p.x;
         sum += (down < STEP ? down : STEP) * (right < STEP ? right : STEP);
     }
     return sum;
@@ -124,6 +139,7 @@ static void finish_norm(const struct layer *a, const float *sums) {
                 count += n;
             }
         }
+        if (a->told) a->told[c] = mean, a->told[a->channels + c] = spread / count;
         const double scale = a->gamma[c] / sqrt(spread / count + EPS);
         for (int64_t k = c; k < a->k; k += a->channels) {
             a->scale_out[k] = (float)scale;
@@ -132,17 +148,17 @@ static void finish_norm(const struct layer *a, const float *sums) {
     }
 }
 
-/* The photo in and the painting out. */
+/* Photos in and paintings out. */
 
 typedef uint8_t v8u8 __attribute__((vector_size(LANE)));
 typedef uint16_t v8u16 __attribute__((vector_size(2 * LANE)));
 
-/* A row of the photo as 3 * width numbers of 0..1. */
-static void read_row(const struct painting *p, int64_t y, float *to) {
-    const int64_t length = 3 * p->width;
+/* A row of a photo as 3 * width numbers of 0..1. */
+static void read_row(const struct painting *p, int64_t n, int64_t y, float *to) {
+    const int64_t length = 3 * p->width, line = n * p->height + y;
     int64_t i = 0;
     if (p->dtype == UINT8) {
-        const uint8_t *from = (const uint8_t *)p->photo + y * length;
+        const uint8_t *from = (const uint8_t *)p->photo + line * length;
         for (; i + LANE <= length; i += LANE) {
             v8u8 v;
             memcpy(&v, from + i, sizeof v);
@@ -150,7 +166,7 @@ static void read_row(const struct painting *p, int64_t y, float *to) {
         }
         for (; i < length; i++) to[i] = from[i] / 255.0f;
     } else if (p->dtype == UINT16) {
-        const uint16_t *from = (const uint16_t *)p->photo + y * length;
+        const uint16_t *from = (const uint16_t *)p->photo + line * length;
         for (; i + LANE <= length; i += LANE) {
             v8u16 v;
             memcpy(&v, from + i, sizeof v);
@@ -159,16 +175,16 @@ static void read_row(const struct painting *p, int64_t y, float *to) {
         for (; i < length; i++) to[i] = from[i] / 65535.0f;
     } else
         for (int64_t c = 0; c < 3; c++) {
-            const float *from = (const float *)p->photo + (c * p->height + y) * p->width;
+            const float *from = (const float *)p->photo + ((3 * n + c) * p->height + y) * p->width;
             for (int64_t x = 0; x < p->width; x++) to[3 * x + c] = from[x];
         }
 }
 
-static void write_row(const struct painting *p, int64_t y, const float *from) {
-    const int64_t length = 3 * p->width;
+static void write_row(const struct painting *p, int64_t n, int64_t y, const float *from) {
+    const int64_t length = 3 * p->width, line = n * p->height + y;
     if (p->dtype == FLOAT_PLANES) {
         for (int64_t c = 0; c < 3; c++) {
-            float *to = (float *)p->out + (c * p->height + y) * p->width;
+            float *to = (float *)p->out + ((3 * n + c) * p->height + y) * p->width;
             for (int64_t x = 0; x < p->width; x++) to[x] = from[3 * x + c];
         }
         return;
@@ -182,23 +198,23 @@ static void write_row(const struct painting *p, int64_t y, const float *from) {
         memcpy(word, &h, sizeof word);
         const size_t count = (size_t)(length - i < LANE ? length - i : LANE);
         if (p->dtype == UINT16) {
-            memcpy((uint16_t *)p->out + y * length + i, word, count * 2);
+            memcpy((uint16_t *)p->out + line * length + i, word, count * 2);
             continue;
         }
         const __m128i b = _mm_packus_epi16(h, h);
         memcpy(byte, &b, sizeof byte);
-        memcpy((uint8_t *)p->out + y * length + i, byte, count);
+        memcpy((uint8_t *)p->out + line * length + i, byte, count);
     }
 }
 
 /* A row of blocks: (dy, dx, colour) side by side; the nearest pixels around, and where 4 does not divide. */
 static void blocks_row(const struct painting *p, int64_t piece, float *row) {
-    const int64_t blocks = (p->width + 3) / 4 + 2;
+    const int64_t blocks = (p->width + 3) / 4 + 2, rows = (p->height + 3) / 4 + 2;
     for (int64_t dy = 0; dy < 4; dy++) {
-        int64_t y = 4 * (piece - 1) + dy;
+        int64_t y = 4 * (piece % rows - 1) + dy;
         y = y < 0 ? 0 : y >= p->height ? p->height - 1 : y;
         float *from = row + 12;
-        read_row(p, y, from);
+        read_row(p, piece / rows, y, from);
         for (int64_t x = 0; x < 4; x++) memcpy(row + 3 * x, from, 3 * sizeof(float));
         for (int64_t x = p->width + 4; x < 4 * blocks; x++)
             memcpy(row + 3 * x, row + 3 * (p->width + 3), 3 * sizeof(float));
@@ -225,19 +241,23 @@ INLINE vf sigmoid(vf x) {
     return 1.0f / (1.0f + e * (vf)power);
 }
 
+static int64_t bands_of(const struct painting *p) { return (p->height + BAND - 1) / BAND; }
+
 static void painted_rows(const struct painting *p, int64_t piece, float *scratch) {
-    const int64_t length = 3 * p->width, half = (p->width + 3) / 4 * 2;
+    const int64_t length = 3 * p->width, half = (p->width + 3) / 4 * 2, bands = bands_of(p);
+    const int64_t n = piece / bands, top = piece % bands * BAND;
+    const float *last = p->last + n * ((p->height + 3) / 4 * 2) * half * 16;
     float *photo = scratch, *row = scratch + (6 * half + LANE);
     const float gate = (float)p->gate;
-    for (int64_t y = piece * BAND; y < p->height && y < (piece + 1) * BAND; y++) {
-        const float *from = p->last + y / 2 * half * 16 + y % 2 * 6;
+    for (int64_t y = top; y < p->height && y < top + BAND; y++) {
+        const float *from = last + y / 2 * half * 16 + y % 2 * 6;
         for (int64_t x = 0; x < half; x++) memcpy(row + 6 * x, from + 16 * x, 6 * sizeof(float));
-        read_row(p, y, photo);
+        read_row(p, n, y, photo);
         for (int64_t i = 0; i < length; i += LANE) {
             const vf painted = sigmoid(load_float(row + i));
             store_float(row + i, fma_vf(all(gate), load_float(photo + i) - painted, painted));
         }
-        write_row(p, y, row);
+        write_row(p, n, y, row);
     }
 }
 
@@ -253,8 +273,9 @@ struct crew {
 };
 
 static int64_t pieces(const struct painting *p, int64_t step) {
-    if (step == 0) return (p->height + 3) / 4 + 2;
-    return step <= p->num_layers ? grid(p->layers + step - 1).pieces : (p->height + BAND - 1) / BAND;
+    if (step == 0) return p->n * ((p->height + 3) / 4 + 2);
+    if (step <= p->num_layers) return grid(p->layers + step - 1).pieces;
+    return p->out ? p->n * bands_of(p) : 0;
 }
 
 static void meet(struct crew *crew, int64_t step) {

@@ -13,23 +13,24 @@ struct layer {
     float *keep, *y;
     const float *weights, *bias, *gamma, *beta; /* packed; (k) or null; of the norm after it, (channels) or null */
     float *scale_out, *shift_out;               /* (k) */
-    int64_t mode, c, k, height, width;
+    double *told;                               /* mean and variance of that norm, (2, channels), or null */
+    int64_t mode, n, c, k, height, width;       /* n pictures, measured as if they were one */
     int64_t border;   /* pixels around x that exist in memory */
     int64_t channels; /* k, or a fourth: the output is four phases of a grid of twice the size, row by row */
 };
 
 enum { UINT8, UINT16, FLOAT_PLANES };
 
-/* The photo goes into blocks of 4 x 4 x 3 with one block more on each side, through the layers, and comes out of
+/* Photos go into blocks of 4 x 4 x 3 with one block more on each side, through the layers, and come out of
    16 numbers for each 2 x 2 pixels, of which 12 count, through a sigmoid and the photo gate. */
 struct painting {
-    const void *photo; /* (height, width, 3) integers, or (3, height, width) float32 */
-    void *out;         /* likewise */
+    const void *photo; /* (n, height, width, 3) integers, or (n, 3, height, width) float32 */
+    void *out;         /* likewise, or null: the layers alone */
     float *blocks;
     const float *last;
     const struct layer *layers;
     const int64_t *stop; /* not 0: give up */
-    int64_t dtype, height, width, num_layers, threads;
+    int64_t dtype, n, height, width, num_layers, threads;
     double gate;
 };
 
