@@ -82,6 +82,43 @@ def test_the_workflow_runs_what_is_here() -> None:
     assert "secrets." not in WORKFLOW.read_text()
 
 
+@pytest.mark.parametrize(
+    ("file", "schema"),
+    [
+        (".github/workflows/ci.yml", "vendor.github-workflows"),
+        (".github/workflows/ci.yml", "custom.github-workflows-require-timeout"),
+        (".github/ISSUE_TEMPLATE/bug.yml", "vendor.github-issue-forms"),
+        (".github/ISSUE_TEMPLATE/idea.yml", "vendor.github-issue-forms"),
+        (".github/ISSUE_TEMPLATE/config.yml", "vendor.github-issue-config"),
+        ("CITATION.cff", "vendor.citation-file-format"),
+    ],
+)
+def test_what_a_forge_reads_is_by_its_schema(
+    file: str, schema: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = need("check_jsonschema", "check-jsonschema").main
+    given = ["--builtin-schema", schema, "--default-filetype", "yaml", "--force-filetype", "yaml"]
+    with pytest.raises(SystemExit) as ended:
+        main([*given, str(ROOT / file)])
+    assert ended.value.code == 0, capsys.readouterr().out
+
+
+def test_the_container_is_built_by_commands_that_a_shell_reads(tmp_path: Path) -> None:
+    text = (ROOT / "Containerfile").read_text().replace("\\\n", "")
+    commands = re.findall(r"^RUN (.+)$", text, re.MULTILINE)
+    assert any("pip wheel" in command for command in commands)
+    for command in commands:
+        subprocess.run(["bash", "-n", "-c", command], check=True)
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert len(set(bases)) == 1, "the wheel is for the Python that it was built with"
+    copied = re.findall(r"^COPY (?:--from=build )?(\S+)", text, re.MULTILINE)
+    assert copied == [".", "/wheels"]
+    extras = [name for group in re.findall(r"\[([a-z,]+)\]\"", text) for name in group.split(",")]
+    assert extras
+    assert set(extras) <= set(PROJECT["project"]["optional-dependencies"])
+    assert re.findall(r'^ENTRYPOINT \["(.+)"\]$', text, re.MULTILINE) == list(PROJECT["project"]["scripts"])
+
+
 @pytest.mark.parametrize("name", ["bug", "idea"])
 def test_issue_templates_are_forms(name: str) -> None:
     form = read_yaml(ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml")

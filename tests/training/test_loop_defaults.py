@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from stylenorm.configurations import LoopConfig, LoopDefaults
 from stylenorm.errors import InputError
 from stylenorm.training import Recipe, fit
-from stylenorm.training.recipe import to_pixels
+from stylenorm.training.recipe import to_pixels, warmed_cosine
 
 
 class Slope(Recipe):
@@ -27,9 +27,6 @@ class Slope(Recipe):
     def __init__(self) -> None:
         self.model = nn.Linear(1, 1, bias=False)
         nn.init.zeros_(self.model.weight)
-
-    def to(self, device: torch.device) -> None:
-        self.model.to(device)
 
     def config(self) -> Mapping[str, Any]:
         return {}
@@ -130,4 +127,22 @@ def test_the_rate_goes_up_over_a_twentieth_and_down_by_a_cosine() -> None:
     recipe = Slope()
     rates = [Recipe.rate(recipe, step, 1000) for step in range(1001)]
     np.testing.assert_allclose(rates[:50], np.arange(1, 51) / 50)
-    np.testing.assert_allclose(rates[50:], (1 + np.cos(np.pi * np.arange(951) / 950)) / 2, atol=1e-12)
+    down = (1 + np.cos(np.pi * np.arange(951) / 950)) / 2
+    np.testing.assert_allclose(rates[50:], down, atol=1e-12)
+    to_a_tenth = [warmed_cosine(step, 1000, last=0.1) for step in range(1001)]
+    np.testing.assert_allclose(to_a_tenth[:50], rates[:50])
+    np.testing.assert_allclose(to_a_tenth[50:], 0.1 + 0.9 * down, atol=1e-12)
+
+
+def test_a_recipe_is_moved_with_the_networks_of_its_losses() -> None:
+    class WithLoss(Slope):
+        loss = nn.Linear(2, 2)
+
+        def companions(self) -> list[nn.Module]:
+            return [self.loss]
+
+    recipe = WithLoss()
+    assert recipe.device == torch.device("cpu")
+    recipe.to(torch.device("meta"))
+    assert recipe.device == torch.device("meta")
+    assert {p.device.type for m in (recipe.model, recipe.loss) for p in m.parameters()} == {"meta"}

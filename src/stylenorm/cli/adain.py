@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stylenorm.cli.one_photo import (
+    add_mask_argument,
+    add_photo_arguments,
+    add_writing_arguments,
+    mask_named,
+    masks,
+    one_each,
+    write,
+)
 from stylenorm.cli.usage import (
-    UsageError,
     add_color_arguments,
     add_network_argument,
     add_quiet_argument,
@@ -34,14 +40,10 @@ EPILOG = """examples:
   stylenorm adain photo.jpg painting.jpg --strength 0.6 --keep-colors --network trained/ -o out.png"""
 RENAMED = {"--alpha": "--strength", "--colors": "--color-method"}
 
-_NO_MASK = "none"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("photo", type=Path, help="the photo")
-    parser.add_argument("paintings", nargs="+", type=Path, metavar="PAINTING", help="one or more")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PATH", help="the result")
+    add_photo_arguments(parser)
     add_network_argument(parser, "'stylenorm train adain'")
     parser.add_argument(
         "--strength",
@@ -51,12 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="0: the photo; 1: the full style (default)",
     )
     parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one a painting")
-    parser.add_argument(
+    add_mask_argument(
+        parser,
         "--photo-masks",
-        nargs="+",
-        metavar="FILE",
-        help="one a painting: white where it paints the photo; none is everywhere; where masks overlap, "
-        "paintings are mixed, and where none is white the photo stays",
+        "white where it paints the photo; none is everywhere; where masks overlap, paintings are mixed, and "
+        "where none is white the photo stays",
     )
     add_color_arguments(parser)
     parser.add_argument(
@@ -71,10 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=number_from(1), metavar="PX", help="longer side of the result; default: the photo's"
     )
     add_quiet_argument(parser, "no notes")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
-    parser.add_argument(
-        "--quality", type=number_from(1, 100), default=95, metavar="1..100", help="of JPEG, WebP and AVIF"
-    )
+    add_writing_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -84,13 +82,7 @@ def run(options: argparse.Namespace) -> int:
         UsageError: network, pictures, masks or settings are not as expected.
     """
     from stylenorm.configurations.optimizing import FREE_COLORS
-    from stylenorm.media import (
-        check_output,
-        finished_picture,
-        read_picture,
-        scaled_image,
-        write_picture,
-    )
+    from stylenorm.media import check_output, read_picture, scaled_image
     from stylenorm.models.adain import AdainPainter
 
     with as_usage():
@@ -101,36 +93,23 @@ def run(options: argparse.Namespace) -> int:
         styles = _styles(options, photo.size)
         colors = options.keep_colors or FREE_COLORS
         painting = painter(_pixels(photo), styles, strength=options.strength, colors=colors)
-    notes = write_picture(
-        finished_picture(picture, painting),
-        options.output,
-        quality=options.quality,
-        overwrite=options.overwrite,
-    )
-    if not options.quiet:
-        for note in (*picture.notes, *notes):
-            print(f"stylenorm: note: {note}", file=sys.stderr)
+    write(options, picture, painting)
     return 0
 
 
 def _styles(options: argparse.Namespace, photo_size: tuple[int, int]) -> list[StylePicture]:
-    from stylenorm.media import read_mask, read_picture, scaled_image
+    from stylenorm.media import read_picture, scaled_image
     from stylenorm.models.adain import StylePicture
 
-    count = len(options.paintings)
-    weights = options.weights or [1.0] * count
-    masks = options.photo_masks or [_NO_MASK] * count
-    for name, given in (("--weights", weights), ("--photo-masks", masks)):
-        if len(given) != count:
-            raise UsageError(f"{name}: expected {count}, one a painting, got {len(given)}")
+    weights = one_each(options, "--weights", 1.0)
+    regions = masks(options, "--photo-masks")
     styles = []
-    for path, weight, mask in zip(options.paintings, weights, masks, strict=True):
+    for path, weight, mask in zip(options.paintings, weights, regions, strict=True):
         picture = read_picture(path)
         sides = (picture.width, picture.height)
         longer_px = round(options.stroke_px * max(sides) / min(sides))
         pixels = _pixels(scaled_image(picture, longer_px, enlarge=True))
-        region = None if mask == _NO_MASK else read_mask(mask, photo_size)
-        styles.append(StylePicture(pixels, weight, region))
+        styles.append(StylePicture(pixels, weight, mask_named(mask, photo_size)))
     return styles
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from stylenorm.cli.progress import Progress
+from stylenorm.cli.progress import Failures, Progress
 from stylenorm.cli.usage import (
     UsageError,
     add_network_argument,
     add_quiet_argument,
     as_usage,
     number_from,
-    one_line,
 )
-from stylenorm.errors import StylenormError, printable
+from stylenorm.errors import printable
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -55,19 +53,13 @@ def run(options: argparse.Namespace) -> int:
         ]
     if not paths:
         raise UsageError(f"{options.inputs[0]}: expected pictures in the folder, got none")
-    num_failed = 0
     progress = Progress(len(paths), "picture", enabled=not options.quiet)
+    failures = Failures(len(paths), "pictures", progress)
     with progress:
         for path in paths:
             progress.show(path.name)
-            try:
+            with failures.counted():
                 shares = classifier(read_picture(path).pixels)
-            except (StylenormError, MemoryError, OSError) as error:
-                if len(paths) == 1:
-                    raise
-                num_failed += 1
-                progress.print(f"stylenorm: {one_line(error)}")
-            else:
                 likeliest = dict(list(shares.items())[: options.top])
                 if options.json:
                     rounded = {name: round(share, 6) for name, share in likeliest.items()}
@@ -76,6 +68,4 @@ def run(options: argparse.Namespace) -> int:
                     words = ", ".join(f"{name} ({100 * share:.1f} %)" for name, share in likeliest.items())
                     print(printable(f"{path}: {words}"))
             progress.step()
-    if num_failed:
-        print(f"stylenorm: {num_failed} of {len(paths)} pictures failed", file=sys.stderr)
-    return 1 if num_failed else 0
+    return failures.exit_code()

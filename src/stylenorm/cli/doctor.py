@@ -52,12 +52,13 @@ def doctor(options: DoctorOptions) -> int:
         0, or 1 if the default engine cannot paint.
     """
     import stylenorm
+    from stylenorm.engines.engine import num_cores
     from stylenorm.zoo import NetworkFolder, shipped_network
 
     _say("stylenorm", f"{stylenorm.__version__} ({Path(stylenorm.__file__).parent})")
     _say("python", f"{platform.python_version()} ({sys.executable})")
     _say("platform", platform.platform())
-    _say("cpu", f"{_cpu_name()}, {os.cpu_count()} logical cores, {_available_cores()} for this process")
+    _say("cpu", f"{_cpu_name()}, {os.cpu_count()} logical cores, {num_cores()} for this process")
     flags = _cpu_flags()
     _say("instructions", ", ".join(flags) if flags else "unknown")
     print()
@@ -191,10 +192,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_info(field: str) -> str:

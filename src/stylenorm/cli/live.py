@@ -7,12 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from stylenorm.cli.films import add_steady_arguments
 from stylenorm.cli.timing import add_timing_argument, timing_lines
-from stylenorm.cli.usage import add_engine_arguments, as_usage, number_from, share
+from stylenorm.cli.usage import add_engine_arguments, as_usage, fields_of, number_from, share
 
 __all__ = ["HELP", "LiveOptions", "add_arguments", "run"]
 
@@ -46,11 +46,6 @@ class LiveOptions:
     threads: int | None
     timing: bool
     quiet: bool
-
-    @classmethod
-    def from_namespace(cls, options: argparse.Namespace) -> LiveOptions:
-        """Take the fields from parsed arguments."""
-        return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    return live(LiveOptions.from_namespace(options))
+    return live(fields_of(LiveOptions, options))
 
 
 def live(options: LiveOptions) -> int:

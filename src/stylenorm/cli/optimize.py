@@ -7,6 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stylenorm.cli.one_photo import (
+    add_mask_argument,
+    add_photo_arguments,
+    add_writing_arguments,
+    mask_named,
+    masks,
+    one_each,
+    write,
+)
 from stylenorm.cli.usage import (
     UsageError,
     add_color_arguments,
@@ -37,16 +46,12 @@ EPILOG = """examples:
   stylenorm optimize photo.jpg painting.jpg --keep-colors --record steps/ -o out.png"""
 RENAMED = {"--colors": "--color-method", "--style-scale": "--stroke-size"}
 
-_NO_MASK = "none"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     from stylenorm.configurations import OptimizeConfig, config_fields
 
-    parser.add_argument("photo", type=Path, help="the photo")
-    parser.add_argument("paintings", nargs="+", type=Path, metavar="PAINTING", help="one or more")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PATH", help="the result")
+    add_photo_arguments(parser)
     parser.add_argument(
         "--size",
         type=number_from(1),
@@ -63,19 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_color_arguments(parser)
     parser.add_argument("--weights", nargs="+", type=positive_number, metavar="W", help="one a painting")
-    parser.add_argument(
+    add_mask_argument(
+        parser,
         "--photo-masks",
-        nargs="+",
-        metavar="FILE",
-        help="one a painting: white where it paints the photo; none is everywhere; paintings that name the "
-        "same mask share the region",
+        "white where it paints the photo; none is everywhere; paintings that name the same mask share the "
+        "region",
     )
-    parser.add_argument(
-        "--painting-masks",
-        nargs="+",
-        metavar="FILE",
-        help="one a painting: white where it is looked at; none is all of it",
-    )
+    add_mask_argument(parser, "--painting-masks", "white where it is looked at; none is all of it")
     features = parser.add_argument_group("features")
     features.add_argument(
         "--features",
@@ -93,10 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     keeping.add_argument("--resume", action="store_true", help="go on where the same command was stopped")
     add_quiet_argument(keeping, "no progress and no notes")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
-    parser.add_argument(
-        "--quality", type=number_from(1, 100), default=95, metavar="1..100", help="of JPEG, WebP and AVIF"
-    )
+    add_writing_arguments(parser)
     fields = [field for field in config_fields(OptimizeConfig) if field.name != "colors"]
     add_fields(parser.add_argument_group("optimization"), fields)
 
@@ -115,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
         raise MissingExtraError("torch", "torch", "optimizing a picture")
     from stylenorm.configurations import OptimizeConfig
     from stylenorm.configurations.optimizing import FREE_COLORS
-    from stylenorm.media import check_output, finished_picture, read_picture, scaled_image, write_picture
+    from stylenorm.media import check_output, read_picture, scaled_image
     from stylenorm.optimize import Optimization, Session, run_session
     from stylenorm.perceptual import PaintingLoss, load_feature_network
 
@@ -145,16 +141,8 @@ def run(options: argparse.Namespace) -> int:
             raise
         print("stylenorm: interrupted; the same command with --resume goes on from here", file=sys.stderr)
         return 130
-    notes = write_picture(
-        finished_picture(picture, _pixels(result)),
-        options.output,
-        quality=options.quality,
-        overwrite=options.overwrite,
-    )
+    write(options, picture, _pixels(result))
     checkpoint.unlink(missing_ok=True)
-    if not options.quiet:
-        for note in (*picture.notes, *notes):
-            print(f"stylenorm: note: {note}", file=sys.stderr)
     return 0
 
 
@@ -163,25 +151,15 @@ def _sources(
 ) -> list[StyleSource]:
     import torch
 
-    from stylenorm.media import read_mask, read_picture, scaled_image
+    from stylenorm.media import read_picture, scaled_image
     from stylenorm.optimize import StyleSource
 
     def mask_of(name: str, size: tuple[int, int]) -> torch.Tensor | None:
-        if name == _NO_MASK:
-            return None
-        return torch.from_numpy(read_mask(name, size))[None, None].to(device)  # (1, 1, H, W)
+        mask = mask_named(name, size)
+        return None if mask is None else torch.from_numpy(mask)[None, None].to(device)  # (1, 1, H, W)
 
-    count = len(options.paintings)
-    weights = options.weights or [1.0] * count
-    photo_masks = options.photo_masks or [_NO_MASK] * count
-    painting_masks = options.painting_masks or [_NO_MASK] * count
-    for name, given in (
-        ("--weights", weights),
-        ("--photo-masks", photo_masks),
-        ("--painting-masks", painting_masks),
-    ):
-        if len(given) != count:
-            raise UsageError(f"{name}: expected {count}, one a painting, got {len(given)}")
+    weights = one_each(options, "--weights", 1.0)
+    photo_masks, painting_masks = masks(options, "--photo-masks"), masks(options, "--painting-masks")
     regions = {name: mask_of(name, photo_size) for name in photo_masks}
     sources = []
     for path, weight, photo_mask, painting_mask in zip(

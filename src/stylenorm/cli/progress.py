@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from stylenorm.closing import Closing
-from stylenorm.errors import printable
+from stylenorm.errors import OutputError, StylenormError, one_line, printable
 
-__all__ = ["Progress"]
+__all__ = ["Failures", "Progress"]
 
 _DELAY_S = 1.0
 _TICK_S = 0.25
@@ -88,3 +90,34 @@ class Progress(Closing):
         while not self._stopped.wait(_TICK_S):
             with self._lock:
                 self._bar.refresh()
+
+
+class Failures:
+    """Counts files that fail while the others are done.
+
+    Args:
+        count: how many files there are; of a single one the error is not held back.
+        what: what they are, in the plural.
+        progress: where failures are said.
+    """
+
+    def __init__(self, count: int, what: str, progress: Progress) -> None:
+        self._count, self._what, self._progress = count, what, progress
+        self._num_failed = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Do one file in the block; what the system, and not the file, is to blame for ends the command."""
+        try:
+            yield
+        except (StylenormError, MemoryError, OSError) as error:
+            if self._count == 1 or (isinstance(error, OSError) and not isinstance(error, OutputError)):
+                raise
+            self._num_failed += 1
+            self._progress.print(f"stylenorm: {one_line(error)}")
+
+    def exit_code(self) -> int:
+        """Say how many failed; 1 if one did."""
+        if self._num_failed:
+            print(f"stylenorm: {self._num_failed} of {self._count} {self._what} failed", file=sys.stderr)
+        return 1 if self._num_failed else 0

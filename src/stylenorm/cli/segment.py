@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylenorm.cli.progress import Progress
+from stylenorm.cli.progress import Failures, Progress
 from stylenorm.cli.usage import (
     UsageError,
     add_network_argument,
     add_quiet_argument,
     as_usage,
     number_from,
-    one_line,
 )
-from stylenorm.errors import OutputError, StylenormError
 
 if TYPE_CHECKING:
     from stylenorm.media.scan_layouts import ScanCase
@@ -84,21 +81,14 @@ def run(options: argparse.Namespace) -> int:
             options.network, options.method, overlap=options.overlap, threads=options.threads
         )
         jobs = _planned(options.inputs, options.output, segmenter)
-    num_failed = 0
     progress = Progress(0, "step", enabled=not options.quiet)
+    failures = Failures(len(jobs), "scans", progress)
     with progress:
         for target, scan in jobs.items():
             progress.show(scan.images[0].name)
-            try:
+            with failures.counted():
                 _segment(segmenter, scan, target, progress, options)
-            except (StylenormError, MemoryError, OSError) as error:
-                if len(jobs) == 1 or (isinstance(error, OSError) and not isinstance(error, OutputError)):
-                    raise
-                num_failed += 1
-                progress.print(f"stylenorm: {one_line(error)}")
-    if num_failed:
-        print(f"stylenorm: {num_failed} of {len(jobs)} scans failed", file=sys.stderr)
-    return 1 if num_failed else 0
+    return failures.exit_code()
 
 
 def _segment(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from stylenorm.cli.usage import add_engine_choice, as_usage, number_from, positive_number
+from stylenorm.cli.usage import add_engine_choice, as_usage, fields_of, number_from, positive_number
 
 __all__ = ["HELP", "StudioOptions", "add_arguments", "run"]
 
@@ -34,11 +34,6 @@ class StudioOptions:
     max_megapixels: float
     engine: str
     threads: int | None
-
-    @classmethod
-    def from_namespace(cls, options: argparse.Namespace) -> StudioOptions:
-        """Take the fields from parsed arguments."""
-        return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    return studio(StudioOptions.from_namespace(options))
+    return studio(fields_of(StudioOptions, options))
 
 
 def studio(options: StudioOptions) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 from stylenorm.cli.batches import add_batch_arguments
 from stylenorm.cli.big import add_tile_arguments
 from stylenorm.cli.films import add_film_arguments
 from stylenorm.cli.timing import add_timing_argument
-from stylenorm.cli.usage import add_engine_arguments, number_from, positive_number, share
+from stylenorm.cli.usage import add_engine_arguments, fields_of, number_from, positive_number, share
 
 __all__ = ["HELP", "StylizeOptions", "add_arguments", "run"]
 
@@ -76,8 +76,8 @@ class StylizeOptions:
     @classmethod
     def from_namespace(cls, options: argparse.Namespace) -> StylizeOptions:
         """Take the fields from parsed arguments."""
-        values = {field.name: getattr(options, field.name) for field in fields(cls)}
-        return cls(**{**values, "inputs": tuple(values["inputs"]), "style": tuple(values["style"])})
+        taken = fields_of(cls, options)
+        return replace(taken, inputs=tuple(taken.inputs), style=tuple(taken.style))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from stylenorm.cli.progress import Progress
+from stylenorm.cli.progress import Failures, Progress
 from stylenorm.cli.usage import (
     UsageError,
     add_network_argument,
     add_quiet_argument,
     as_usage,
     number_from,
-    one_line,
 )
-from stylenorm.errors import OutputError, StylenormError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,14 +92,14 @@ def run(options: argparse.Namespace) -> int:
         for job in jobs:
             if job.source is None or job.target is None or job.format in FILM_FORMATS:
                 raise UsageError(f"{job.source or '-'}: expected a picture's file")
-    num_failed = 0
     progress = Progress(len(jobs), "picture", enabled=not options.quiet)
+    failures = Failures(len(jobs), "pictures", progress)
     with progress:
         for job in jobs:
             assert job.source is not None  # noqa: S101 (refused above)
             assert job.target is not None  # noqa: S101
             progress.show(job.source.name)
-            try:
+            with failures.counted():
                 check_output(job.target, overwrite=options.overwrite)
                 if translator.num_classes is None:
                     picture = read_picture(job.source)
@@ -118,15 +115,8 @@ def run(options: argparse.Namespace) -> int:
                 if size != was and options.size == "learned" and not options.quiet:
                     progress.print(f"stylenorm: note: {_told(job.source, translator, was, size)}")
                 write_picture(translated, job.target, overwrite=options.overwrite)
-            except (StylenormError, MemoryError, OSError) as error:
-                if len(jobs) == 1 or (isinstance(error, OSError) and not isinstance(error, OutputError)):
-                    raise
-                num_failed += 1
-                progress.print(f"stylenorm: {one_line(error)}")
             progress.step()
-    if num_failed:
-        print(f"stylenorm: {num_failed} of {len(jobs)} pictures failed", file=sys.stderr)
-    return 1 if num_failed else 0
+    return failures.exit_code()
 
 
 def _size(text: str) -> int | str:

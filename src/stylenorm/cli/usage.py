@@ -6,13 +6,16 @@ import argparse
 import math
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stylenorm.errors import InputError, MissingExtraError, OutputError, one_line
 
 if TYPE_CHECKING:
     from stylenorm.configurations import ConfigField
+
+T = TypeVar("T")
 
 __all__ = [
     "UsageError",
@@ -23,6 +26,7 @@ __all__ = [
     "add_network_argument",
     "add_quiet_argument",
     "as_usage",
+    "fields_of",
     "number_from",
     "one_line",
     "positive_number",
@@ -208,6 +212,11 @@ class _Switch(argparse.BooleanOptionalAction):
     ) -> None:
         super().__call__(parser, namespace, values, option_string)
         namespace.given = {*getattr(namespace, "given", ()), self.dest}
+
+
+def fields_of(kind: type[T], options: argparse.Namespace) -> T:
+    """Return the dataclass whose fields are the arguments of the same names."""
+    return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
 def values_of(config: type, options: argparse.Namespace) -> dict[str, Any]:

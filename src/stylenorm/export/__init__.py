@@ -5,13 +5,12 @@ from stylenorm.export.models import (
     export_adain,
     export_classifier,
     export_generator,
-    export_label_painter,
     export_predictor,
     export_segmenter,
-    export_translator,
 )
 from stylenorm.export.single import export_texture
 from stylenorm.export.stylizer import export_stylizer, stylizer_to_onnx
+from stylenorm.export.translators import export_label_painter, export_translator
 from stylenorm.networks.loading import load_network, network_identity
 
 __all__ = [

@@ -8,7 +8,6 @@ network in PyTorch, as every export is.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,15 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from stylenorm.checkpoint_files import UNREADABLE
 from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.export.importing_plans import planned_by_nnunet
 from stylenorm.export.models import (
     export_adain,
     export_generator,
-    export_label_painter,
     export_segmenter,
-    export_translator,
 )
+from stylenorm.export.translators import export_label_painter, export_translator
 from stylenorm.networks import CycleGanGenerator, JohnsonExamplesNetwork, SpadeGenerator, UNetGenerator
 from stylenorm.networks.adain_published import published_adain
 from stylenorm.networks.patch_discriminator import without_prefix
@@ -45,7 +44,6 @@ _LUMA = (0.299, 0.587, 0.114)  # how the authors make one channel of three
 
 _WINDOW = (128, 128, 128)
 _SPACING_MM = (1.0, 1.0, 1.0)
-_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def _read(path: Path) -> Checkpoint:
                 if path.suffix == ".safetensors"
                 else torch.load(path, weights_only=True, map_location="cpu")
             )
-    except _UNREADABLE as error:
+    except (*UNREADABLE, SafetensorError) as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(
             f"{path}: expected a checkpoint of plain tensors, cannot read it safely ({reason}); save its "

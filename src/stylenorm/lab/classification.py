@@ -203,10 +203,10 @@ def _train(
                 module.clip_gate()
         bench.tell(f"epoch {epoch + 1}/{settings.epochs}")
     network.eval()
-    accuracy = {task: _accuracy(network, x[test], y[test])}
+    accuracy = {task: measured_accuracy(network, x[test], y[test])}
     if task == "digit":
         gain, offset = _OTHER_LIGHT
-        accuracy["other light"] = _accuracy(network, offset + gain * x[test], y[test])
+        accuracy["other light"] = measured_accuracy(network, offset + gain * x[test], y[test])
     numbers: dict[str, Any] = {"accuracy": accuracy}
     if gates:
         numbers["gate"] = round(float(torch.cat([g.detach().flatten() for g in gates]).mean()), 4)
@@ -214,5 +214,6 @@ def _train(
 
 
 @torch.no_grad()
-def _accuracy(network: nn.Module, x: Tensor, y: Tensor) -> float:
+def measured_accuracy(network: nn.Module, x: Tensor, y: Tensor) -> float:
+    """Return the share of samples ``x`` (N, ...) whose likeliest class is ``y`` (N,)."""
     return round(float((network(x).argmax(dim=1) == y).float().mean()), 4)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from stylenorm.lab.bench import Arm, Bench
+from stylenorm.lab.classification import measured_accuracy
 from stylenorm.lab.drawing import bar_chart
 from stylenorm.lab.experiment import Experiment, Figure, Numbers, Size, Verdict
 from stylenorm.lab.significance import Part, spread
@@ -199,9 +199,4 @@ def _train(
             schedule.step()
         bench.tell(f"epoch {epoch + 1}/{settings.epochs}")
     network.eval()
-    return Arm({domain: _accuracy(network, pictures[test], y[test]) for domain, pictures in x.items()})
-
-
-@torch.no_grad()
-def _accuracy(network: IbnResNet, x: Tensor, y: Tensor) -> float:
-    return round(float((network(x).argmax(dim=1) == y).float().mean()), 4)
+    return Arm({domain: measured_accuracy(network, of[test], y[test]) for domain, of in x.items()})

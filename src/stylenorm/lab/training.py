@@ -7,7 +7,6 @@ running statistics, and, apart from that, with the statistics of the batch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -22,6 +21,7 @@ from stylenorm.lab.material import PhotoPool
 from stylenorm.lab.preparing import prepare
 from stylenorm.networks import JohnsonNetwork2016, UlyanovNetwork
 from stylenorm.perceptual import PerceptualLoss, StyleTarget
+from stylenorm.training.recipe import warmed_cosine
 
 __all__ = [
     "TRAINING_SIZES",
@@ -212,7 +212,7 @@ def _train(bench: Bench, arm: GeneratorArm) -> Arm:
     curve, checks, since = [], [[0, *_pair(check())]], []
     for step in range(size.steps):
         for group in optimizer.param_groups:
-            group["lr"] = size.learning_rate * _rate(step, size.steps)
+            group["lr"] = size.learning_rate * warmed_cosine(step, size.steps, last=0.05)
         photos = _batch(pool, arm, step).to(bench.device)
         terms = loss(paint(network, photos, noise), loss.content_target(photos), target)
         content, style = terms.content.mean(), terms.style.mean()
@@ -304,10 +304,3 @@ def _pair(losses: dict[str, float]) -> tuple[float, float]:
 def _is_mark(done: int, steps: int, count: int) -> bool:
     """Whether one of ``count`` evenly spread marks of ``steps`` lies at ``done``; the last is the end."""
     return done * count // steps > (done - 1) * count // steps
-
-
-def _rate(step: int, steps: int) -> float:
-    warmup = max(1, round(0.05 * steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.05 + 0.475 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 
 from stylenorm.colors import COLOR_METHODS, DEFAULT_COLOR_METHOD, ColorMethod
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
-from stylenorm.media import fill_transparent
+from stylenorm.media import fill_transparent, to_float
 
-__all__ = ["check_image", "check_strength", "color_method", "plain_image", "visible"]
+__all__ = ["batch_of", "check_image", "check_strength", "color_method", "plain_image", "visible"]
 
 
 def color_method(keep_colors: bool | str) -> ColorMethod | None:
@@ -75,6 +76,22 @@ def check_image(image: NDArray[Any]) -> None:
             "divide by 255, or pass uint8" if highest > 2 and lowest >= 0 else "clip it (image.clip(0, 1))"
         )
         raise InputError(f"image: expected floats in 0..1, got {lowest:g} to {highest:g}; {advice}")
+
+
+def batch_of(images: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+    """Return images (H, W, 3 or 4) as one float32 array (N, 3, H, W), 0..1.
+
+    Raises:
+        ShapeError: no images, images of different sizes, or arrays of another shape or type.
+        InputError: floats beyond 0..1.
+    """
+    images = [plain_image(image) for image in images]
+    for image in images:
+        check_image(image)
+    if len({image.shape[:2] for image in images}) != 1:
+        sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
+        raise ShapeError(f"images: expected some of one size, got {', '.join(sizes) or 'none'}")
+    return np.stack([to_float(visible(image)).transpose(2, 0, 1) for image in images])
 
 
 def _hint(shape: tuple[int, ...]) -> str:

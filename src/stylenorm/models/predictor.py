@@ -1,4 +1,4 @@
-"""Any picture as a style, in one pass, by the network's predictor.
+"""What a user calls a style as a `Style`; any picture becomes one in one pass, by the network's predictor.
 
 The predictor itself is `stylenorm.networks.StylePredictor`; what runs here is its exported graph, by NumPy
 and our own convolutions, which every installation has: whatever engine paints, the style is the same.
@@ -14,11 +14,17 @@ from PIL import Image
 from stylenorm.engines.engine import num_cores
 from stylenorm.engines.numpy_graph import NumpyGraph
 from stylenorm.errors import EngineError, InputError
-from stylenorm.media import fill_transparent, read_picture, to_uint8
+from stylenorm.media import (
+    fill_transparent,
+    is_picture_name,
+    looks_like_picture,
+    read_picture,
+    to_uint8,
+)
 from stylenorm.style import Style
-from stylenorm.zoo import NetworkFolder
+from stylenorm.zoo import NetworkFolder, parse_style
 
-__all__ = ["predict_style"]
+__all__ = ["predict_style", "style_for"]
 
 _SHORTER_PX = 200  # half of what the predictor was trained to take strokes from
 _LONGER_PX = 1024
@@ -64,3 +70,28 @@ def predict_style(path: Path, network: NetworkFolder) -> Style:
         raise InputError(f"{graph}: expected the network's predictor, got another graph: {error}") from error
     name = path.stem
     return Style.from_vector(vectors[0], network.norm_sizes, name=name, title=name, network=network.identity)
+
+
+def style_for(style: str | Path | Style, network: NetworkFolder) -> Style:
+    """Return the style that a name, a file, a mixture, a picture or a style itself stands for.
+
+    Args:
+        style: as `stylenorm.models.Stylizer` takes it.
+        network: for which network.
+
+    Raises:
+        UnknownNameError: no such style.
+        StyleMismatchError: the style belongs to another network.
+        InputError: it is none of these, or cannot be read.
+    """
+    if isinstance(style, str):
+        return parse_style(style, network, predict_style)
+    if isinstance(style, Path):
+        if is_picture_name(style) or (style.suffix != ".safetensors" and looks_like_picture(style)):
+            return predict_style(style, network)
+        return network.style_file(style)
+    if not isinstance(style, Style):
+        raise InputError(f"style: expected a name, a path or a Style, got {type(style).__name__}")
+    style.check_network(network.identity, network.norm_sizes)
+    style.vector()  # a mixture that does not add up fails here, not at the first picture
+    return style

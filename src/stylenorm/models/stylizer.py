@@ -22,15 +22,16 @@ from stylenorm.colors import ColorMethod
 from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.graphs import Plan, cut_graph, frozen_vector
-from stylenorm.media import (
-    from_float,
-    is_picture_name,
-    looks_like_picture,
-    picture_from_image,
-    to_float,
+from stylenorm.media import from_float, picture_from_image, to_float
+from stylenorm.models.images import (
+    batch_of,
+    check_image,
+    check_strength,
+    color_method,
+    plain_image,
+    visible,
 )
-from stylenorm.models.images import check_image, check_strength, color_method, plain_image, visible
-from stylenorm.models.predictor import predict_style
+from stylenorm.models.predictor import style_for
 from stylenorm.style import Statistics, Style
 from stylenorm.tiles import (
     Layout,
@@ -42,7 +43,7 @@ from stylenorm.tiles import (
     shrunk,
 )
 from stylenorm.timing import timed
-from stylenorm.zoo import IDENTITY, NetworkFolder, parse_style, shipped_network
+from stylenorm.zoo import IDENTITY, NetworkFolder, shipped_network
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -98,7 +99,7 @@ class Stylizer(Closing):
             self.network = network if isinstance(network, NetworkFolder) else NetworkFolder.open(network)
         with timed("load"):
             self.network.check_weights()
-            self.style = self._resolved(style)
+            self.style = style_for(style, self.network)
         self.statistics: Statistics | None = None
         self._asked = (precision, threads)
         with timed("load"):
@@ -113,7 +114,7 @@ class Stylizer(Closing):
         other = self.__copy__()
         other.statistics, other.engine = None, self._measuring_engine
         with timed("load"):
-            other.style = other._resolved(style)
+            other.style = style_for(style, self.network)
         return other
 
     def measure(self, images: Sequence[NDArray[Any]], strength: float = 1.0) -> Statistics:
@@ -132,14 +133,7 @@ class Stylizer(Closing):
             MemoryError: the images do not fit into memory together.
         """
         check_strength(strength)
-        images = [plain_image(image) for image in images]
-        for image in images:
-            check_image(image)
-        if len({image.shape[:2] for image in images}) != 1:
-            sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
-            raise ShapeError(f"images: expected some of one size, got {', '.join(sizes) or 'none'}")
-        photos = np.stack([to_float(visible(image)).transpose(2, 0, 1) for image in images])
-        return self._measuring_engine.measure(photos, self._weakened(strength).vector())
+        return self._measuring_engine.measure(batch_of(images), self._weakened(strength).vector())
 
     def freeze(self, statistics: Statistics) -> Stylizer:
         """Return a stylizer whose norms use these statistics instead of measuring each image.
@@ -341,19 +335,6 @@ class Stylizer(Closing):
     def close(self) -> None:
         """Close the engine, also for the stylizers that share it."""
         self._measuring_engine.close()
-
-    def _resolved(self, style: str | Path | Style) -> Style:
-        if isinstance(style, str):
-            return parse_style(style, self.network, predict_style)
-        if isinstance(style, Path):
-            if is_picture_name(style) or (style.suffix != ".safetensors" and looks_like_picture(style)):
-                return predict_style(style, self.network)
-            return self.network.style_file(style)
-        if not isinstance(style, Style):
-            raise InputError(f"style: expected a name, a path or a Style, got {type(style).__name__}")
-        style.check_network(self.network.identity, self.network.norm_sizes)
-        style.vector()  # a mixture that does not add up fails here, not at the first picture
-        return style
 
     def _plan(self) -> Plan:
         path = self.network.graph

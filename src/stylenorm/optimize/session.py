@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import pickle
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylenorm.allocation import keep_freed_memory
+from stylenorm.checkpoint_files import UNREADABLE, read_checkpoint, write_checkpoint
 from stylenorm.errors import InputError
 from stylenorm.interrupts import DeferredInterrupt
 from stylenorm.media import atomic_write
@@ -28,10 +28,6 @@ from stylenorm.optimize.gatys import Evaluation, Optimization
 __all__ = ["Session", "run_session"]
 
 _FORMAT = "stylenorm-optimization-1"
-
-
-_UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, LookupError, TypeError, ValueError)
-"""What torch.load says of a file that is not its own, depending on the file's first bytes."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ def run_session(run: Optimization, session: Session, about: str = "") -> Tensor:
                 shown = len(run.history)
                 _write_record(run, session.record)
             if interrupt.came or time.monotonic() - saved > session.checkpoint_every_s:
-                _save(session.checkpoint, identity, run)
+                write_checkpoint(session.checkpoint, _FORMAT, identity, {"state": run.state_dict()})
                 saved = time.monotonic()
             if interrupt.came:
                 raise KeyboardInterrupt
@@ -143,24 +139,16 @@ def _identity(run: Optimization, about: str) -> dict[str, Any]:
     }
 
 
-def _save(path: Path, identity: Mapping[str, Any], run: Optimization) -> None:
-    with atomic_write(path, overwrite=True) as file:
-        torch.save({"format": _FORMAT, "identity": dict(identity), "state": run.state_dict()}, file)
-
-
 def _load(path: Path, identity: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
     try:
-        content = torch.load(path, weights_only=True, map_location=device)
-        if content["format"] != _FORMAT:
-            raise KeyError(_FORMAT)
-        theirs: Mapping[str, Any] = content["identity"]
-        state: Mapping[str, Any] = content["state"]
-    except _UNREADABLE as error:
+        content = read_checkpoint(path, _FORMAT, ["state"], device)
+        differing = [name for name in identity if content["identity"].get(name) != identity[name]]
+    except UNREADABLE as error:
         raise InputError(f"{path}: expected the checkpoint of an optimization, got another file") from error
-    differing: Sequence[str] = [name for name in identity if theirs.get(name) != identity[name]]
     if differing:
         raise InputError(
             f"{path} was made with other {', '.join(differing)}: resume with the same, or remove it to "
             "begin anew"
         )
+    state: Mapping[str, Any] = content["state"]
     return state

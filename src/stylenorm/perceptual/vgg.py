@@ -17,7 +17,6 @@ needless.
 from __future__ import annotations
 
 import os
-import pickle
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylenorm.checkpoint_files import UNREADABLE
 from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.kernels.frozen_conv import FrozenConvReLU
 from stylenorm.perceptual.download import fetch
@@ -37,9 +37,6 @@ __all__ = ["DOWNLOADS_VARIABLE", "VGGS", "Vgg", "VggSpec", "load_vgg"]
 
 DOWNLOADS_VARIABLE = "STYLENORM_DOWNLOADS"
 """Environment variable that names a mirror of PyTorch's download address."""
-
-_UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, LookupError, TypeError, ValueError)
-"""What torch.load says of a file that is not its own, depending on the file's first bytes."""
 
 _ADDRESS = "https://download.pytorch.org/models"
 _SHIPPED = Path(__file__).parent / "data" / "vgg16.safetensors"
@@ -193,7 +190,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a file of PyTorch's; in the newer of its formats only those that are used are read."""
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: expected a PyTorch file of weights ({error})") from error
     if not isinstance(tensors, Mapping):
         raise InputError(f"{path}: expected tensors by name, got {type(tensors).__name__}")

@@ -7,7 +7,6 @@ an interrupted copy has cut short, or one whose weights were exploding already, 
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,24 +14,15 @@ from typing import Any
 
 import torch
 
+from stylenorm.checkpoint_files import UNREADABLE, read_checkpoint, write_checkpoint
 from stylenorm.errors import TrainingError
-from stylenorm.media import atomic_write
 from stylenorm.training import ranks
 from stylenorm.training.recipe import Recipe
 
 __all__ = ["State"]
 
 _FORMAT = "stylenorm-checkpoint-1"
-_BROKEN = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    pickle.UnpicklingError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
+_NAMES = ("step", "history", "model", "averaged", "optimizer", "random")
 
 
 class State:
@@ -108,8 +98,6 @@ class State:
         if self.path.exists() and previous_step not in (None, step):
             self._keep_previous()
         content = {
-            "format": _FORMAT,
-            "identity": self.identity(),
             "step": step,
             "history": self.history,
             "model": self.recipe.model.state_dict(),
@@ -119,8 +107,7 @@ class State:
             "changes": self.changes,
             "photos": {name: photos.memory() for name, photos in self.recipe.photo_sources().items()},
         }
-        with atomic_write(self.path, overwrite=True) as file:
-            torch.save(content, file)
+        write_checkpoint(self.path, _FORMAT, self.identity(), content)
 
     def step_back(self) -> None:
         """Put the file before the last one in its place: the last one fails at its first step.
@@ -132,7 +119,7 @@ class State:
             return
         self.path.replace(self.path.with_name(f"{self.path.stem}-failed{self.path.suffix}"))
         if self.previous.exists():
-            self.saved_step = int(_loaded(self.previous)["step"])
+            self.saved_step = int(read_checkpoint(self.previous, _FORMAT, _NAMES)["step"])
             self.previous.replace(self.path)
 
     def _keep_previous(self) -> None:
@@ -182,8 +169,8 @@ class State:
             if not path.exists():
                 continue
             try:
-                content = _loaded(path)
-            except _BROKEN as error:
+                content = read_checkpoint(path, _FORMAT, _NAMES)
+            except UNREADABLE as error:
                 reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
                 problems.append(
                     f"{path}: expected a checkpoint, got a damaged file, or another one ({reason})"
@@ -205,12 +192,3 @@ class State:
                     f"{path} was made with {key} = {theirs[key]}, not {value}: "
                     "resume with the same settings, or start anew in another folder"
                 )
-
-
-def _loaded(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    if content["format"] != _FORMAT:
-        raise ValueError(f"format {content['format']!r}")
-    for name in ("identity", "step", "history", "model", "averaged", "optimizer", "random"):
-        content[name]  # a KeyError if the file is another program's
-    return content

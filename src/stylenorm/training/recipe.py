@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +18,7 @@ from stylenorm.configurations import LoopDefaults
 
 _OLD_METHODS = {"rates": "param_groups", "turns": "phases", "running": "prefetch"}
 
-__all__ = ["PhotoSource", "Recipe", "to_pixels"]
+__all__ = ["PhotoSource", "Recipe", "to_pixels", "warmed_cosine"]
 
 
 @runtime_checkable
@@ -43,12 +43,14 @@ class Recipe(ABC):
         model: its parameters are trained, its buffers saved.
         betas: Adam's.
         loop_defaults: how long and how fast it is trained where `LoopConfig` does not say; the paper's.
+        device: where it computes; `to` changes it.
     """
 
     name: str
     model: nn.Module
     betas: tuple[float, float] = (0.9, 0.999)
     loop_defaults: LoopDefaults = LoopDefaults()
+    device = torch.device("cpu")
 
     def __init_subclass__(cls) -> None:
         """Take methods by their old names from recipes that were written for the release before."""
@@ -70,9 +72,15 @@ class Recipe(ABC):
         """Return what a user should know of what it learns from, before the training."""
         return [note for source in self.photo_sources().values() for note in source.look_through()]
 
-    @abstractmethod
     def to(self, device: torch.device) -> None:
-        """Move the model, and all else that a step computes with, to ``device``."""
+        """Move the model and the networks of the losses to ``device``."""
+        self.device = device
+        for module in (self.model, *self.companions()):
+            module.to(device)
+
+    def companions(self) -> Sequence[nn.Module]:
+        """Return the networks that a step computes with beside the model."""
+        return ()
 
     def prefetch(self) -> AbstractContextManager[None]:
         """Return what holds while steps are made, such as threads that make batches ahead."""
@@ -91,11 +99,8 @@ class Recipe(ABC):
         return ()
 
     def rate(self, step: int, steps: int) -> float:
-        """Return the learning rate of a step, as a share of the peak: up over 5 %, then down by a cosine."""
-        warmup = max(1, round(0.05 * steps))
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+        """Return the learning rate of a step, as a share of the peak; see `warmed_cosine`."""
+        return warmed_cosine(step, steps)
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the named, weighted losses of a step; their sum is minimised."""
@@ -123,6 +128,14 @@ class Recipe(ABC):
     @abstractmethod
     def finish(self, model: nn.Module, record: Mapping[str, str]) -> None:
         """Write the results."""
+
+
+def warmed_cosine(step: int, steps: int, last: float = 0.0) -> float:
+    """Return a rate as a share of its peak: up over 5 % of the steps, then down to ``last`` by a cosine."""
+    warmup = max(1, round(0.05 * steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    return last + 0.5 * (1 - last) * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 def to_pixels(picture: Tensor) -> NDArray[np.uint8]:

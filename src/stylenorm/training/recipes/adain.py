@@ -75,7 +75,6 @@ class Adain(Recipe):
                     f"{name}: expected a multiple of {ADAIN_GRID}, from {3 * ADAIN_GRID}, got {size}"
                 )
         self.settings, self.out, self.command = config, out, command
-        self.device = torch.device("cpu")
         self.encoders = load_loss_networks(config.features, _VGG_TAPS)
         reflect_borders(self.encoders)
         self.photos, self.paintings = (
@@ -98,11 +97,9 @@ class Adain(Recipe):
         torch.manual_seed(config.seed)
         self.model = AdainDecoder(channels, config.width)
 
-    def to(self, device: torch.device) -> None:
-        """Move decoder and encoder."""
-        self.device = device
-        for module in (self.model, *self.encoders):
-            module.to(device)
+    def companions(self) -> Sequence[nn.Module]:
+        """Return the encoders."""
+        return self.encoders
 
     @contextmanager
     def prefetch(self) -> Iterator[None]:

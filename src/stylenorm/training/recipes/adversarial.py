@@ -73,13 +73,7 @@ class AdversarialRecipe(Recipe):
 
     betas = (0.5, 0.999)
     settings: Any
-    device = torch.device("cpu")
     _feature_networks: Sequence[FeatureNetwork] | None = None
-
-    def to(self, device: torch.device) -> None:
-        """Move the networks."""
-        self.device = device
-        self.model.to(device)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the full rate for the first half of the steps; from there it falls linearly to 0."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import platform
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
@@ -72,7 +72,6 @@ class GeneratorRecipe(Recipe):
     ) -> None:
         self.settings = settings = config
         self.painting, self.out, self.command = painting, out, command
-        self.device = torch.device("cpu")
         self.loss = PerceptualLoss(load_loss_networks(settings.features, self.vgg_taps), settings.num_scales)
         smallest = max(n.smallest_px for n in self.loss.networks) << (settings.num_scales - 1)
         crop = smallest + LARGEST_SHIFT_PX
@@ -99,11 +98,13 @@ class GeneratorRecipe(Recipe):
     def paint(self, model: SingleStyleNetwork, photo: Tensor, generator: torch.Generator) -> Tensor:
         """Paint a batch of photos as the generator is trained to."""
 
+    def companions(self) -> Sequence[nn.Module]:
+        """Return the feature networks."""
+        return self.loss.networks
+
     def to(self, device: torch.device) -> None:
-        """Move generator, feature networks and what the painting measures."""
-        self.device = device
-        for module in (self.model, *self.loss.networks):
-            module.to(device)
+        """Move the networks, and what the painting measures."""
+        super().to(device)
         self.target = self.target.to(device)
 
     def prefetch(self) -> AbstractContextManager[None]:

@@ -61,7 +61,6 @@ class Ibn(Recipe):
 
     def __init__(self, config: IbnConfig, out: Path, command: str = "") -> None:
         self.settings, self.out, self.command = config, out, command
-        self.device = torch.device("cpu")
         self.accuracy: dict[str, float] = {}
         if config.batch_size < 2:
             raise InputError(f"batch_size: expected at least 2, got {config.batch_size}")
@@ -88,11 +87,6 @@ class Ibn(Recipe):
                 f"crop_px: expected at least {self.model.smallest_px} with the {config.stem} stem, "
                 f"got {config.crop_px}"
             )
-
-    def to(self, device: torch.device) -> None:
-        """Move the network."""
-        self.device = device
-        self.model.to(device)
 
     def prefetch(self) -> AbstractContextManager[None]:
         """Batches are made ahead."""

@@ -84,7 +84,6 @@ class Learn(Recipe):
         self.loop_defaults = config.thorough_loop if config.thorough else config.loop
         self.destination, self.command, self.on_preview = destination, command, on_preview
         self.folder = network or shipped_network()
-        self.device = torch.device("cpu")
         self.loss = PaintingLoss(load_feature_network(config.features))
         picture = read_painting(painting, config.stroke_px)
         self.target = self.loss.target(picture)
@@ -109,8 +108,7 @@ class Learn(Recipe):
 
     def to(self, device: torch.device) -> None:
         """Move network, style, feature networks and what the painting measures."""
-        self.device = device
-        self.model.to(device)
+        super().to(device)
         self.loss.to(device)
         self.target = self.target.to(device)
 

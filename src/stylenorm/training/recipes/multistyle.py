@@ -114,7 +114,6 @@ class Multistyle(Recipe):
             raise InputError(f"crop_px: expected at least {smallest}, got {config.crop_px}")
         self.settings, self.paintings, self.out, self.command = config, list(paintings), out, command
         self.others = list(others)
-        self.device = torch.device("cpu")
         self.photos = Photos(
             config.photos,
             crop_px=config.crop_px,
@@ -137,8 +136,7 @@ class Multistyle(Recipe):
 
     def to(self, device: torch.device) -> None:
         """Move network, styles, feature networks and what the paintings measure."""
-        self.device = device
-        self.model.to(device)
+        super().to(device)
         self.loss.to(device)
         self.target = self.target.to(device)
         self.listed_weights = self.listed_weights.to(device)

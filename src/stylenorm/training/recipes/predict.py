@@ -10,7 +10,6 @@ around and stretched, and photos in a painting's place.
 
 from __future__ import annotations
 
-import pickle
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylenorm.checkpoint_files import UNREADABLE
 from stylenorm.configurations import PredictConfig
 from stylenorm.errors import InputError
 from stylenorm.export import export_predictor, load_network
@@ -67,7 +67,6 @@ class Predict(Recipe):
         self.folder = NetworkFolder.open(config.network)
         self.network = load_network(config.network).requires_grad_(False)
         self.loss = PaintingLoss(load_feature_network(config.features))
-        self.device = torch.device("cpu")
 
         def pictures(folder: Path, crop_px: int, batch_size: int, seed: int) -> Photos:
             return Photos(
@@ -91,9 +90,9 @@ class Predict(Recipe):
 
     def to(self, device: torch.device) -> None:
         """Move predictor, network and feature networks."""
-        self.device = device
-        for module in (self.model, self.network, self.loss):
-            module.to(device)
+        super().to(device)
+        self.network.to(device)
+        self.loss.to(device)
 
     @contextmanager
     def prefetch(self) -> Iterator[None]:
@@ -171,7 +170,7 @@ class Predict(Recipe):
         try:
             theirs = torch.load(path, weights_only=True, map_location="cpu")["averaged"]
             self.model.load_state_dict({key: theirs[f"module.{key}"] for key in trained}, strict=False)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise InputError(
                 f"start_from: expected the folder of a training of a predictor of {self.folder.style_length} "
                 f"numbers, got {path.parent}: {str(error).splitlines()[0]}"

@@ -109,11 +109,9 @@ class Spade(AdversarialRecipe):
         torch.manual_seed(config.seed)
         self.model = _Model(self.settings)
 
-    def to(self, device: torch.device) -> None:
-        """Move the networks."""
-        super().to(device)
-        for network in self.features:
-            network.to(device)
+    def companions(self) -> Sequence[nn.Module]:
+        """Return the feature networks."""
+        return self.features
 
     def param_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Return generator and encoder with the loop's rate, the discriminators with four times that."""

@@ -17,7 +17,7 @@ Differs from the paper:
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,6 @@ class Texture(Recipe):
 
     def __init__(self, config: TextureConfig, out: Path, command: str = "") -> None:
         self.settings, self.out, self.command = config, out, command
-        self.device = torch.device("cpu")
         self.loss = PerceptualLoss(load_loss_networks(config.features, _VGG_TAPS), config.num_scales)
         smallest = max(n.smallest_px for n in self.loss.networks) << (config.num_scales - 1)
         for name, size in (("crop_px", config.crop_px), ("picture_px", config.picture_px)):
@@ -76,11 +75,13 @@ class Texture(Recipe):
             config.noise_channels,
         )
 
+    def companions(self) -> Sequence[nn.Module]:
+        """Return the feature networks."""
+        return self.loss.networks
+
     def to(self, device: torch.device) -> None:
-        """Move generator, feature networks and what the picture measures."""
-        self.device = device
-        for module in (self.model, *self.loss.networks):
-            module.to(device)
+        """Move the networks, and what the picture measures."""
+        super().to(device)
         self.target = self.target.to(device)
 
     def config(self) -> Mapping[str, Any]:
