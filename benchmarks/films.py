@@ -50,6 +50,7 @@ from stylenorm.zoo import NetworkFolder
 
 HEIGHT, WIDTH = 288, 512
 EDGE_PX = 8
+_RATE, _RATE_FRAMES = 24, 48
 Frames = list[np.ndarray]
 # name: (steady, smooth)
 WAYS = {
@@ -68,7 +69,7 @@ def main() -> None:
     """Measure and write results/films.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("photos", "paintings"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+        parser.add_argument(f"--{name}", type=Path, help="for all parts but rates")
     parser.add_argument("--film", type=Path, help="a real clip")
     parser.add_argument("--num-photos", type=int, default=4)
     parser.add_argument("--num-frames", type=int, default=16)
@@ -77,6 +78,7 @@ def main() -> None:
     parser.add_argument(
         "--ways", nargs="*", choices=list(WAYS), help="default: all; the first is always measured"
     )
+    parser.add_argument("--rate-turns", type=int, default=3, help="of all rates")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--result", default="films")
     add_network_argument(parser)
@@ -90,11 +92,14 @@ def main() -> None:
     folder = NetworkFolder.open(path)
     names = options.styles or list(folder.style_names())
     results: dict[str, object] = {"network": about, "identity": folder.identity, "styles": names}
-    judge = Judge(options.paintings, folder)
-    if "moves" in options.parts:
-        results["camera moves"] = over_moves(options, folder, names, judge)
-    if "clip" in options.parts and options.film:
-        results["real clip"] = over_clip(options, folder, names, judge)
+    if set(options.parts) - {"rates"}:
+        if not options.photos or not options.paintings:
+            parser.error("--photos and --paintings: expected for all parts but rates")
+        judge = Judge(options.paintings, folder)
+        if "moves" in options.parts:
+            results["camera moves"] = over_moves(options, folder, names, judge)
+        if "clip" in options.parts and options.film:
+            results["real clip"] = over_clip(options, folder, names, judge)
     if "still" in options.parts:
         results["static flicker, grey levels"] = over_still(options, folder, names)
     if "rates" in options.parts:
@@ -327,39 +332,50 @@ def over_still(options: argparse.Namespace, folder: NetworkFolder, names: list[s
 
 
 def rates(options: argparse.Namespace, folder: NetworkFolder, style: str) -> dict[str, object]:
-    """Frames a second from file to file, and of the parts; 1280 x 720, float32 or what ``auto`` takes."""
+    """Frames a second from file to file, and of the parts; 1280 x 720, float32 or what ``auto`` takes.
+
+    Beside each its processor time a frame, over all threads, which other work on the machine changes less.
+    The standard network paints a quarter of the film.
+    """
     work = Path(tempfile.mkdtemp(prefix="stylenorm-films-"))
     source = work / "source.mp4"
     rng = np.random.default_rng(0)
     photo = cv2.resize(
         rng.integers(0, 256, (90, 160, 3), dtype=np.uint8), (1400, 800), interpolation=cv2.INTER_CUBIC
     )
-    film = [np.ascontiguousarray(photo[i : i + 720, 2 * i : 2 * i + 1280]) for i in range(48)]
+    film = [np.ascontiguousarray(photo[i : i + 720, 2 * i : 2 * i + 1280]) for i in range(_RATE_FRAMES)]
     write_film(source, film)
-    ways: dict[str, Callable[[], object]] = {}
+    ways: dict[str, tuple[int, Callable[[], object]]] = {}
     for name, preset in PRESETS.items():
         network = preset.open_network() if preset.network else folder
         stylizer = Stylizer(style, network=network, threads=options.threads)
         frozen = stylizer.freeze(stylizer.measure(film[:2]))
-        ways[f"{name}: painting alone"] = lambda painter=stylizer: [painter(frame) for frame in film]
-        ways[f"{name}: painting alone, frozen"] = lambda painter=frozen: [painter(frame) for frame in film]
+        part = film if preset.fast else film[: _RATE_FRAMES // 4]
+        for way, painter in (("", stylizer), (", frozen", frozen)):
+            ways[f"{name}: painting alone{way}"] = (
+                len(part),
+                lambda painter=painter, part=part: [painter(frame) for frame in part],
+            )
         for steady, smooth in (("shot", 0.6), ("shot", 0.0), ("running", 0.0)):
             film_options = FilmOptions(
+                end_s=len(part) / _RATE,
                 max_side_px=preset.max_side_px,
                 steady=SteadyOptions(steady, smooth),
                 writing=WritingOptions(speed=preset.speed),
                 overwrite=True,
             )
-            ways[f"{name}: file to file, {steady}, smooth {smooth:g}"] = lambda s=stylizer, o=film_options: (
-                paint_film(source, work / "out.mp4", s, o)
+            ways[f"{name}: file to file, {steady}, smooth {smooth:g}"] = (
+                len(part),
+                lambda s=stylizer, o=film_options: paint_film(source, work / "out.mp4", s, o),
             )
     found: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(4):  # the first warms up
-        for name, run in ways.items():
-            started = time.perf_counter()
+    processor_ms: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(options.rate_turns):
+        for name, (count, run) in ways.items():
+            started, processor = time.perf_counter(), time.process_time()
             run()
-            if turn:
-                found[name].append(len(film) / (time.perf_counter() - started))
+            found[name].append(count / (time.perf_counter() - started))
+            processor_ms[name].append(1000 * (time.process_time() - processor) / count)
     for file in work.iterdir():
         file.unlink()
     work.rmdir()
@@ -368,15 +384,16 @@ def rates(options: argparse.Namespace, folder: NetworkFolder, style: str) -> dic
         "threads": stylizer.engine.threads,
         "cores": len(os.sched_getaffinity(0)),
         **{name: summary(values, 2) for name, values in found.items()},
+        "processor time a frame, ms": {name: summary(values, 1) for name, values in processor_ms.items()},
     }
 
 
 def write_film(path: Path, frames: Frames) -> None:
-    """Encode frames by PyAV, 24 a second."""
+    """Encode frames by PyAV."""
     import av
 
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=24, options={"crf": "18"})
+        stream = out.add_stream("libx264", rate=_RATE, options={"crf": "18"})
         stream.height, stream.width = frames[0].shape[:2]
         for frame in frames:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
