@@ -114,6 +114,20 @@ def test_xmp_keeps_gps_when_asked() -> None:
     assert b"Orientation" not in xmp
 
 
+def test_what_the_file_says_of_the_picture_is_kept() -> None:
+    words = {0x010D: "name", 0x010E: "walk", 0x010F: "maker", 0x0110: "model", 0x0131: "program"}
+    words |= {0x0132: "2026:01:02 03:04:05", 0x013B: "Ann", 0x013C: "host", 0x8298: "(c) Ann"}
+    ratings = {0x4746: 4, 0x4749: 75}
+    windows = {tag: f"Ž {tag}".encode("utf-16-le") for tag in (0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F)}
+    said = {**words, **ratings, **windows}
+    exif = Image.Exif()
+    for tag, value in {**said, 0x0213: 1, 0x9CA0: b"none of them"}.items():
+        exif[tag] = value
+    found = exif_of(encode_picture(read_picture(saved(image("RGB"), "JPEG", exif=exif)), "jpeg"))
+    assert {tag: found[tag] for tag in said} == said
+    assert not {0x0213, 0x9CA0} & set(found)
+
+
 def test_thumbnail_is_dropped() -> None:
     thumbnail = saved(image("RGB", 9, 9), "JPEG")
     # two directories by hand: the second one is the thumbnail's
@@ -173,7 +187,14 @@ def test_a_picture_without_metadata_gets_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stated", "kept"), [((300, 0), None), ((0, 300), None), ((0.5, 0.5), (0.51, 0.51)), ((2e6, 300), None)]
+    ("stated", "kept"),
+    [
+        ((300, 0), None),
+        ((0, 300), None),
+        ((0.5, 0.5), (0.51, 0.51)),
+        ((2e6, 300), None),
+        ((300, 2e6), None),
+    ],
 )
 def test_a_resolution_that_none_can_have_is_none(
     stated: tuple[float, float], kept: tuple[float, float] | None
