@@ -6,7 +6,7 @@ import io
 import struct
 
 import pytest
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 from stylenorm.media import Metadata, Picture, encode_picture, read_picture
 from tests.media.odd_pictures import image, photo, saved
@@ -180,6 +180,39 @@ def test_resolution_turns_with_the_picture(orientation: int) -> None:
     exif[0x0112] = orientation
     expected = (300, 150) if orientation < 5 else (150, 300)
     assert read_picture(saved(image("RGB"), "JPEG", dpi=(300, 150), exif=exif)).metadata.dpi == expected
+
+
+def test_a_tiff_has_the_resolution_that_it_states() -> None:
+    def stated(**tags: object) -> tuple[float, float] | None:
+        return read_picture(saved(image("RGB"), "TIFF", **tags)).metadata.dpi
+
+    assert stated() is None
+    assert stated(dpi=(300, 150)) == (300, 150)
+    of_no_unit = TiffImagePlugin.ImageFileDirectory_v2()
+    of_no_unit[282], of_no_unit[283], of_no_unit[296] = 300.0, 150.0, 1
+    assert stated(tiffinfo=of_no_unit) is None
+    across_alone = TiffImagePlugin.ImageFileDirectory_v2()
+    across_alone[282], across_alone[296] = 300.0, 2
+    assert stated(tiffinfo=across_alone) is None
+
+
+def test_iptc_is_noted_whatever_file_it_is_in() -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Raw profile type IPTC", "\niptc\n       5\n1c025a0000\n")
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[33723] = b"\x1c\x02\x5a\0\x05Paris"
+    block = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0" + struct.pack(">I", 10) + b"\x1c\x02\x5a\0\x05Paris"
+    jpeg = saved(image("RGB"), "JPEG")
+    segment = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+    for data in (
+        saved(image("RGB"), "PNG", pnginfo=texts),
+        saved(image("RGB"), "TIFF", tiffinfo=tags),
+        jpeg[:2] + segment + jpeg[2:],
+    ):
+        (note,) = read_picture(data).notes
+        assert "IPTC" in note
+    for kind in ("PNG", "TIFF", "JPEG"):
+        assert read_picture(saved(image("RGB"), kind)).notes == ()
 
 
 def test_a_picture_without_metadata_gets_none() -> None:
