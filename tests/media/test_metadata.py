@@ -6,7 +6,7 @@ import io
 import struct
 
 import pytest
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 from stylenorm.media import Metadata, Picture, encode_picture, read_picture
 from tests.media.odd_pictures import image, photo, saved
@@ -114,6 +114,20 @@ def test_xmp_keeps_gps_when_asked() -> None:
     assert b"Orientation" not in xmp
 
 
+def test_what_the_file_says_of_the_picture_is_kept() -> None:
+    words = {0x010D: "name", 0x010E: "walk", 0x010F: "maker", 0x0110: "model", 0x0131: "program"}
+    words |= {0x0132: "2026:01:02 03:04:05", 0x013B: "Ann", 0x013C: "host", 0x8298: "(c) Ann"}
+    ratings = {0x4746: 4, 0x4749: 75}
+    windows = {tag: f"Ž {tag}".encode("utf-16-le") for tag in (0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F)}
+    said = {**words, **ratings, **windows}
+    exif = Image.Exif()
+    for tag, value in {**said, 0x0213: 1, 0x9CA0: b"none of them"}.items():
+        exif[tag] = value
+    found = exif_of(encode_picture(read_picture(saved(image("RGB"), "JPEG", exif=exif)), "jpeg"))
+    assert {tag: found[tag] for tag in said} == said
+    assert not {0x0213, 0x9CA0} & set(found)
+
+
 def test_thumbnail_is_dropped() -> None:
     thumbnail = saved(image("RGB", 9, 9), "JPEG")
     # two directories by hand: the second one is the thumbnail's
@@ -168,12 +182,52 @@ def test_resolution_turns_with_the_picture(orientation: int) -> None:
     assert read_picture(saved(image("RGB"), "JPEG", dpi=(300, 150), exif=exif)).metadata.dpi == expected
 
 
+def test_a_tiff_has_the_resolution_that_it_states() -> None:
+    def stated(**tags: object) -> tuple[float, float] | None:
+        return read_picture(saved(image("RGB"), "TIFF", **tags)).metadata.dpi
+
+    assert stated() is None
+    assert stated(dpi=(300, 150)) == (300, 150)
+    of_no_unit = TiffImagePlugin.ImageFileDirectory_v2()
+    of_no_unit[282], of_no_unit[283], of_no_unit[296] = 300.0, 150.0, 1
+    assert stated(tiffinfo=of_no_unit) is None
+    across_alone = TiffImagePlugin.ImageFileDirectory_v2()
+    across_alone[282], across_alone[296] = 300.0, 2
+    assert stated(tiffinfo=across_alone) is None
+
+
+def test_iptc_is_noted_whatever_file_it_is_in() -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Raw profile type IPTC", "\niptc\n       5\n1c025a0000\n")
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[33723] = b"\x1c\x02\x5a\0\x05Paris"
+    block = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0" + struct.pack(">I", 10) + b"\x1c\x02\x5a\0\x05Paris"
+    jpeg = saved(image("RGB"), "JPEG")
+    segment = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+    for data in (
+        saved(image("RGB"), "PNG", pnginfo=texts),
+        saved(image("RGB"), "TIFF", tiffinfo=tags),
+        jpeg[:2] + segment + jpeg[2:],
+    ):
+        (note,) = read_picture(data).notes
+        assert "IPTC" in note
+    for kind in ("PNG", "TIFF", "JPEG"):
+        assert read_picture(saved(image("RGB"), kind)).notes == ()
+
+
 def test_a_picture_without_metadata_gets_none() -> None:
     assert read_picture(encode_picture(Picture(photo(5, 4)), "png")).metadata == Metadata()
 
 
 @pytest.mark.parametrize(
-    ("stated", "kept"), [((300, 0), None), ((0, 300), None), ((0.5, 0.5), (0.51, 0.51)), ((2e6, 300), None)]
+    ("stated", "kept"),
+    [
+        ((300, 0), None),
+        ((0, 300), None),
+        ((0.5, 0.5), (0.51, 0.51)),
+        ((2e6, 300), None),
+        ((300, 2e6), None),
+    ],
 )
 def test_a_resolution_that_none_can_have_is_none(
     stated: tuple[float, float], kept: tuple[float, float] | None

@@ -72,6 +72,11 @@ def test_the_recipe_says_how_long_and_how_fast(tmp_path: Path) -> None:
         went(tmp_path / "f", steps=0)
 
 
+def test_samples_are_drawn_as_often_as_asked_for_and_at_the_end(tmp_path: Path) -> None:
+    fit(Slope(), LoopConfig(tmp_path, steps=5, sample_every=2, device="cpu"))
+    assert {path.stem for path in (tmp_path / "samples").iterdir()} == {"000002", "000004", "000005"}
+
+
 def test_a_recipe_of_the_release_before_trains_with_a_warning(tmp_path: Path) -> None:
     with pytest.warns(DeprecationWarning, match="Old.rates is now param_groups; .* next release") as told:
 

@@ -14,7 +14,6 @@ from PIL import Image
 
 from material.scenes import SCENE_CLASSES, write_scenes
 from stylenorm.errors import InputError, PictureError, ShapeError, TrainingError, UnknownNameError
-from stylenorm.export import export_label_painter
 from stylenorm.models.translator import Translator
 from stylenorm.networks import SpadeGenerator
 from stylenorm.training import LabelledPhotos, LoopConfig, Spade, SpadeConfig, fit, ranks
@@ -62,51 +61,61 @@ def pixels(picture: torch.Tensor) -> np.ndarray:
     return (picture.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
 
 
-def test_it_learns_and_its_result_paints_labels_without_torch(
+# The exporter takes 15 seconds of processor time for batch norm, and twice as many for instance norm.
+@pytest.fixture(scope="module", params=["batch", pytest.param("instance", marks=pytest.mark.slow)])
+def trained(
+    scenes: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[Spade, SpadeGenerator]:
+    """A training of two steps, with looks, that wrote its results; and the generator that it wrote."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    spade = recipe(scenes, out, batch_size=2, latent=3, norm=request.param)
+    torch.nn.init.normal_(spade.model.generator.first.weight)  # looks that differ without much learning
+    finish, kept = spade.finish, []
+    spade.finish = lambda model, record: kept.append(model) or finish(model, record)  # type: ignore[method-assign]
+    fit(spade, loop(spade.out, 2))
+    return spade, kept[0].generator.eval()
+
+
+def test_its_result_paints_labels_without_torch(
+    trained: tuple[Spade, SpadeGenerator],
     scenes: Path,
     tmp_path: Path,
     run: Run,  # noqa: F811 (the fixture)
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    learned = recipe(scenes, tmp_path / "run", batch_size=2)
-    held_out = learned.pairs.held_out(12)
-    labels, photo = learned._split(held_out)
-    with torch.no_grad():
-        before = float((learned.model.generator.eval()(labels) - photo).abs().mean())
-    learned.model.train()
-    fit(learned, loop(learned.out, 80))
-
-    translator = Translator(learned.out)
+    out = trained[0].out
+    translator = Translator(out)
     assert translator.directions == ("labels-to-photo",)
     assert translator.num_classes == len(SCENE_CLASSES)
-    maps, wanted = pixels(held_out[:, 3:])[..., 0], pixels(photo)
-    made = np.stack([translator(each) for each in maps])
-    # Measured: from 0.20 to 0.05.
-    assert np.abs(made.astype(int) - wanted).mean() / 255 < before / 3
-    session = need("onnxruntime").InferenceSession(learned.out / "labels-to-photo.onnx")
-    (again,) = session.run(None, {"labels": maps[:1, None].astype(np.float32)})
-    assert np.abs(again[0].transpose(1, 2, 0) * 255 - made[0]).max() < 0.51 + 0.26  # rounding; 1e-3 of 255
-    record = json.loads((learned.out / "translator.json").read_text())["record"]
+    labels = pixels(trained[0].pairs.held_out(1)[:, 3:])[0, ..., 0]
+    session = need("onnxruntime").InferenceSession(out / "labels-to-photo.onnx")
+    middle = {"labels": labels[None, None].astype(np.float32), "z": np.zeros((1, 3), np.float32)}
+    (again,) = session.run(None, middle)
+    difference = again[0].transpose(1, 2, 0) * 255 - translator(labels)
+    assert np.abs(difference).max() < 0.51 + 0.26  # rounding; 1e-3 of 255
+    record = json.loads((out / "translator.json").read_text())["record"]
     assert (record["recipe"], record["pairs"]) == ("spade", f"60 ({scenes.name})")
-    assert (record["num_classes"], record["norm"], record["features"]) == ("5", "instance", "vgg16")
-    with Image.open(learned.out / "samples" / "000080.png") as sample:
+    assert (record["num_classes"], record["features"]) == ("5", "vgg16")
+    assert record["norm"] == trained[0].settings.norm
+    with Image.open(out / "samples" / "000002.png") as sample:
         assert sample.size == (3 * SIZE_PX, 4 * SIZE_PX)
         assert len(sample.crop((0, 0, SIZE_PX, SIZE_PX)).getcolors()) <= 5
 
     monkeypatch.setitem(sys.modules, "torch", None)
-    odd = np.asarray(Image.fromarray(maps[0]).resize((45, 27), Image.Resampling.NEAREST)).copy()
+    odd = np.asarray(Image.fromarray(labels).resize((45, 27), Image.Resampling.NEAREST)).copy()
     odd[3:9, 4:12] = 255
     palette = Image.fromarray(odd)
     palette.putpalette([200, 30, 30] * 256)
     palette.save(tmp_path / "labels.png")
     Image.fromarray(odd).save(tmp_path / "grey.png")
-    command = ("translate", tmp_path / "labels.png", "--network", learned.out, "--size", "native")
-    done = run(*command)
-    assert (done.code, done.err) == (0, "")
-    with Image.open(tmp_path / "labels.labels-to-photo.png") as out:
-        assert np.array_equal(np.asarray(out), translator(odd))
-        assert out.mode == "RGB"
-    done = run("translate", tmp_path / "grey.png", "--network", learned.out, "-o", tmp_path / "photo.jpg")
+    command = ("translate", tmp_path / "labels.png", "--network", out, "--size", "native")
+    for more, name, seed in (((), "labels.labels-to-photo.png", None), (("--seed", "3"), "third.png", 3)):
+        done = run(*command, *more, "-o", tmp_path / name) if more else run(*command)
+        assert (done.code, done.err) == (0, "")
+        with Image.open(tmp_path / name) as painted:
+            assert np.array_equal(np.asarray(painted), Translator(out, seed=seed)(odd))
+            assert painted.mode == "RGB"
+    done = run("translate", tmp_path / "grey.png", "--network", out, "-o", tmp_path / "photo.jpg")
     assert done.code == 0
     for name, content, message in (
         ("photo.jpg", None, "expected a label map (a palette or grey PNG"),
@@ -115,35 +124,58 @@ def test_it_learns_and_its_result_paints_labels_without_torch(
     ):
         if content is not None:
             content.save(tmp_path / name)
-        done = run("translate", tmp_path / name, "--network", learned.out, "-o", tmp_path / "no.png")
+        done = run("translate", tmp_path / name, "--network", out, "-o", tmp_path / "no.png")
         assert (done.code, len(done.lines)) == (1, 1)
         assert message in done.err
         assert name in done.err
         assert not (tmp_path / "no.png").exists()
-    done = run(*command, "--seed", "3")
-    assert (done.code, len(done.lines)) == (2, 1)
-    assert "got one that has a single look" in done.err
 
 
-def test_looks_are_drawn_from_the_seed(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = SpadeGenerator(4, 2, 4, num_doublings=3, norm="batch", latent=3, start_px=2)
-    torch.nn.init.normal_(network.first.weight)
-    export_label_painter(network, tmp_path, {})
-    labels = np.random.default_rng(0).integers(3, size=(21, 18), dtype=np.uint8)
-    with pytest.raises(PictureError, match=r"labels: expected class numbers from 0 to 2, or 255 .*, got 3"):
-        Translator(tmp_path)(labels + 1)
+def test_looks_are_drawn_from_the_seed(trained: tuple[Spade, SpadeGenerator]) -> None:
+    spade, network = trained
+    labels = np.random.default_rng(0).integers(5, size=(21, 18), dtype=np.uint8)
+    with pytest.raises(PictureError, match=r"labels: expected class numbers from 0 to 4, or 255 .*, got 5"):
+        Translator(spade.out)(labels + 1)
     with pytest.raises(ShapeError, match=r"labels: expected uint8 \(H, W\), got uint8 \(4, 4, 3\)"):
-        Translator(tmp_path)(np.zeros((4, 4, 3), np.uint8))
-    middle, first, again, other = (Translator(tmp_path, seed=seed)(labels) for seed in (None, 1, 1, 2))
+        Translator(spade.out)(np.zeros((4, 4, 3), np.uint8))
+    middle, first, again, other = (Translator(spade.out, seed=seed)(labels) for seed in (None, 1, 1, 2))
     assert np.array_equal(first, again)
     assert np.abs(first.astype(int) - other).max() > 0
     assert np.abs(first.astype(int) - middle).max() > 0
+    # to a multiple of 8, by the last row and column
+    whole = torch.from_numpy(np.pad(labels, ((0, 3), (0, 6)), mode="edge"))
+    z = torch.from_numpy(np.random.default_rng(1).standard_normal(3).astype(np.float32))
     with torch.no_grad():
-        one = one_channel_a_class(torch.from_numpy(labels)[None, None], 3)
-        z = torch.from_numpy(np.random.default_rng(1).standard_normal(3).astype(np.float32))
-        expected = network.eval()(one, z[None])
+        expected = network(one_channel_a_class(whole[None, None], 5), z[None])[..., :21, :18]
     assert np.abs(pixels(expected)[0].astype(int) - first).max() <= 1
+
+
+# Mean absolute difference to the photo, of held-out labels. Measured: the small one falls from 0.20 to 0.12
+# with two seeds, the slow one to 0.05.
+@pytest.mark.parametrize(
+    ("steps", "changes", "factor"),
+    [
+        (25, {"perceptual_weight": 0.0}, 1.4),
+        pytest.param(80, {}, 3.0, marks=pytest.mark.slow),
+    ],
+    ids=["small", "slow"],
+)
+def test_it_learns(
+    steps: int, changes: dict[str, float], factor: float, scenes: Path, tmp_path: Path
+) -> None:
+    spade = recipe(scenes, tmp_path / "run", batch_size=2, **changes)
+    averaged: list[torch.nn.Module] = []
+    spade.finish = lambda model, _: averaged.append(model)  # type: ignore[method-assign]
+    labels, photo = spade._split(spade.pairs.held_out(12))
+
+    @torch.no_grad()
+    def error(network: torch.nn.Module) -> float:
+        return float((network.eval()(labels) - photo).abs().mean())
+
+    before = error(spade.model.generator)
+    spade.model.train()
+    fit(spade, loop(spade.out, steps))
+    assert error(averaged[0].generator) < before / factor
 
 
 def test_losses_are_those_of_the_paper(scenes: Path, tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ TOLERANCE = 8e-3
 # In learn one weight of 160 is such a one, and few are: there the hundredth that differs most is left out.
 LEFT_OUT = {"learn": 0.01}
 RUN = ("-m", "tests.training.together")
+# Recipes whose processes exchange more than gradients. Of the others the slow tests alone start processes.
+EXCHANGING = ("batchy", "cyclegan", "learn", "multistyle", "stylegan2")
+OTHERS = tuple(name for name in RECIPES if name not in EXCHANGING)
+ALL = [*EXCHANGING, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -66,11 +70,16 @@ def difference(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], left_out:
 
 
 @pytest.fixture(scope="module")
-def by_two(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every recipe, trained by two processes."""
+def by_two(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A recipe, trained by two processes, as are others in one go: the folder that holds its folder."""
     out = tmp_path_factory.mktemp("by-two")
-    two_processes(material, out, *RECIPES)
-    return out
+
+    @functools.cache
+    def trained(names: tuple[str, ...]) -> Path:
+        two_processes(material, out, *names)
+        return out
+
+    return lambda name: trained(EXCHANGING if name in EXCHANGING else OTHERS)
 
 
 @pytest.fixture(scope="module")
@@ -86,27 +95,62 @@ def by_one(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     return trained
 
 
+class Two:
+    """This process as one of two, the second if nothing else is said."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, rank: int = 1) -> None:
+        monkeypatch.setattr(ranks, "world_size", lambda: 2)
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
+
+
 def test_every_recipe_is_tried() -> None:
     exported = {getattr(stylenorm.training, name) for name in stylenorm.training.__all__}
     kinds = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, Recipe)} - {Recipe}
     assert {"learn", "multistyle", "predict"} <= {kind.name for kind in kinds} <= set(RECIPES)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_shares_of_two_processes_make_the_whole_batch(
+    name: str, material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What each would compute, by this process: their mean is what one computes of the whole batch."""
+    recipe = RECIPES[name](material, tmp_path)
+    recipe.model.eval()  # batch norms that share their statistics are tested by processes
+
+    def losses() -> dict[str, float]:
+        generator = torch.Generator().manual_seed(0)
+        return {k: v.item() for _, terms in recipe.phases(0, generator) for k, v in terms.items()}
+
+    whole = losses()
+    shares = []
+    for rank in range(2):
+        Two(monkeypatch, rank)
+        shares.append(losses())
+    for term, value in whole.items():
+        mean = (shares[0][term] + shares[1][term]) / 2
+        assert mean == pytest.approx(value, rel=1e-4, abs=1e-6), term
+    assert shares[0] != shares[1]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_two_processes_are_one_with_the_doubled_batch(
-    name: str, by_one: Callable[[str], Path], by_two: Path, material: Path, tmp_path: Path
+    name: str,
+    by_one: Callable[[str], Path],
+    by_two: Callable[[str], Path],
+    material: Path,
+    tmp_path: Path,
 ) -> None:
     start = RECIPES[name](material, tmp_path / "start").model.state_dict()
-    one, two = checkpoint(by_one(name) / name), checkpoint(by_two / name)
+    one, two = checkpoint(by_one(name) / name), checkpoint(by_two(name) / name)
     for part in ("model", "averaged"):
         assert one[part].keys() == two[part].keys()
     moved = difference(one["model"], start)
     assert difference(one["model"], two["model"], LEFT_OUT.get(name, 0.0)) < TOLERANCE * moved
     # of two processes the first alone writes, once
-    assert {p.name for p in (by_two / name).rglob("*.png")} >= {"000002.png", "000004.png"}
+    assert {p.name for p in (by_two(name) / name).rglob("*.png")} >= {"000002.png", "000004.png"}
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ALL)
 def test_every_recipe_resumes_to_the_bit(
     name: str, by_one: Callable[[str], Path], material: Path, tmp_path: Path
 ) -> None:
@@ -127,7 +171,7 @@ def test_every_recipe_resumes_to_the_bit(
 
 
 def test_a_killed_process_ends_the_training_and_the_checkpoint_goes_on(
-    by_two: Path, material: Path, tmp_path: Path
+    by_two: Callable[[str], Path], material: Path, tmp_path: Path
 ) -> None:
     name = "multistyle"
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *RUN]
@@ -148,7 +192,7 @@ def test_a_killed_process_ends_the_training_and_the_checkpoint_goes_on(
     alone = tmp_path / "alone"
     shutil.copytree(tmp_path / name, alone / name)
     two_processes(material, tmp_path, name, "--resume")
-    again, whole = (checkpoint(folder / name) for folder in (tmp_path, by_two))
+    again, whole = (checkpoint(folder / name) for folder in (tmp_path, by_two(name)))
     assert again["step"] == whole["step"] == STEPS
     for parameter, value in whole["model"].items():
         assert torch.equal(value, again["model"][parameter]), parameter
@@ -157,14 +201,6 @@ def test_a_killed_process_ends_the_training_and_the_checkpoint_goes_on(
     start = RECIPES[name](material, tmp_path / "start").model.state_dict()
     resumed = checkpoint(alone / name)
     assert difference(resumed["model"], whole["model"]) < TOLERANCE * difference(resumed["model"], start)
-
-
-class Two:
-    """This process as the second of two."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ranks, "world_size", lambda: 2)
-        monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
 
 
 def test_shares_are_equal_parts_in_order(monkeypatch: pytest.MonkeyPatch, material: Path) -> None:

@@ -119,6 +119,9 @@ def test_pix2pix_learns_and_its_result_translates_without_torch(
     done = run(*command, "--direction", "b-to-a")
     assert (done.code, len(done.lines)) == (2, 1)
     assert "unknown direction 'b-to-a'" in done.err
+    done = run(*command, "--seed", "3")
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "got one that has a single look" in done.err
     done = run("translate", tmp_path / "photo.png", "--network", tmp_path)
     assert (done.code, len(done.lines)) == (2, 1)
     assert "expected a folder that 'stylenorm train cyclegan'" in done.err
