@@ -78,9 +78,8 @@ def open_engine(
     if name != AUTO and name not in ENGINES:
         raise UnknownNameError("engine", name, [AUTO, *ENGINES])
     check_options(precision, threads)
-    if name not in ("fake", "torch") and not graph.is_file():
-        raise InputError(f"{graph}: expected an exported network, found no such file; name a network folder")
     if name == AUTO:
+        _check_file(graph)
         engine = _own(graph, precision, threads)
         if engine is not None:
             return engine
@@ -99,6 +98,7 @@ def open_engine(
                 "stylenorm.Stylizer passes one"
             )
         return TorchEngine(load_module(), precision=precision, threads=threads, graph=graph)
+    _check_file(graph)
     if name == "onnxruntime":
         from stylenorm.engines.onnxruntime_engine import OnnxRuntimeEngine
 
@@ -111,6 +111,11 @@ def open_engine(
     from stylenorm.engines.openvino_engine import OpenVinoEngine
 
     return OpenVinoEngine(graph, precision=precision, threads=threads)
+
+
+def _check_file(graph: Path) -> None:
+    if not graph.is_file():
+        raise InputError(f"{graph}: expected an exported network, found no such file; name a network folder")
 
 
 def _own(graph: Path, precision: str, threads: int | None) -> Engine | None:
