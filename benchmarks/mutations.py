@@ -69,8 +69,8 @@ ROOMS = {
     "colors": Room(("colors.py",), ("tests/test_colors.py",), ("tests/media/test_colors.py",)),
     "metadata": Room(
         ("media/pictures/metadata.py",),
-        ("tests/media/test_metadata.py", "tests/media/test_write_picture.py"),
-        ("tests/media/test_what_files_say.py", "tests/media/test_odd_pictures.py"),
+        ("tests/media/test_metadata.py", "tests/media/test_what_files_say.py"),
+        ("tests/media/test_write_picture.py", "tests/media/test_odd_pictures.py"),
     ),
     "tiles": Room(
         ("tiles/boxes.py", "tiles/exact.py", "tiles/fast.py", "tiles/strokes.py", "tiles/workspace.py"),
@@ -79,8 +79,11 @@ ROOMS = {
     ),
     "checkpoints": Room(
         ("training/checkpoints.py", "training/loop.py", "training/recipe.py"),
-        ("tests/training/test_checkpoints.py", "tests/training/test_loop_defaults.py"),
-        ("tests/training/test_journal.py",),
+        (
+            "tests/training/test_checkpoints.py",
+            "tests/training/test_loop_defaults.py",
+            "tests/training/test_journal.py",
+        ),
     ),
     "films": Room(
         ("films/light.py", "films/shots.py", "films/steadiness.py", "films/smoothing.py"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stylenorm.errors import InputError, MissingExtraError
-from stylenorm.films import FlowSmoother
+from stylenorm.films import FlowSmoother, SteadyOptions
 from tests.requirements_met import need
 
 cv2 = need("cv2")
@@ -176,6 +176,10 @@ def test_another_size_and_tiny_pictures_pass() -> None:
 def test_weights(weight: float) -> None:
     with pytest.raises(InputError, match=r"0 \(off\) to 0.9"):
         FlowSmoother(weight)
+
+
+def test_none_and_the_most_may_be_asked_for() -> None:
+    assert [SteadyOptions(smooth=share).smooth for share in (0, 0.9)] == [0, 0.9]
 
 
 def test_without_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
