@@ -191,8 +191,6 @@ def _folders(config: CycleGanConfig) -> list[tuple[Path, Path | None]]:
             )
         return [(found.a, found.held_out_a), (found.b, found.held_out_b)]
     assert config.a is not None and config.b is not None  # noqa: S101, PT018 (narrows the types; refused above)
-    if config.a.resolve() == config.b.resolve():
-        raise InputError(f"expected two folders, got {config.a} for both domains")
     for folder in (config.a, config.b):
         if find_domains(folder) is not None:
             raise InputError(
