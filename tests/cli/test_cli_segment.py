@@ -95,13 +95,13 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     # The shell that started the tests may ignore SIGINT, which children inherit; a line says when to send it.
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from stylenorm import models\n"
-        "windows = models.segmenter.blended\n"
+        "from stylenorm.models import segmenter\n"
+        "windows = segmenter.blended\n"
         "def told(*args):\n"
         "    for rows in windows(*args):\n"
         "        print('some rows', flush=True)\n"
         "        yield rows\n"
-        "models.segmenter.blended = told\n"
+        "segmenter.blended = told\n"
         "from stylenorm.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
