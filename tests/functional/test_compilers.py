@@ -136,6 +136,14 @@ def test_export_is_the_operator_that_exporters_know() -> None:
     assert_close(loaded(*inputs), block(*inputs).detach())
 
 
+def test_scale_and_shift_go_into_the_exported_operator() -> None:
+    norm = sn.InstanceNorm2d(3, affine=True)
+    program = torch.export.export(norm, (data(2, 3, 8, 8),))
+    names = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
+    assert "aten.instance_norm.default" in names
+    assert not {"aten.mul.Tensor", "aten.add.Tensor"} & set(names)
+
+
 def onnx_model(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], dynamic=None):
     need("onnx")
     need("onnxscript")

@@ -59,6 +59,8 @@ def test_out_is_refused_where_it_cannot_be() -> None:
     long = data(3, 3, 6, 5)
     with pytest.raises(InputError, match="out: expected the input itself or other memory"):
         instance_norm(long[:2], out=long[1:])
+    with pytest.raises(InputError, match="out: expected the residual itself or other memory"):
+        instance_norm(data(2, 3, 6, 5), residual=long[:2], out=long[1:])
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

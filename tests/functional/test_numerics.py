@@ -73,6 +73,16 @@ def test_constant_plane_gives_exactly_bias(dtype: torch.dtype, eps: float, value
         assert torch.equal(y, bias.to(dtype)[None, :, None, None].expand(y.shape)), kwargs
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_gradient_of_a_constant_plane_is_torchs(masked: bool) -> None:
+    x = torch.full((1, 2, 5, 7), 0.25, dtype=torch.float64, requires_grad=True)
+    grad = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask = torch.ones(1, 1, 5, 7, dtype=torch.bool) if masked else None  # the same norm by another way
+    (ours,) = torch.autograd.grad(instance_norm(x, mask=mask), x, grad)
+    (torchs,) = torch.autograd.grad(F.instance_norm(x), x, grad)
+    assert_close(ours, torchs, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("scale", [1e-38, 1e-30, 1e-10, 1e10, 1e19, 1e25, 1e38])
 @pytest.mark.parametrize("eps", [1e-5, 0.0])
 def test_nothing_finite_becomes_nan(scale: float, eps: float) -> None:
