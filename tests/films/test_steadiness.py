@@ -82,6 +82,15 @@ def test_statistics_of_a_shot_are_joint(stylizer: Stylizer) -> None:
     np.testing.assert_allclose(statistics.variances()[0], variance, rtol=1e-4, atol=1e-5)
 
 
+def test_of_large_frames_one_is_measured(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylenorm.films.steadiness._SAMPLED_PIXELS", 1)
+    frames = entering(3)
+    ((_, statistics),) = shots_of(frames, stylizer)
+    assert statistics is not None
+    one = stylizer.measure([frames[1]])
+    np.testing.assert_allclose(statistics.means[0], one.means[0], rtol=1e-6)
+
+
 def test_each_shot_has_its_own(stylizer: Stylizer) -> None:
     dark = [(random_photo(27, 48) // 6).astype(np.uint8)] * 4
     light = [(255 - random_photo(48, 27).reshape(27, 48, 3) // 6).astype(np.uint8)] * 4
@@ -115,6 +124,17 @@ def test_running_statistics_take_a_fifth_of_what_is_new(stylizer: Stylizer) -> N
     painter(start)
     mixture = ema_statistics(stylizer.measure([start]), stylizer.measure([end]), 0.2)
     assert np.abs(painter(end).astype(int) - stylizer.freeze(mixture)(end)).max() <= 1
+
+
+def test_running_statistics_are_measured_on_every_twelfth_frame(stylizer: Stylizer) -> None:
+    start = random_photo(32, 64)
+    end = (start * 0.8 + 20).astype(np.uint8)
+    painter = RunningPainter(stylizer, PLAIN, follow_light=False)
+    painter(start)
+    at_first = stylizer.freeze(stylizer.measure([start]))(end)
+    for _ in range(11):
+        assert np.array_equal(painter(end), at_first)
+    assert not np.array_equal(painter(end), at_first)
 
 
 def test_a_cut_begins_running_statistics_anew(stylizer: Stylizer) -> None:

@@ -109,13 +109,13 @@ class ShotFinder(Generic[FrameT]):
     def _begin(self, start: int) -> None:
         self._start, self._stride = start, 1
         self._samples: list[tuple[float, FrameT]] = []
-        self._fullest: tuple[float, FrameT] | None = None
+        self._fullest: tuple[float, FrameT]  # from the first frame on
 
     def _keep(self, frame: FrameT, thumbnail: Thumbnail) -> None:
         """Keep every stride-th frame, every second of those once they are too many, and the fullest."""
         contrast, place = contrast_of(thumbnail), self._count - self._start
         self._count += 1
-        if self._fullest is None or contrast > self._fullest[0]:
+        if place == 0 or contrast > self._fullest[0]:
             self._fullest = (contrast, frame)
         if place % self._stride:
             return
@@ -125,7 +125,7 @@ class ShotFinder(Generic[FrameT]):
             self._stride *= 2
 
     def _shot(self) -> Shot[FrameT]:
-        fullest = self._fullest or self._samples[0]
+        fullest = self._fullest
         held = [frame for contrast, frame in self._samples if contrast >= _FULL * fullest[0]]
         count = min(self._num_samples, len(held))
         # the middles of equal parts
