@@ -96,6 +96,16 @@ def test_independent_errors(step: int) -> None:
     assert 0.75 * given < kept < 1.25 * given
 
 
+def test_motion_that_was_seen_at_half_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Films of more lines than motion needs: it is found in fewer, and its arrows are lengthened again."""
+    monkeypatch.setattr("stylenorm.films.smoothing._FLOW_LINES", 60)  # of 120
+    photos = pan(16, 4)
+    paintings = noisy(photos)
+    smoother = FlowSmoother(0.5)
+    steady = [smoother(photo, painting) for photo, painting in zip(photos, paintings, strict=True)]
+    assert warp_error(steady[8:], 4) < 0.35 * warp_error(paintings[8:], 4)
+
+
 def test_nothing_is_carried_for_ever() -> None:
     """The film stands still, and the painting becomes another one: after a few anchors it is seen alone."""
     photo = texture()[:, :160]
