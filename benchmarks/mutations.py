@@ -63,7 +63,12 @@ ROOMS = {
     "operator": Room(
         ("functional/_definition.py", "functional/instance_norm.py", "functional/statistics.py"),
         ("tests/functional/test_instance_norm.py", "tests/functional/test_numerics.py"),
-        ("tests/functional/test_operator.py", "tests/nn/test_cases.py", "tests/functional/test_inplace.py"),
+        (
+            "tests/functional/test_operator.py",
+            "tests/nn/test_cases.py",
+            "tests/functional/test_inplace.py",
+            "tests/functional/test_compilers.py",
+        ),
     ),
     "style": Room(("style.py", "style_files.py"), ("tests/test_style.py",), ("tests/zoo",)),
     "colors": Room(("colors.py",), ("tests/test_colors.py",), ("tests/media/test_colors.py",)),
