@@ -30,6 +30,7 @@ from stylenorm.engines import Engine, open_engine
 from stylenorm.perceptual import PaintingLoss, load_feature_network
 from stylenorm.style import Style
 from stylenorm.training import Photos, read_painting
+from stylenorm.training.data.noise import noisy
 from stylenorm.zoo import NetworkFolder
 
 
@@ -75,7 +76,7 @@ def main() -> None:
         pixels = read_painting(painting, asked.get("size_px", 400), tuple(asked.get("crop", (0, 0, 1, 1))))
         target = loss.target(pixels)
         built_in, ours = (
-            measure(loss, engine, photos, style, target, weights[name])
+            measure(loss, engine, (photos, noisy(photos, folder.noise)), style, target, weights[name])
             for style in (folder.style(name), learned)
         )
         found[name] = {
@@ -98,13 +99,18 @@ def main() -> None:
 
 @torch.no_grad()
 def measure(
-    loss: PaintingLoss, engine: Engine, photos: Tensor, style: Style, target: object, weight: float
+    loss: PaintingLoss,
+    engine: Engine,
+    photos: tuple[Tensor, Tensor],
+    style: Style,
+    target: object,
+    weight: float,
 ) -> dict[str, float]:
-    """Return mean content, style and weighted loss over the photos."""
+    """Return mean content, style and weighted loss over the photos: as they are, and as they are painted."""
     vector = style.vector()
     terms = []
-    for photo in photos.split(1):
-        painted = torch.from_numpy(engine.paint(photo.numpy(), vector))
+    for photo, seen in zip(*(each.split(1) for each in photos), strict=True):
+        painted = torch.from_numpy(engine.paint(seen.numpy(), vector))
         both = loss(painted, loss.content_target(photo), target)  # type: ignore[arg-type]
         terms.append((float(both.content), float(both.style)))
     content, of_style = (sum(values) / len(terms) for values in zip(*terms, strict=True))

@@ -44,6 +44,7 @@ LAZY = {
     "configurations",
     "media",
     "models",
+    "noise",
     "serving",
     "studio",
     "model_folder",

@@ -21,6 +21,7 @@ from stylenorm.cli import main
 from stylenorm.colors import keep_luminance
 from stylenorm.films import preset_named
 from stylenorm.media import plan_outputs
+from stylenorm.noise import smooth_noise, with_noise
 from stylenorm.tiles import carry_detail, shrunk
 from stylenorm.zoo import parse_style
 
@@ -111,6 +112,27 @@ def test_a_file_that_is_no_style_here(content: bytes, said: str) -> None:
     message = node("styles.js", code, file=list(content), network=network)
     assert message.startswith("mine.safetensors ")
     assert said in message
+
+
+def test_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    photo = rng.integers(100, 120, (40, 70, 3), dtype=np.uint8)
+    photo[:, :30, 1] += rng.integers(0, 90, (40, 30), dtype=np.uint8)
+    small = 0.5 + 0.1 * rng.random((37, 53, 3), dtype=np.float32)
+    found = node(
+        "noise.js",
+        "const noisy = (planes, size, isBytes) => m.withNoise(new Float32Array(planes), size, 0.06, isBytes);"
+        "return [m.smoothNoise([40, 70]), noisy(g.photo, [40, 70], true), noisy(g.small, [37, 53], false)];",
+        photo=(photo / 255).transpose(2, 0, 1).ravel(),
+        small=small.transpose(2, 0, 1).ravel(),
+    )
+    np.testing.assert_allclose(np.reshape(found[0], (40, 70)), smooth_noise(40, 70), atol=1e-5)
+    np.testing.assert_allclose(
+        np.reshape(found[1], (3, 40, 70)), with_noise(photo, 0.06).transpose(2, 0, 1) / 255, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        np.reshape(found[2], (3, 37, 53)), with_noise(small, 0.06).transpose(2, 0, 1), atol=1e-6
+    )
 
 
 def test_the_photos_colors() -> None:

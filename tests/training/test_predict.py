@@ -75,9 +75,9 @@ def test_a_training_ends_in_a_network_that_takes_any_picture(
     config = replace(config, paintings=one, num_held_out=1, tv_weight=0.0, photo_share=0.0, recolor_share=0.0)
     recipe = Predict(config, "stylenorm train predict")
     before = recipe.losses(0, torch.Generator().manual_seed(0))["style"].item()
-    fit(recipe, LoopConfig(tmp_path / "run", steps=24, sample_every=8, learning_rate=0.01, average=0.0))
+    fit(recipe, LoopConfig(tmp_path / "run", steps=24, sample_every=8, learning_rate=0.003, average=0.0))
     after = recipe.losses(0, torch.Generator().manual_seed(0))["style"].item()
-    assert after < 0.97 * before
+    assert after < 0.95 * before
     started = Predict(replace(config, start_from=tmp_path / "run"))  # the paintings measured are as before
     assert started.losses(0, torch.Generator().manual_seed(0))["style"].item() == pytest.approx(
         after, rel=1e-4

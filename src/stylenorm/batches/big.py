@@ -169,6 +169,7 @@ def _work(picture: BigPicture, strength: float, options: PaintOptions, stylizer:
         "tile": stylizer.tiling.tile,
         "fast": stylizer.tiling.fast,
         "stroke_size": options.stroke_size,
+        "noise": stylizer.noise,
         "engine": [stylizer.engine.name, stylizer.engine.precision],
     }
 

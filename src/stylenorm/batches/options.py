@@ -39,6 +39,7 @@ class PaintOptions:
     Attributes:
         keep_colors: as in `stylenorm.Stylizer`.
         stroke_size: as in `stylenorm.Stylizer`.
+        noise: as in `stylenorm.Stylizer`; films have none.
         size_px: the longer side at most; with ``crop`` the side of the square, also of smaller pictures.
             None for the picture's own size.
         crop: cut the square from the middle, as data sets for classification do.
@@ -53,6 +54,7 @@ class PaintOptions:
 
     keep_colors: bool | str = False
     stroke_size: float = 1.0
+    noise: float | None = None
     size_px: int | None = None
     crop: bool = False
     quality: int = 95

@@ -133,6 +133,7 @@ class BatchPainter(Closing):
             precision=self._asked.precision,
             threads=threads,
             tiling=self._tiling,
+            noise=self.options.noise,
         )
         return Lane(self, stylizer)
 

@@ -261,6 +261,7 @@ def _painting_options(options: StylizeOptions) -> PaintOptions:
     return PaintOptions(
         keep_colors=options.keep_colors,
         stroke_size=options.stroke_size,
+        noise=options.noise,
         size_px=options.size,
         crop=options.crop,
         quality=options.quality,

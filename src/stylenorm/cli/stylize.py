@@ -60,6 +60,7 @@ class StylizeOptions:
     memory: int | None
     fast: bool
     stroke_size: float
+    noise: float | None
     start_s: float
     end_s: float | None
     preview: bool
@@ -114,6 +115,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=False,
         help="keep colours this way: luminance is --keep-colors; covariance and histogram give the painting "
         "the photo's palette, and leave it free where to use which colour",
+    )
+    parser.add_argument(
+        "--noise",
+        type=share,
+        metavar="0..1",
+        help="faint noise on the photo, from which motifs begin in flat skies; 0: none, faces are clearer; "
+        "default: as the network was trained; films have none",
     )
     parser.add_argument(
         "--size",

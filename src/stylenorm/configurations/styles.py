@@ -66,6 +66,8 @@ class MultistyleConfig(_LossConfig):
         content_target: content loss that the balance aims at (0 is the photo, 2 has nothing to do with it).
         identity_weight: weight of the identity's squared error.
         identity_share: share of the samples that are trained as the identity, once the warm-up is over.
+        noise: standard deviation of the noise that photos get before they are painted (`stylenorm.noise`), so
+            that motifs begin where a photo is flat; 0 for none.
         others_share: share of the styled samples that go to the ``others`` of `Multistyle`, if there are any.
         warmup_steps: over these steps the share falls from 1, and the style weight rises from 0 as the square
             of the step: the network learns to see before it paints.
@@ -83,6 +85,7 @@ class MultistyleConfig(_LossConfig):
     content_target: float = 0.75
     identity_weight: float = 20.0
     identity_share: float = 0.1
+    noise: float = 0.04
     others_share: float = 0.3
     warmup_steps: int = 1000
     start_from: Path | None = None

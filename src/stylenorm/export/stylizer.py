@@ -4,7 +4,7 @@
 
     network.onnx             photo (N, 3, H, W), style (L,) -> painting (N, 3, H, W); float32, 0..1, any size
     network.safetensors      the same weights for PyTorch
-    network.json             format, identity, norm sizes, configuration, training record
+    network.json             format, identity, norm sizes, configuration, noise, training record
     styles/NAME.safetensors  one `stylenorm.Style` each; "identity" gives the photo back
 
 One graph paints every style, mixture and strength, since the style is an input. Before anything is written,
@@ -71,6 +71,7 @@ def export_stylizer(
     *,
     about: Mapping[str, Mapping[str, str]],
     record: Mapping[str, str],
+    noise: float = 0.0,
 ) -> None:
     """Write a network folder; see the module's docstring.
 
@@ -80,6 +81,8 @@ def export_stylizer(
         out: the folder; made if it does not exist.
         about: artist, title, year and licence by name of the style.
         record: how network and styles were trained.
+        noise: how much noise photos got in training (`stylenorm.noise`): they get as much when they are
+            painted.
 
     Raises:
         ExportError: the graph's numbers differ from PyTorch's; nothing is written.
@@ -99,6 +102,7 @@ def export_stylizer(
         "identity": identity,
         "norm_sizes": network.norm_sizes,
         "config": network.config.to_dict(),
+        "noise": noise,
         "sha256": {"network.onnx": hashlib.sha256(graph).hexdigest()},
     }
     NETWORK.write(out, {"network": graph}, fields, record)

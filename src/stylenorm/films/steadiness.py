@@ -82,7 +82,7 @@ class Painter:
     """
 
     def __init__(self, stylizer: Stylizer, options: SteadyOptions, *, fast: bool = False) -> None:
-        self._stylizer, self._options = stylizer, options
+        self._stylizer, self._options = stylizer.with_noise(0), options
         self._smoother = FlowSmoother(options.smooth, fast=fast) if options.smooth else None
 
     def __call__(self, frame: Pixels, light: Light | None = None) -> Pixels:
@@ -305,4 +305,4 @@ def _measured(
     room = max(_SAMPLED_PIXELS * 3 // samples[0].size, 1)
     if room < len(samples):
         samples = [samples[(2 * i + 1) * len(samples) // (2 * room)] for i in range(room)]
-    return stylizer.measure(samples, strength)
+    return stylizer.with_noise(0).measure(samples, strength)

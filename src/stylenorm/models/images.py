@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stylenorm.colors import COLOR_METHODS, DEFAULT_COLOR_METHOD, ColorMethod
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
 from stylenorm.media import fill_transparent, to_float
+from stylenorm.noise import with_noise
 
 __all__ = ["batch_of", "check_image", "check_strength", "color_method", "plain_image", "visible"]
 
@@ -78,8 +79,8 @@ def check_image(image: NDArray[Any]) -> None:
         raise InputError(f"image: expected floats in 0..1, got {lowest:g} to {highest:g}; {advice}")
 
 
-def batch_of(images: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-    """Return images (H, W, 3 or 4) as one float32 array (N, 3, H, W), 0..1.
+def batch_of(images: Sequence[NDArray[Any]], noise: float = 0.0) -> NDArray[np.float32]:
+    """Return images (H, W, 3 or 4) as one float32 array (N, 3, H, W), 0..1, each with so much noise.
 
     Raises:
         ShapeError: no images, images of different sizes, or arrays of another shape or type.
@@ -91,7 +92,7 @@ def batch_of(images: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     if len({image.shape[:2] for image in images}) != 1:
         sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
         raise ShapeError(f"images: expected some of one size, got {', '.join(sizes) or 'none'}")
-    return np.stack([to_float(visible(image)).transpose(2, 0, 1) for image in images])
+    return np.stack([to_float(with_noise(visible(image), noise)).transpose(2, 0, 1) for image in images])
 
 
 def _hint(shape: tuple[int, ...]) -> str:

@@ -32,6 +32,7 @@ from stylenorm.models.images import (
     visible,
 )
 from stylenorm.models.predictor import style_for
+from stylenorm.noise import checked_noise, with_noise
 from stylenorm.style import Statistics, Style
 from stylenorm.tiles import (
     Layout,
@@ -68,11 +69,15 @@ class Stylizer(Closing):
         threads: how many to compute with; None for all cores.
         tiling: when images are painted in tiles; by default those that do not fit into memory whole. The
             result is the same, but for rounding.
+        noise: standard deviation of the noise that images get before they are painted, from which motifs
+            begin where an image is flat (`stylenorm.noise`), of a range of 0..1. None for the amount that the
+            network was trained with; with another network than one so trained it does harm.
 
     Raises:
         UnknownNameError: no such style, engine or precision.
         StyleMismatchError: the style belongs to another network.
-        InputError: network or style cannot be read, or the network's weights are not those of its identity.
+        InputError: network or style cannot be read, or the network's weights are not those of its identity;
+            or ``noise`` is not in 0..1.
         MissingExtraError: the engine's backend is not installed.
 
     Example:
@@ -91,6 +96,7 @@ class Stylizer(Closing):
         precision: str = "auto",
         threads: int | None = None,
         tiling: Tiling | None = None,
+        noise: float | None = None,
     ) -> None:
         self.tiling = tiling or Tiling()
         if network is None:
@@ -101,6 +107,7 @@ class Stylizer(Closing):
             self.network.check_weights()
             self.style = style_for(style, self.network)
         self.statistics: Statistics | None = None
+        self.noise = self.network.noise if noise is None else checked_noise(noise)
         self._asked = (precision, threads)
         with timed("load"):
             self.engine = engine if isinstance(engine, Engine) else self._open(engine)
@@ -115,6 +122,21 @@ class Stylizer(Closing):
         other.statistics, other.engine = None, self._measuring_engine
         with timed("load"):
             other.style = style_for(style, self.network)
+        return other
+
+    def with_noise(self, noise: float) -> Stylizer:
+        """Return a stylizer that adds another amount of noise, which shares all else with this one.
+
+        Films are painted without: noise that stands still holds motifs in place while what they are on moves.
+
+        Args:
+            noise: as of the class.
+
+        Raises:
+            InputError: it is not in 0..1.
+        """
+        other = self.__copy__()
+        other.noise = checked_noise(noise)
         return other
 
     def measure(self, images: Sequence[NDArray[Any]], strength: float = 1.0) -> Statistics:
@@ -133,7 +155,8 @@ class Stylizer(Closing):
             MemoryError: the images do not fit into memory together.
         """
         check_strength(strength)
-        return self._measuring_engine.measure(batch_of(images), self._weakened(strength).vector())
+        style = self._weakened(strength)
+        return self._measuring_engine.measure(batch_of(images, self._amplitude(style)), style.vector())
 
     def freeze(self, statistics: Statistics) -> Stylizer:
         """Return a stylizer whose norms use these statistics instead of measuring each image.
@@ -215,7 +238,7 @@ class Stylizer(Closing):
             else:
                 self.paint_tiles(image, out, strength, keep_colors, progress=progress)
             return out
-        painting = self._paint(visible(image), alpha, self._vector(strength), method)
+        painting = self._paint(visible(image), alpha, strength, method)
         return np.concatenate((painting, alpha), axis=2) if alpha.size else painting
 
     def layout(self, height: int, width: int) -> Layout:
@@ -263,17 +286,19 @@ class Stylizer(Closing):
             MemoryError: a tile does not fit into memory.
         """
         check_strength(strength)
+        style = self._weakened(strength)
         paint_array(
             self._measuring_engine,
             self._plan(),
             visible(image),
             out,
-            self._weakened(strength),
+            style,
             alpha=image[..., 3] if image.shape[2] > 3 else None,
             tiling=self.tiling,
             statistics=self.statistics,
             method=color_method(keep_colors),
             workspace=workspace,
+            noise=self._amplitude(style),
             progress=progress,
         )
 
@@ -343,24 +368,23 @@ class Stylizer(Closing):
     def _weakened(self, strength: float) -> Style:
         return self.style if strength == 1 else self.style.weaken(strength, self.network.style(IDENTITY))
 
-    def _vector(self, strength: float) -> FloatArray:
-        style = self._weakened(strength)
-        if self.statistics is None:
-            return style.vector()
-        return frozen_vector(self.statistics, style)
+    def _amplitude(self, style: Style) -> float:
+        """How much noise a photo gets: the less, the more of the photo itself is to be seen."""
+        return self.noise * (1 - style.photo_gate)
 
     def _paint(
-        self, image: NDArray[Any], alpha: NDArray[Any], vector: FloatArray, method: ColorMethod | None
+        self, image: NDArray[Any], alpha: NDArray[Any], strength: float, method: ColorMethod | None
     ) -> NDArray[Any]:
+        style = self._weakened(strength)
+        vector = style.vector() if self.statistics is None else frozen_vector(self.statistics, style)
+        noisy = with_noise(image, self._amplitude(style))
         if method is None and image.dtype in (np.uint8, np.uint16):
-            return self.engine.paint_image(image, vector)
-        photo = to_float(image)
+            return self.engine.paint_image(noisy, vector)
         exact = image.dtype != np.uint8  # bfloat16 holds 8 bits
-        painting = self.engine.paint(photo.transpose(2, 0, 1)[None], vector, exact=exact)[0].transpose(
-            1, 2, 0
-        )
+        planes = to_float(noisy).transpose(2, 0, 1)
+        painting = self.engine.paint(planes[None], vector, exact=exact)[0].transpose(1, 2, 0)
         if method is not None:
-            painting = method(painting, photo, to_float(alpha[..., 0]) if alpha.size else None)
+            painting = method(painting, to_float(image), to_float(alpha[..., 0]) if alpha.size else None)
         return from_float(painting, image.dtype)
 
     def _paint_pillow(

@@ -41,6 +41,7 @@ class Request:
         style: the style vector, mixed and weakened already.
         keep_colors: as `Stylizer` has it.
         stroke_size: likewise.
+        noise: likewise.
         width, height: of raw pixels; 0 where a file is sent.
         format: ``"png"`` or ``"jpeg"``, of files that are painted.
         quality: 1 to 100, of JPEG.
@@ -52,6 +53,7 @@ class Request:
     style: NDArray[np.float32]
     keep_colors: bool
     stroke_size: float
+    noise: float
     width: int
     height: int
     format: str
@@ -81,6 +83,7 @@ class Request:
                 style,
                 told.get("keepColors") is True,
                 stroke_size,
+                float(told.get("noise", 0)),
                 int(told.get("width", 0)),
                 int(told.get("height", 0)),
                 str(told.get("format", "png")),
@@ -172,7 +175,7 @@ class NativePainter:
             style = Style.from_vector(
                 request.style, network.norm_sizes, name="studio", network=network.identity
             )
-            return stylizer.with_style(style)(
+            return stylizer.with_style(style).with_noise(request.noise)(
                 pixels, keep_colors=request.keep_colors, stroke_size=request.stroke_size
             )
 

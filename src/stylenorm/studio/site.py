@@ -157,6 +157,7 @@ def _network_files(preset: str) -> dict[str, SiteFile]:
     about = {
         "identity": network.identity,
         "norm_sizes": list(network.norm_sizes),
+        "noise": network.noise,
         "predictor": network.predictor is not None,
         "styles": [
             {"name": style.name, "artist": style.artist, "title": style.title, "year": style.year}

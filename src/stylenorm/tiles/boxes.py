@@ -39,6 +39,19 @@ class Box(NamedTuple):
         """Return the part within a picture."""
         return Box(max(self.top, 0), max(self.left, 0), min(self.bottom, height), min(self.right, width))
 
+    def within(self, height: int, width: int) -> Box:
+        """Return `clipped`, or of a box that is all beyond the picture, the nearest row or column of it."""
+        return Box(
+            min(max(self.top, 0), height - 1),
+            min(max(self.left, 0), width - 1),
+            max(min(self.bottom, height), 1),
+            max(min(self.right, width), 1),
+        )
+
+    def moved(self, down: int, right: int) -> Box:
+        """Return the box at another place."""
+        return Box(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
     @property
     def height(self) -> int:
         """Rows."""
@@ -93,12 +106,7 @@ class TileGrid:
 def window(array: NDArray[Any], box: Box, out: NDArray[Any]) -> None:
     """Copy a box of ``array`` (H, W, C) to ``out`` (h, w, C); beyond the array its borders are replicated."""
     height, width = array.shape[:2]
-    inside = Box(
-        min(max(box.top, 0), height - 1),
-        min(max(box.left, 0), width - 1),
-        max(min(box.bottom, height), 1),
-        max(min(box.right, width), 1),
-    )
+    inside = box.within(height, width)
     # of a box that is all beyond, the nearest row or column
     top, left = max(inside.top - box.top, 0), max(inside.left - box.left, 0)
     bottom = min(top + inside.height, out.shape[0]) if box.top < height else 1

@@ -43,6 +43,7 @@ def paint_exact(
     *,
     tile: int,
     workspace: Workspace,
+    noise: float = 0.0,
     progress: Progress = lambda _: None,
 ) -> Statistics:
     """Paint a photo in tiles.
@@ -55,6 +56,7 @@ def paint_exact(
         sink: takes the tiles of the painting.
         tile: side of a tile in pixels.
         workspace: keeps the maps; goes on where a process that was killed stopped.
+        noise: how much noise the photo gets (`stylenorm.noise`).
         progress: is told of each tile.
 
     Returns:
@@ -65,7 +67,7 @@ def paint_exact(
         OutputError: the workspace's disk is full.
     """
     grid = TileGrid(photo.shape[0], photo.shape[1], tile, plan.multiple)
-    run = _Run(engine, plan, photo, style, sink, grid, workspace)
+    run = _Run(engine, plan, photo, style, sink, grid, workspace, noise)
     return run.paint(progress)
 
 
@@ -81,9 +83,10 @@ class _Run:
         sink: Sink,
         grid: TileGrid,
         workspace: Workspace,
+        noise: float,
     ) -> None:
         self.engine, self.plan, self.photo, self.style = engine, plan, photo, style
-        self.sink, self.grid, self.workspace = sink, grid, workspace
+        self.sink, self.grid, self.workspace, self.noise = sink, grid, workspace, noise
         self.vector = np.zeros_like(style.vector())
         self.vector[-1] = style.vector()[-1]  # the photo gate
         self.known: dict[int, Statistics] = {}  # of each norm, one at a time
@@ -172,7 +175,7 @@ class _Run:
         for about, array in zip(stage.inputs, reads, strict=True):
             around = box.scaled(about.scale).padded(*about.margin)
             if array is None:
-                inputs.append(photo_tile(self.photo, around))
+                inputs.append(photo_tile(self.photo, around, self.noise))
             else:
                 tile = np.empty((1, around.height, around.width, about.channels), np.float32)
                 window(array, around, tile[0])

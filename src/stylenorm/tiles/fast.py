@@ -47,13 +47,13 @@ def sampled_boxes(
     return boxes
 
 
-def sample_statistics(engine: Engine, photo: NDArray[Any], style: Style) -> Statistics:
+def sample_statistics(engine: Engine, photo: NDArray[Any], style: Style, *, noise: float = 0.0) -> Statistics:
     """Measure some full-resolution tiles of a photo (H, W, 3 or more) together, as one picture.
 
     Unlike a thumbnail (URST, Chen et al., AAAI 2022, arXiv:2103.11784) they have the picture's own scale:
     edges and grain are as sharp as where the statistics are used.
     """
-    tiles = [photo_tile(photo, box)[0] for box in sampled_boxes(*photo.shape[:2])]
+    tiles = [photo_tile(photo, box, noise)[0] for box in sampled_boxes(*photo.shape[:2])]
     return engine.measure(np.stack(tiles), style.vector())
 
 
@@ -65,6 +65,7 @@ def paint_frozen(
     sink: Sink,
     *,
     tile: int,
+    noise: float = 0.0,
     progress: Callable[[float], None] = lambda _: None,
 ) -> None:
     """Paint a photo in one pass, each tile with as much around it as its painting depends on.
@@ -76,13 +77,14 @@ def paint_frozen(
         vector: `stylenorm.graphs.frozen_vector`.
         sink: takes the tiles of the painting.
         tile: side of a tile in pixels, without what is around it.
+        noise: how much noise the photo gets (`stylenorm.noise`).
         progress: is told the pixels of each tile.
     """
     height, width = photo.shape[:2]
     grid, frozen = TileGrid(height, width, tile, plan.multiple), engine.frozen()
     for box in grid.boxes():
         around = box.padded(plan.radius, plan.radius).clipped(*grid.padded)
-        painting = frozen.paint(photo_tile(photo, around), vector, exact=photo.dtype != np.uint8)[0]
+        painting = frozen.paint(photo_tile(photo, around, noise), vector, exact=photo.dtype != np.uint8)[0]
         core = painting[
             :,
             box.top - around.top : box.bottom - around.top,

@@ -52,6 +52,7 @@ def paint_array(
     statistics: Statistics | None = None,
     method: ColorMethod | None = None,
     workspace: Workspace | None = None,
+    noise: float = 0.0,
     progress: Callable[[float], None] = lambda _: None,
 ) -> None:
     """Paint an image in tiles.
@@ -67,6 +68,7 @@ def paint_array(
         statistics: paint with these instead of the image's.
         method: keeps the photo's colours.
         workspace: for the maps; None chooses by ``tiling``.
+        noise: how much noise the image gets before it is painted (`stylenorm.noise`).
         progress: is told the pixels that were done, the image's in all.
 
     Raises:
@@ -85,13 +87,21 @@ def paint_array(
             )
         sink = _ArraySink(target, image, method, workspace)
         if statistics is None and tiling.fast:
-            statistics = sample_statistics(engine, image, style)
+            statistics = sample_statistics(engine, image, style, noise=noise)
         if statistics is not None:
             vector = frozen_vector(statistics, style)
-            paint_frozen(engine, plan, image, vector, sink, tile=layout.tile, progress=progress)
+            paint_frozen(engine, plan, image, vector, sink, tile=layout.tile, noise=noise, progress=progress)
         else:
             paint_exact(
-                engine, plan, image, style, sink, tile=layout.tile, workspace=workspace, progress=progress
+                engine,
+                plan,
+                image,
+                style,
+                sink,
+                tile=layout.tile,
+                workspace=workspace,
+                noise=noise,
+                progress=progress,
             )
         if target is not out and method is not None:
             _recolor(target, image, alpha, out, method)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.noise import with_noise
 from stylenorm.tiles.boxes import Box, window
 
 __all__ = ["Sink", "array_checksum", "photo_tile"]
@@ -37,10 +38,17 @@ def array_checksum(array: NDArray[Any]) -> int:
     return value
 
 
-def photo_tile(photo: NDArray[Any], box: Box) -> FloatArray:
-    """Return a box of a photo (H, W, 3 or more) as (1, 3, h, w) float32, 0..1, with replicated borders."""
+def photo_tile(photo: NDArray[Any], box: Box, noise: float = 0.0) -> FloatArray:
+    """Return a box of a photo (H, W, 3 or more) as (1, 3, h, w) float32, 0..1, with replicated borders.
+
+    Args:
+        photo: of any type that `stylenorm.Stylizer` takes.
+        box: which part of it.
+        noise: how much noise it gets (`stylenorm.noise`); its borders are replicated with theirs.
+    """
     pixels = np.empty((box.height, box.width, 3), photo.dtype)
-    window(photo[..., :3], box, pixels)
+    seen = box.within(*photo.shape[:2])
+    window(with_noise(photo[..., :3], noise, seen), box.moved(-seen.top, -seen.left), pixels)
     tile = np.empty((1, 3, box.height, box.width), np.float32)
     tile[0] = pixels.transpose(2, 0, 1)
     if photo.dtype in (np.uint8, np.uint16):

@@ -21,6 +21,7 @@ from typing import Any
 
 from stylenorm.errors import InputError, UnknownNameError
 from stylenorm.model_folder import NETWORK
+from stylenorm.noise import checked_noise
 from stylenorm.style import Style
 from stylenorm.zoo.checking import check_weights
 from stylenorm.zoo.own import own_style, own_style_names
@@ -43,6 +44,7 @@ class NetworkFolder:
         norm_sizes: channels of each norm.
         config: family, width and blocks, as `stylenorm.networks.NetworkConfig` has them.
         record: how it was trained.
+        noise: how much noise it was trained to see on photos (`stylenorm.noise`); 0 for none.
         sha256: checksums of files in the folder, by name; empty in folders of older versions.
     """
 
@@ -51,6 +53,7 @@ class NetworkFolder:
     norm_sizes: tuple[int, ...]
     config: Mapping[str, str | int]
     record: Mapping[str, str]
+    noise: float = 0.0
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -70,6 +73,7 @@ class NetworkFolder:
                 tuple(_channels(size) for size in described["norm_sizes"]),
                 dict(described["config"]),
                 dict(described.get("record", {})),
+                checked_noise(described.get("noise", 0.0)),
                 {str(name): str(digest) for name, digest in described.get("sha256", {}).items()},
             )
 

@@ -30,6 +30,7 @@ from stylenorm.perceptual import PaintingLoss, checkerboard_loss, load_feature_n
 from stylenorm.style import Style
 from stylenorm.training import ranks
 from stylenorm.training.data.dead_leaves import DeadLeaves
+from stylenorm.training.data.noise import drawn_places, noisy
 from stylenorm.training.data.photos import Photos, read_painting, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
 from stylenorm.zoo import IDENTITY, NetworkFolder, shipped_network
@@ -125,7 +126,8 @@ class Learn(Recipe):
         """Return the named, weighted losses of a step."""
         settings, model = self.settings, self.model
         photo = self.photos.batch(step).to(self.device)
-        painted = model.network(photo, model.vector())
+        seen = noisy(photo, self.folder.noise, drawn_places(len(photo), generator))
+        painted = model.network(seen, model.vector())
         painted, photo = shifted(painted, photo, generator)
         first = torch.zeros(len(photo), dtype=torch.long, device=self.device)
         terms = self.loss(painted, self.loss.content_target(photo), self.target.select(first), generator)
@@ -149,7 +151,7 @@ class Learn(Recipe):
         is_drawn = isinstance(self.photos, DeadLeaves)
         photo = self.photos.batch(1_000_000)[:2] if is_drawn else self.photos.held_out(2)  # type: ignore[union-attr]
         photo = photo.to(self.device)
-        painted = model.network(photo, model.vector())
+        painted = model.network(noisy(photo, self.folder.noise), model.vector())
         grid = torch.cat([torch.cat(list(rows), dim=2) for rows in (photo, painted)], dim=1)
         pixels = to_pixels(grid)
         if self.on_preview is not None:
@@ -178,6 +180,7 @@ class Learn(Recipe):
                 self.destination,
                 about={self.style_name: about},
                 record=whole_record,
+                noise=self.folder.noise,
             )
             return
         style = Style.from_vector(

@@ -19,6 +19,8 @@ Differs from the paper:
 - What depends on the place in a grid of 4 pixels is punished (`stylenorm.perceptual.checkerboard_loss`): the
   network works on such a grid, and Gram matrices hardly see the grain that it leaves.
 - The loss is `stylenorm.perceptual.PaintingLoss`, on VGG-16.
+- Photos get faint smooth noise before they are painted (`stylenorm.noise`), from which motifs begin in flat
+  skies. A part of the samples goes without, so that the network can be used without.
 - A painting may be cropped, so that frames and figures are not learned, and has a size of its own, which
   sets the size of its strokes.
 - A trained network is widened (``start_from`` with a greater width) without changing what it does: new
@@ -53,6 +55,7 @@ from stylenorm.perceptual import (
     total_variation,
 )
 from stylenorm.training import ranks
+from stylenorm.training.data.noise import drawn_places, noisy
 from stylenorm.training.data.paintings import Painting
 from stylenorm.training.data.photos import LARGEST_SHIFT_PX, Photos, read_painting, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
@@ -63,6 +66,7 @@ __all__ = ["Multistyle", "MultistyleConfig"]
 _NUM_SAMPLES = 4
 _STYLE_RATE = 8.0  # gammas and betas are moved by their own style's samples alone
 _BALANCE_RATE = 0.02
+_PLAIN_SHARE = 0.2  # of the samples that get no noise
 _STYLE_WEIGHT_RANGE = (0.25, 2.0)  # times the weight asked for
 
 
@@ -165,6 +169,7 @@ class Multistyle(Recipe):
             "lattice_weight",
             "identity_weight",
             "identity_share",
+            "noise",
         )
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -174,8 +179,9 @@ class Multistyle(Recipe):
         # on the CPU, so that nothing waits for a GPU
         whole_index = self._draw_styles(step, settings.batch_size, generator)
         index = ranks.shard(whole_index)
-        painted = model.network(photo, model.style_vectors(index))
         is_identity = index == 0
+        seen = self._with_noise(photo, is_identity, generator)
+        painted = model.network(seen, model.style_vectors(index))
         error = (painted - photo).square().mean(dim=(1, 2, 3))
         painted, photo = shifted(painted, photo, generator)
 
@@ -215,7 +221,8 @@ class Multistyle(Recipe):
         columns = [photo]
         for row in range(len(self.paintings) + 1):
             index = torch.full((len(photo),), row)
-            columns.append(model.network(photo, model.style_vectors(index)))
+            seen = noisy(photo, self.settings.noise) if row else photo
+            columns.append(model.network(seen, model.style_vectors(index)))
         grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
         return to_pixels(grid)
 
@@ -243,6 +250,7 @@ class Multistyle(Recipe):
             self.out,
             about={p.name: _about(p) for p in self.paintings},
             record=whole_record,
+            noise=self.settings.noise,
         )
         details = {**whole_record, **self.config(), "style_weights": self._style_weights()}
         write_json(self.out / "record.json", details)
@@ -271,6 +279,14 @@ class Multistyle(Recipe):
         self.model.styles[0] = widened_style(identity, theirs.norm_sizes, ours)[:-1]
         for number, painting in enumerate((*self.paintings, *self.others), start=1):
             self.model.styles[number] = rows.get(painting.name, mean)
+
+    def _with_noise(self, photo: Tensor, is_identity: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the photos as the network sees them, each with a window of the noise of its own."""
+        count = self.settings.batch_size
+        places = drawn_places(count, generator)
+        amplitude = (torch.rand(count, generator=generator) >= _PLAIN_SHARE) * self.settings.noise
+        amplitude = ranks.shard(amplitude).where(~is_identity, 0)
+        return noisy(photo, amplitude, ranks.shard(places))
 
     def _draw_styles(self, step: int, count: int, generator: torch.Generator) -> Tensor:
         share = max(self.settings.identity_share, 1 - step / max(1, self.settings.warmup_steps))

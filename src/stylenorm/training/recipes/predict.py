@@ -36,6 +36,7 @@ from stylenorm.perceptual import (
     total_variation,
 )
 from stylenorm.training import ranks
+from stylenorm.training.data.noise import drawn_places, noisy
 from stylenorm.training.data.photos import Photos, shifted
 from stylenorm.training.recipe import Recipe, to_pixels
 from stylenorm.zoo import NetworkFolder
@@ -111,7 +112,8 @@ class Predict(Recipe):
         photo = self.photos.batch(step).to(self.device)
         painting = self._paintings(step, generator).to(self.device)
         styles = self.model(F.avg_pool2d(painting, 2)).repeat_interleave(settings.photos_each, dim=0)
-        painted = self.network(photo, styles)
+        seen = noisy(photo, self.folder.noise, drawn_places(len(photo), generator))
+        painted = self.network(seen, styles)
         rows = torch.arange(len(painting), device=self.device).repeat_interleave(settings.photos_each)
         target = self.loss.target(painting).select(rows)
         painted, photo = shifted(painted, photo, generator)
@@ -133,7 +135,8 @@ class Predict(Recipe):
         small = F.interpolate(painting, size=photo.shape[-2:], mode="bilinear", antialias=True)
         columns = [torch.cat([torch.ones_like(photo[0]), *photo], dim=1)]
         for i in range(len(painting)):
-            painted = self.network(photo, model(seen[i : i + 1]).expand(len(photo), -1))
+            style = model(seen[i : i + 1]).expand(len(photo), -1)
+            painted = self.network(noisy(photo, self.folder.noise), style)
             columns.append(torch.cat([small[i], *painted], dim=1))
         grid = torch.cat(columns, dim=2)
         return to_pixels(grid)

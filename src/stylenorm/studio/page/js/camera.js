@@ -57,6 +57,7 @@ export class Camera {
         preset: this.library.presetFor(settings), // the live network, where it knows the style
         vector: this.library.vector(settings),
         pixels: frame.data, width, height, keepColors: settings.keepColors, strokeSize: 1,
+        noise: 0, // it would hold motifs in place while what they are on moves
       };
       const shown = await createImageBitmap(frame);
       const painter = /** @type {import("./painters.js").BrowserPainter} */ (this.stage.painter);

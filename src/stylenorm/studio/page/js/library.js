@@ -127,6 +127,14 @@ export class Library {
     return weaken(mix(parts), settings.strength, /** @type {Float32Array} */ (this.identities[preset]));
   }
 
+  /**
+   * How much noise a photo gets before it is painted.
+   * @param {Settings} settings
+   */
+  noise(settings) {
+    return this.networks[this.presetFor(settings)]?.noise ?? 0;
+  }
+
   /** @param {Settings} settings */
   named({ parts }) {
     return parts.map(({ key, weight }) => ({ text: this.get(key).text, weight }));

@@ -9,6 +9,7 @@
  * @property {number} height
  * @property {boolean} keepColors
  * @property {number} strokeSize
+ * @property {number} noise as `stylenorm.noise` has it: 0 for none
  */
 /** @typedef {{format: "png" | "jpeg", name?: string}} FileWish `name`: save it in the server's folder instead */
 

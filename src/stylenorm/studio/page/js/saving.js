@@ -77,6 +77,7 @@ export class Saver {
       vector: this.library.vector(settings),
       keepColors: settings.keepColors,
       strokeSize: settings.strokeSize,
+      noise: this.library.noise(settings),
     };
   }
 

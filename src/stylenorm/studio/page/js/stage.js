@@ -114,6 +114,7 @@ export class Stage {
       height,
       keepColors: settings.keepColors,
       strokeSize: Math.max(1, (settings.strokeSize * width) / photo.width),
+      noise: this.library.noise(settings),
     };
     const began = performance.now();
     let took = 0;

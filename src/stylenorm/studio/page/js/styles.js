@@ -5,6 +5,7 @@
  * @typedef {object} Network
  * @property {string} identity 16 hexadecimal digits that change with layers and weights
  * @property {number[]} norm_sizes channels of each norm
+ * @property {number} noise how much noise photos get before they are painted
  * @property {boolean} predictor whether any picture can be a style
  */
 /** @typedef {{vector: Float32Array, weight: number}} Part */

@@ -1,6 +1,7 @@
 // Runs networks away from the page, so that it never freezes: onnxruntime-web on WebGPU or WebAssembly.
 
 import { keepLuminance } from "./colors.js";
+import { withNoise } from "./noise.js";
 import { toPixels, toPlanes } from "./planes.js";
 import { carryDetail, resize, shrunkSize } from "./strokes.js";
 import { photoGate } from "./styles.js";
@@ -115,17 +116,18 @@ async function withSession(path, work) {
  * @param {PaintJob} job
  * @returns {Promise<Uint8ClampedArray>}
  */
-async function paint({ preset, vector, pixels, width, height, keepColors, strokeSize }) {
+async function paint({ preset, vector, pixels, width, height, keepColors, strokeSize, noise }) {
   if (photoGate(vector) === 1) return pixels.slice();
   const photo = toPlanes(pixels);
+  const amplitude = noise * (1 - photoGate(vector));
   const path = `networks/${preset}/network.onnx`;
   /** @type {import("./strokes.js").Size} */
   const size = [height, width];
-  if (strokeSize <= 1) return toPixels(await run(path, photo, size, vector, keepColors), pixels);
+  if (strokeSize <= 1) return toPixels(await run(path, photo, size, vector, keepColors, withNoise(photo, size, amplitude, true)), pixels);
   const smallSize = shrunkSize(size, strokeSize);
   const small = resize(photo, size, smallSize);
   small.forEach((value, i) => { small[i] = value < 0 ? 0 : value > 1 ? 1 : value; });
-  const painting = await run(path, small, smallSize, vector, keepColors);
+  const painting = await run(path, small, smallSize, vector, keepColors, withNoise(small, smallSize, amplitude, false));
   return toPixels(carryDetail(photo, size, small, painting, smallSize), pixels);
 }
 
@@ -135,13 +137,14 @@ async function paint({ preset, vector, pixels, width, height, keepColors, stroke
  * @param {import("./strokes.js").Size} size
  * @param {Float32Array} vector
  * @param {boolean} keepColors
+ * @param {Float32Array} noisy the photo as the network sees it
  * @returns {Promise<Float32Array>}
  */
-async function run(path, photo, size, vector, keepColors) {
+async function run(path, photo, size, vector, keepColors, noisy) {
   const { ort } = await loaded();
   const planes = await withSession(path, async (network) => {
     const { painting } = await network.run({
-      photo: new ort.Tensor("float32", photo, [1, 3, ...size]),
+      photo: new ort.Tensor("float32", noisy, [1, 3, ...size]),
       style: new ort.Tensor("float32", vector, [vector.length]),
     });
     const data = /** @type {Float32Array} */ (await painting.getData()).slice();
