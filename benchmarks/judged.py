@@ -1,7 +1,7 @@
 """How good are the pictures? Every style, judged by what took no part, beside optimisation.
 
     python benchmarks/judged.py --photos DIR --paintings DIR [--network DIR] [--optimized N] [--size 512]
-        [--stroke-sizes 1 2] [--result NAME]
+        [--stroke-sizes 1 2] [--noise 0] [--result NAME]
 
 Needs the packages of ``benchmarks/judge.py``; ``benchmarks/judges.py`` says what each figure is. Photos
 that were not trained on (the held-out ones, by name) are painted in every style; figures are medians over
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--num-photos", type=int, default=24)
     parser.add_argument("--size", type=int, default=256, help="side of the square photos, pixels")
     parser.add_argument("--stroke-sizes", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--noise", type=float, help="on the photos; default: as the network was trained")
     parser.add_argument("--optimized", type=int, default=0, help="optimise for so many styles")
     parser.add_argument("--held-out", type=int, default=16, help="paintings that the predictor never saw")
     parser.add_argument("--each", type=int, default=8, help="photos that each of them paints")
@@ -59,7 +60,7 @@ def main() -> None:
     folder = NetworkFolder.open(path)
     listed = tomllib.loads((options.styles or folder.path / "styles.toml").read_text())
     names = [name for name in folder.style_names() if name in listed]
-    stylizer = Stylizer(names[0], network=folder, engine="winograd")
+    stylizer = Stylizer(names[0], network=folder, engine="winograd", noise=options.noise)
     photos = Photos(
         options.photos, crop_px=options.size, batch_size=1, seed=0, num_held_out=options.num_photos
     ).held_out(options.num_photos)
@@ -79,6 +80,7 @@ def main() -> None:
         "identity": folder.identity,
         "photos": options.num_photos,
         "size": options.size,
+        "noise": stylizer.noise,
         "stroke sizes": by_stroke,
     }
     if options.optimized:

@@ -93,7 +93,10 @@ export class Wall {
     if (!tile || !small) return;
     const preset = entry.vectors[wished] ? wished : /** @type {import("./library.js").Preset} */ (Object.keys(entry.vectors)[0]);
     const vector = /** @type {Float32Array} */ (entry.vectors[preset]);
-    const job = { preset, vector, pixels: small.data, width: small.width, height: small.height, keepColors: false, strokeSize: 1 };
+    const job = {
+      preset, vector, pixels: small.data, width: small.width, height: small.height, keepColors: false, strokeSize: 1,
+      noise: this.library.networks[preset]?.noise ?? 0,
+    };
     const painted = await this.turns.take(false, async () => {
       signal?.throwIfAborted();
       return painter.paint(job, signal);
