@@ -35,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest go first: at the end a process would work on one while the others wait."""
+    first = [_ROOT / "tests" / area for area in ("training", "lab", "studio")]
+    items.sort(key=lambda item: not any(folder in item.path.parents for folder in first))
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """The whole suite runs in a process a core, what is named on the command line in this one."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
