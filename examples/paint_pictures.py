@@ -2,9 +2,9 @@
 
     python examples/paint_pictures.py [PHOTO ...] [--paintings PAINTING ...]
 
-The photos are for the contact sheet of all styles, the first one for the picture at the head of the README;
-without any, the drawn ones are taken. The paintings are predicted as styles. Run it again whenever the
-network that ships changes.
+The photos are for the contact sheet of all styles, the first one for the picture at the head of the README,
+the last one, with a sky, for what noise does; without any, the drawn ones are taken. The paintings are
+predicted as styles. Run it again whenever the network that ships changes.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def main() -> None:
         quality=80,
     )
 
+    _save(_grid(_noises(stylizer, _open(options.photos[-1], _WIDTH))), "noise")
+
     if options.paintings:
         _save(_predicted(network, options.photos, options.paintings), "any-painting")
 
@@ -79,6 +81,16 @@ def _contact_sheet(stylizer: Stylizer, names: Sequence[str], paths: Sequence[Pat
             row += [(painter(photo).resize(side, Image.Resampling.LANCZOS), name) for photo in photos]
         cells.append(row)
     return _grid(cells)
+
+
+def _noises(stylizer: Stylizer, photo: Image.Image) -> list[list[tuple[Image.Image, str]]]:
+    """A row without noise, and one with the network's own; a style a column."""
+    rows = []
+    for painter in (stylizer.with_noise(0), stylizer):
+        names = ("starry-night", "great-wave", "udnie")
+        caption = f"noise {painter.noise:g}"
+        rows.append([(painter.with_style(name)(photo), f"{name}, {caption}") for name in names])
+    return rows
 
 
 def _predicted(network: NetworkFolder, photos: Sequence[Path], paintings: Sequence[Path]) -> Image.Image:
