@@ -44,8 +44,8 @@ from stylenorm.training.recipes.volumes import drawn_over
 # By their numbers in the data set: of 480 photos those without people or animals in front.
 LANDSCAPES = (Path(__file__).parent / "material" / "landscapes.txt").read_text().split()
 EVERY = 8  # of the landscapes is held out
-PAINTINGS = ("houses-at-auvers", "irises", "olive-trees", "the-starry-night", "wheat-field-with-cypresses")
-TILE_PX, STRIDE_PX, SIZE_PX = 256, 48, 128
+PAINTING = "vincent-van-gogh--the-starry-night"
+TILE_PX, STRIDE_PX, SIZE_PX = 192, 32, 128
 FACADE = {"building": (128, 0, 0), "door": (128, 128, 0), "pavement": (128, 128, 128), "road": (128, 64, 0)}
 FACADE |= {"sky": (0, 128, 128), "vegetation": (0, 128, 0), "window": (0, 0, 128)}
 Pixels = NDArray[np.uint8]
@@ -81,16 +81,11 @@ def domains(options: argparse.Namespace) -> None:
     for number, name in enumerate(LANDSCAPES):
         part = "testA" if number % EVERY == EVERY - 1 else "trainA"
         save(options.output / part / f"{name}.png", opened(options.photos / f"{name}.jpg"))
-    for name in PAINTINGS:
-        painting = opened(options.paintings / f"vincent-van-gogh--{name}.jpg")
-        if painting.shape[0] > painting.shape[1]:
-            learned, held_out = painting[:-TILE_PX], painting[-TILE_PX:]
-        else:
-            learned, held_out = painting[:, :-TILE_PX], painting[:, -TILE_PX:]
-        for part, area, stride in (("trainB", learned, STRIDE_PX), ("testB", held_out, 2 * TILE_PX)):
-            for y, x in places(area.shape, stride):
-                tile = area[y : y + TILE_PX, x : x + TILE_PX]
-                save(options.output / part / f"{name}-{y}-{x}.png", tile)
+    painting = opened(options.paintings / f"{PAINTING}.jpg")
+    parts = {"trainB": painting[:, :-TILE_PX], "testB": painting[:, -TILE_PX:]}
+    for part, area in parts.items():
+        for y, x in places(area.shape, STRIDE_PX):
+            save(options.output / part / f"{y:03d}-{x:03d}.png", area[y : y + TILE_PX, x : x + TILE_PX])
 
 
 def places(shape: tuple[int, ...], stride: int) -> Iterator[tuple[int, int]]:
