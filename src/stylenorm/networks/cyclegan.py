@@ -71,8 +71,8 @@ class CycleGanGenerator(nn.Module):
             ``--norm batch``, which measures the picture at hand where it is run on one: that is this.
         in_channels: of what is given; 1 for grey.
         out_channels: of what comes out.
-        residual: add tanh(last layer) to the picture, from a last layer of zeros; not in the paper. In
-            training the sum is left as it is, so that a discriminator can pull back what leaves 0..1; in
+        residual: add the last layer, without tanh, to the picture, from a last layer of zeros; not in the
+            paper. In training the sum is left as it is, so that gradients reach what has left 0..1; in
             evaluation it is clipped.
         up: transposed, as published, or nearest: pixels are doubled and a convolution follows, which leaves
             no checkerboard (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill 2016).
@@ -143,9 +143,9 @@ class CycleGanGenerator(nn.Module):
         y = self.blocks(y)
         for conv, norm in zip(self.up, self.norms[3:], strict=True):
             y = norm(conv(y))  # ends at (N, c, H, W)
-        made: Tensor = torch.tanh(self.last(y))
+        made: Tensor = self.last(y)
         if not self.residual:
-            translated = (made + 1) / 2
+            translated = (torch.tanh(made) + 1) / 2
         elif self.training:
             translated = x + made
         else:
