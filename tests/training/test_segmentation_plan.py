@@ -52,14 +52,6 @@ def test_patches_are_as_wide_as_there_are_voxels_for_and_scans() -> None:
     assert max(wide) <= 1.5 * min(wide)
 
 
-def test_a_patch_that_grows_is_halved_as_often_as_its_size_allows() -> None:
-    # Alike in millimetres it would be 28 deep, which is halved twice; the voxels that are left make it 32.
-    plan = planned_patch(32**3, (48, 48, 46), (1.11, 1.11, 1.36), 4)
-    assert plan.patch == (32, 32, 32)
-    assert plan.strides == (ONES, TWOS, TWOS, TWOS)
-    assert plan == cubic_patch(32, (1.11, 1.11, 1.36), 4)
-
-
 def test_spacing_is_the_median_and_finer_across_thick_slices() -> None:
     assert planned_spacing([(1, 1, 1), (1, 2, 1.5), (3, 2, 2)], [(50, 50, 50)] * 3) == (1, 2, 1.5)
     spacings = [(0.7, 0.7, thick) for thick in (3.0, 5.0, 5.0, 5.0, 7.0)]

@@ -165,15 +165,7 @@ def planned_patch(num_voxels: int, median_sides: Sides, spacing_mm: Spacing, mos
             break
         shortest = min(more, key=lambda i: sides[i] * spacing_mm[i])
         sides[shortest] += multiples[shortest]
-    patch = _three(sides)
-    # What grew may have come to a size that can be halved once more.
-    if max(patch) >= 2 * _SMALLEST:
-        more_kernels, more_strides = planned_levels(patch, spacing_mm, most)
-        more_multiples = [math.prod(each) for each in zip(*more_strides, strict=True)]
-        fits = zip(patch, multiples, more_multiples, strict=True)
-        if all(now >= before and side % now == 0 for side, before, now in fits):
-            kernels, strides = more_kernels, more_strides
-    return SegmentationPlan(spacing_mm, patch, kernels, strides)
+    return SegmentationPlan(spacing_mm, _three(sides), kernels, strides)
 
 
 def asked_patch(sides: Sides, spacing_mm: Spacing, most: int) -> SegmentationPlan:
