@@ -45,7 +45,7 @@ def main() -> None:
     results: dict[str, dict[str, object]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for spacing, patch in PLANS:
-            for name in ("voxels", "millimetres"):
+            for name in ("millimetres", "voxels"):
                 scans = Path(scratch) / name
                 if not scans.exists():
                     write_volumes(scans, HELD_OUT + TRAINING, SIZE, seed=3, in_mm=name == "millimetres")

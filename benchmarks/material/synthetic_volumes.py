@@ -151,8 +151,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=32)
     parser.add_argument("--side", type=int, default=48, help="voxels")
+    parser.add_argument("--in-mm", action="store_true", help="bodies alike in millimetres, not in voxels")
     options = parser.parse_args()
-    write_volumes(options.folder, options.count, options.side)
+    write_volumes(options.folder, options.count, options.side, in_mm=options.in_mm)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class PatchDiscriminator(nn.Module):
         drawn_from_normal(self)
         if norm == "none":  # 0.02 is for layers whose scale a norm sets
             for conv in self.convs[:-1]:
-                nn.init.kaiming_normal_(conv.weight, _SLOPE)
+                nn.init.kaiming_normal_(conv.get_parameter("weight"), _SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Score pictures; see the class for shapes."""
