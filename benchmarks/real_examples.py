@@ -3,19 +3,25 @@
     python benchmarks/real_examples.py domains --photos DIR --paintings DIR -o domains/
     python benchmarks/real_examples.py paintings --run RUN --domains domains/ [--shown FILE ... --picture OUT]
     python benchmarks/real_examples.py facades --run RUN --pairs DIR [--picture OUT]
+    python benchmarks/real_examples.py labelled --facades DIR -o labelled/
+    python benchmarks/real_examples.py labels --run RUN --pairs labelled/ [--other RUN] [--picture OUT]
     python benchmarks/real_examples.py scans --run RUN --cases DIR --held-out N [--picture OUT]
 
 The trainings themselves are commands (`stylenorm train`), which the runs record; docs/translation.md and
 docs/volumes.md say where the pictures and scans come from. Each command writes results/real_NAME.json.
 
 - *domains* makes CycleGAN's folders: landscapes among the photos of the Berkeley Segmentation Data Set, of
-  which every eighth is held out, and van Gogh's landscapes, cut into squares of 256 pixels; the squares at
-  the right (of an upright painting, at the lower) end are held out, and share no pixel with the others.
+  which every eighth is held out, and van Gogh's Starry Night, cut into squares of 192 pixels; the squares at
+  the right end are held out, and share no pixel with the others.
 - *paintings* translates the held-out photos at the size of the training's crops. Frechet distances (of
   VGG-16's features, as `stylenorm score` has them) to the held-out squares, beside those of the untouched
-  photos and of other squares of the same paintings, which are the least that can be expected.
+  photos and of other squares of the same painting, which are the least that can be expected.
 - *facades*: L1 of the held-out facades, beside that of the mean colour of each class, which is the best that
   a painter without any shape could do. The picture's label maps are drawn here, and belong to no photo.
+- *labelled* makes SPADE's folders of LabelMeFacade: its colours become class numbers, ``various`` is the
+  unlabelled; photos and maps are brought to the largest size that training cuts from.
+- *labels*: L1 and Frechet distance of what SPADE paints from held-out maps, beside those of the mean colours
+  and of a pix2pix network (``--other``, trained on the same photos), which sees the classes' colours.
 - *scans*: Dice and distance of the surfaces on held-out scans, each on its own grid, by the exported network.
 """
 
@@ -44,10 +50,12 @@ from stylenorm.training.recipes.volumes import drawn_over
 # By their numbers in the data set: of 480 photos those without people or animals in front.
 LANDSCAPES = (Path(__file__).parent / "material" / "landscapes.txt").read_text().split()
 EVERY = 8  # of the landscapes is held out
-PAINTINGS = ("houses-at-auvers", "irises", "olive-trees", "the-starry-night", "wheat-field-with-cypresses")
-TILE_PX, STRIDE_PX, SIZE_PX = 256, 48, 128
-FACADE = {"building": (128, 0, 0), "door": (128, 128, 0), "pavement": (128, 128, 128), "road": (128, 64, 0)}
-FACADE |= {"sky": (0, 128, 128), "vegetation": (0, 128, 0), "window": (0, 0, 128)}
+PAINTING = "vincent-van-gogh--the-starry-night"
+TILE_PX, STRIDE_PX, SIZE_PX = 192, 32, 128
+FACADE = {"building": (128, 0, 0), "car": (128, 0, 128), "door": (128, 128, 0), "pavement": (128, 128, 128)}
+FACADE |= {"road": (128, 64, 0), "sky": (0, 128, 128), "vegetation": (0, 128, 0), "window": (0, 0, 128)}
+CLASSES = tuple(FACADE.values())  # in the order of SPADE's numbers
+UNLABELLED = 255
 Pixels = NDArray[np.uint8]
 
 
@@ -59,16 +67,20 @@ def main() -> None:
         ("domains", domains, ("photos", "paintings", "output")),
         ("paintings", paintings, ("run", "domains")),
         ("facades", facades, ("run", "pairs")),
+        ("labelled", labelled, ("facades", "output")),
+        ("labels", labels, ("run", "pairs")),
         ("scans", scans, ("run", "cases")),
     ):
         command = commands.add_parser(name)
         command.set_defaults(call=call)
         for each in needed:
             command.add_argument(*(["-o"] if each == "output" else []), f"--{each}", type=Path, required=True)
-        if name != "domains":
+        if name not in ("domains", "labelled"):
             command.add_argument("--picture", type=Path)
         if name == "paintings":
             command.add_argument("--shown", type=Path, nargs="+", default=[], help="photos for the picture")
+        if name == "labels":
+            command.add_argument("--other", type=Path, help="a pix2pix network of the same photos")
         if name == "scans":
             command.add_argument("--held-out", type=int, required=True)
     options = parser.parse_args()
@@ -81,16 +93,11 @@ def domains(options: argparse.Namespace) -> None:
     for number, name in enumerate(LANDSCAPES):
         part = "testA" if number % EVERY == EVERY - 1 else "trainA"
         save(options.output / part / f"{name}.png", opened(options.photos / f"{name}.jpg"))
-    for name in PAINTINGS:
-        painting = opened(options.paintings / f"vincent-van-gogh--{name}.jpg")
-        if painting.shape[0] > painting.shape[1]:
-            learned, held_out = painting[:-TILE_PX], painting[-TILE_PX:]
-        else:
-            learned, held_out = painting[:, :-TILE_PX], painting[:, -TILE_PX:]
-        for part, area, stride in (("trainB", learned, STRIDE_PX), ("testB", held_out, 2 * TILE_PX)):
-            for y, x in places(area.shape, stride):
-                tile = area[y : y + TILE_PX, x : x + TILE_PX]
-                save(options.output / part / f"{name}-{y}-{x}.png", tile)
+    painting = opened(options.paintings / f"{PAINTING}.jpg")
+    parts = {"trainB": painting[:, :-TILE_PX], "testB": painting[:, -TILE_PX:]}
+    for part, area in parts.items():
+        for y, x in places(area.shape, STRIDE_PX):
+            save(options.output / part / f"{y:03d}-{x:03d}.png", area[y : y + TILE_PX, x : x + TILE_PX])
 
 
 def places(shape: tuple[int, ...], stride: int) -> Iterator[tuple[int, int]]:
@@ -136,7 +143,8 @@ def facades(options: argparse.Namespace) -> None:
         drawn = [drawn_facade(seed) for seed in range(5)]
         draw(options.picture, [drawn, [translator(each) for each in drawn]])
     photo_of = {path: options.pairs / "b" / path.name for path in pairs}
-    colors = mean_colors(photo_of, pairs[num_held_out : num_held_out + 60])
+    known = pairs[num_held_out : num_held_out + 60]
+    colors = mean_colors([opened(path) for path in known], [opened(photo_of[path]) for path in known])
     made, flat, true = [], [], []
     for path in pairs[:num_held_out]:
         labels, photo = (scaled(opened(each), nearest=each == path) for each in (path, photo_of[path]))
@@ -150,13 +158,82 @@ def facades(options: argparse.Namespace) -> None:
     write_result("real_facades", __doc__.splitlines()[0], {**recorded(options.run), **found})
 
 
+def labelled(options: argparse.Namespace) -> None:
+    """Make photos and labels."""
+    for path in sorted((options.facades / "labels").glob("*.png")):
+        numbers = numbered(opened(path))
+        photo = opened(options.facades / "images" / f"{path.stem}.jpg")
+        largest = round(1.35 * SIZE_PX)
+        save(options.output / "labels" / path.name, scaled(numbers, largest, nearest=True))
+        save(options.output / "photos" / path.name, scaled(photo, largest))
+
+
+def labels(options: argparse.Namespace) -> None:
+    """Measure SPADE on held-out label maps, and show it on maps that are drawn here."""
+    paths = sorted((options.pairs / "labels").iterdir())
+    num_held_out = int(json.loads((options.run / "translator.json").read_text())["record"]["num_held_out"])
+    networks = {"network": Translator(options.run, threads=1)}
+    if options.other:
+        networks["pix2pix"] = Translator(options.other, threads=1)
+
+    def painted_by(name: str, map_in_colors: Pixels) -> Pixels:
+        """What a network makes of a map: SPADE is given class numbers."""
+        by_numbers = networks[name].num_classes is not None
+        return networks[name](numbered(map_in_colors) if by_numbers else map_in_colors)
+
+    if options.picture:
+        drawn = [drawn_facade(seed) for seed in range(5)]
+        draw(options.picture, [drawn, *([painted_by(name, each) for each in drawn] for name in networks)])
+    maps = [in_colors(scaled(opened_numbers(path), nearest=True)) for path in paths[:num_held_out]]
+    photos = [scaled(opened(options.pairs / "photos" / path.name)) for path in paths]
+    colors = mean_colors(
+        [in_colors(scaled(opened_numbers(path), nearest=True)) for path in paths[num_held_out:][:60]],
+        photos[num_held_out:][:60],
+    )
+    made = {"mean colour of each class": [painted(each, colors) for each in maps]}
+    made |= {name: [painted_by(name, each) for each in maps] for name in networks}
+    features = load_features("vgg16")
+    true = statistics(features, photos[:num_held_out])
+    others = statistics(features, photos[num_held_out::20]).distance(true)
+    found = {
+        "facades": len(maps),
+        "l1": {name: l1(each, photos[:num_held_out]) for name, each in made.items()},
+        "frechet": {
+            **{name: round(statistics(features, each).distance(true), 3) for name, each in made.items()},
+            "other photos": round(others, 3),
+        },
+    }
+    write_result("real_labels", __doc__.splitlines()[0], {**recorded(options.run), **found})
+
+
+def numbered(map_in_colors: Pixels) -> Pixels:
+    """Class numbers (H, W) of a map in the data set's colours."""
+    numbers = np.full(map_in_colors.shape[:2], UNLABELLED, np.uint8)
+    for number, color in enumerate(CLASSES):
+        numbers[(map_in_colors == color).all(axis=2)] = number
+    return numbers
+
+
+def in_colors(numbers: Pixels) -> Pixels:
+    """Class numbers in the data set's colours, black where there is none."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(CLASSES)] = CLASSES
+    colored: Pixels = table[numbers]
+    return colored
+
+
+def opened_numbers(path: Path) -> Pixels:
+    """Class numbers of a file."""
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
 def mean_colors(
-    photo_of: dict[Path, Path], paths: Sequence[Path]
+    maps: Sequence[Pixels], photos: Sequence[Pixels]
 ) -> dict[tuple[int, ...], NDArray[np.float64]]:
-    """The mean colour of each class."""
+    """The mean colour of each class, of maps in colours."""
     sums: dict[tuple[int, ...], NDArray[np.float64]] = {}
-    for path in paths:
-        labels, photo = opened(path), opened(photo_of[path]).astype(np.float64)
+    for labels, photo in zip(maps, photos, strict=True):
         for color in np.unique(labels.reshape(-1, 3), axis=0):
             there = (labels == color).all(axis=2)
             total = np.append(photo[there].sum(axis=0), there.sum())

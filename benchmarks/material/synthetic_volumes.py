@@ -24,6 +24,7 @@ SYNTHETIC_LABELS = ("background", "organ", "vessel", "lesion")
 
 Field = NDArray[np.float64]
 
+_USUAL_MM = (1.1, 1.1, 1.375)  # the middle of `_spacing`
 _GREY = {"body": 0.35, "organ": 0.58, "vessel": 0.85, "lesion": 0.42, "bone": 0.88}  # air is 0
 
 
@@ -75,7 +76,7 @@ def synthetic_volume(
     return _scanned(image, axes, rng), labels
 
 
-def write_volumes(folder: Path, count: int, size: int, *, seed: int = 0) -> None:
+def write_volumes(folder: Path, count: int, size: int, *, seed: int = 0, in_mm: bool = False) -> None:
     """Write ``folder/images/0000.nii.gz``, ... and ``folder/labels/0000.nii.gz``, ...
 
     Args:
@@ -83,6 +84,8 @@ def write_volumes(folder: Path, count: int, size: int, *, seed: int = 0) -> None
         count: scans.
         size: their sides, in voxels, about: each differs by up to an eighth.
         seed: what they are drawn from.
+        in_mm: bodies are about as large in millimetres, as patients are, so that a scan with smaller voxels
+            has more of them; else bodies are about as large in voxels, whatever these measure.
 
     Raises:
         MissingExtraError: nibabel is not installed.
@@ -90,10 +93,14 @@ def write_volumes(folder: Path, count: int, size: int, *, seed: int = 0) -> None
     for i in range(count):
         rng = np.random.default_rng([seed, i])
         shape = [size + int(rng.integers(-(size // 8), size // 8 + 1)) for _ in range(3)]
+        if in_mm:
+            spacing = _spacing(rng)
+            shape = [round(n * usual / mm) for n, usual, mm in zip(shape, _USUAL_MM, spacing, strict=True)]
         image, labels = synthetic_volume(shape, rng)
         axes = tuple(axis for axis in range(3) if rng.uniform() < 0.5)
         order = rng.permutation(3)
-        spacing = rng.uniform(0.8, 1.4) * np.array([1, 1, rng.uniform(1, 1.5)])
+        if not in_mm:
+            spacing = _spacing(rng)
         affine = np.diag([*spacing, 1.0])
         affine[:3, 3] = rng.uniform(-100, 100, 3)
         for axis in axes:  # the voxels run the other way in the file
@@ -103,6 +110,11 @@ def write_volumes(folder: Path, count: int, size: int, *, seed: int = 0) -> None
             turned = np.flip(voxels, axes).transpose(order)
             made = nifti_image(turned, affine[:, [*order, 3]])
             write_nifti(made, folder / kind / f"{i:04d}.nii.gz", overwrite=True)
+
+
+def _spacing(rng: np.random.Generator) -> Field:
+    """The size of a scan's voxels in mm."""
+    return rng.uniform(0.8, 1.4) * np.array([1, 1, rng.uniform(1, 1.5)])
 
 
 def _scanned(image: Field, axes: Sequence[Field], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -139,8 +151,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=32)
     parser.add_argument("--side", type=int, default=48, help="voxels")
+    parser.add_argument("--in-mm", action="store_true", help="bodies alike in millimetres, not in voxels")
     options = parser.parse_args()
-    write_volumes(options.folder, options.count, options.side)
+    write_volumes(options.folder, options.count, options.side, in_mm=options.in_mm)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,29 @@ def test_one_channel_is_made_of_three(tmp_path: Path) -> None:
     assert np.abs(made[..., 0] - 127.5 * (wanted + 1)).max() < 2
 
 
+def test_a_residual_generator_is_imported_as_one(
+    tmp_path: Path,
+    run: Run,  # noqa: F811 (the fixture)
+) -> None:
+    torch.manual_seed(0)
+    published = PublishedCycleGan(4, 1)
+    torch.save(published.state_dict(), tmp_path / "latest_net_G.pth")
+    command = ("import", tmp_path / "latest_net_G.pth", "-o", tmp_path / "run", "--residual")
+    done = run(*command)
+    assert done.code == 0, done.err
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        made = published.model[:-1](2 * x - 1)  # without tanh
+        wanted = 255 * (x + made).clamp(0, 1)[0].permute(1, 2, 0).numpy()
+    assert np.abs(Translator(tmp_path / "run")(pixels) - wanted).max() < 2
+    torch.save(example().state_dict(), tmp_path / "mosaic.pth")
+    done = run("import", tmp_path / "mosaic.pth", "-o", tmp_path / "other", "--residual")
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "expected CycleGAN's generator with residual, got johnson" in done.err
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_monai_network_segments(tmp_path: Path) -> None:
     nets = need("monai.networks.nets", "monai")
     torch.manual_seed(0)

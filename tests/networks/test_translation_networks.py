@@ -39,6 +39,69 @@ def test_a_judgement_sees_70_pixels() -> None:
         assert seen.max() - seen.min() + 1 == 70
 
 
+@pytest.mark.parametrize(("halvings", "seen_px", "step_px"), [(1, 16, 2), (2, 34, 4)])
+def test_a_judgement_of_fewer_halvings_sees_less(halvings: int, seen_px: int, step_px: int) -> None:
+    judge = PatchDiscriminator(3, 4, halvings=halvings)
+    judge.norms = nn.ModuleList(nn.Identity() for _ in judge.norms)
+    x = torch.rand(1, 3, 64, 80, requires_grad=True)
+    judged = judge(x)
+    assert judged.shape == (1, 1, 64 // step_px - 2, 80 // step_px - 2)
+    judged[0, 0, 7, 9].backward()
+    assert x.grad is not None
+    rows, columns = (x.grad.abs().sum((0, 1, dim)).nonzero().flatten() for dim in (3, 2))
+    for seen in (rows, columns):
+        assert seen.max() - seen.min() + 1 == seen_px
+    with pytest.raises(InputError, match="halvings: expected 1, 2 or 3, got 4"):
+        PatchDiscriminator(halvings=4)
+
+
+def test_a_judge_without_norms_sees_contrast_and_one_with_them_does_not() -> None:
+    torch.manual_seed(0)
+    x = 0.3 + 0.4 * torch.rand(1, 3, 64, 64)
+    weaker = 0.5 + 0.5 * (x - 0.5)  # around 0.5, which the borders are padded with
+    changed = {}
+    for norm in ("instance", "none"):
+        judge = PatchDiscriminator(3, 8, norm=norm)
+        with torch.no_grad():
+            scores = [judge(each) for each in (x, weaker)]
+        changed[norm] = float((scores[1] - scores[0]).abs().mean() / scores[0].std())
+    assert changed["instance"] < 0.05  # measured: 0.026, of the eps of the norms
+    assert changed["none"] > 0.3
+    with pytest.raises(InputError, match="expected instance, or none without affine, got none with affine"):
+        PatchDiscriminator(affine=True, norm="none")
+
+
+def test_doubled_pixels_leave_no_checkerboard() -> None:
+    torch.manual_seed(0)
+    x = torch.full((1, 3, 64, 64), 0.7)  # every place is alike, so a difference is the grid's own
+    for up, is_even in (("transposed", False), ("nearest", True)):
+        network = CycleGanGenerator(0, 8, up=up)
+        network.norms = nn.ModuleList(nn.ReLU() for _ in network.norms)  # a norm takes constants away
+        for parameter in network.parameters():
+            nn.init.normal_(parameter, 0.0, 0.1)
+        with torch.no_grad():
+            middle = network(x)[0, :, 24:40, 24:40]
+        assert (float(middle.std(dim=(1, 2)).max()) < 1e-5) == is_even
+    with pytest.raises(InputError, match="up: expected transposed or nearest, got bicubic"):
+        CycleGanGenerator(1, 4, up="bicubic")
+
+
+def test_a_residual_generator_begins_as_the_identity_and_adds() -> None:
+    torch.manual_seed(0)
+    network, plain = CycleGanGenerator(1, 4, residual=True), CycleGanGenerator(1, 4)
+    x = torch.rand(2, 3, 30, 41)
+    with torch.no_grad():
+        assert torch.equal(network.eval()(x), x)
+        plain.last.weight.mul_(4)
+        network.load_state_dict(plain.state_dict())
+        made = torch.atanh(2 * plain.double()(x.double()) - 1)
+        assert made.abs().max() > 0.5
+        assert_close(network.train()(x), x.double() + made, rtol=0, atol=1e-4)
+        assert_close(network.eval()(x), (x.double() + made).clamp(0, 1), rtol=0, atol=1e-4)
+    with pytest.raises(InputError, match="as many channels in as out, got 1 and 3"):
+        CycleGanGenerator(1, 4, in_channels=1, residual=True)
+
+
 @pytest.mark.parametrize("size", [(5, 7), (8, 8), (30, 41)])
 @pytest.mark.parametrize(
     "network", [CycleGanGenerator(1, 4), UNetGenerator(4, 4)], ids=["cyclegan", "pix2pix"]
@@ -126,16 +189,16 @@ class PublishedCycleGan(nn.Module):
 
 
 class PublishedPatchGan(nn.Module):
-    def __init__(self, channels: int, c: int, *, batch: bool) -> None:
+    def __init__(self, channels: int, c: int, *, batch: bool, halvings: int = 3) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(channels, c, 4, 2, 1), nn.LeakyReLU(0.2)]
-        for k, stride in ((1, 2), (2, 2), (4, 1)):
+        for k, stride in [(1 << i, 2) for i in range(halvings - 1)] + [(1 << (halvings - 1), 1)]:
             layers += [nn.Conv2d(k * c, 2 * k * c, 4, stride, 1, bias=not batch)]
             layers += [
                 nn.BatchNorm2d(2 * k * c) if batch else nn.InstanceNorm2d(2 * k * c),
                 nn.LeakyReLU(0.2),
             ]
-        self.model = nn.Sequential(*layers, nn.Conv2d(8 * c, 1, 4, 1, 1))
+        self.model = nn.Sequential(*layers, nn.Conv2d(c << halvings, 1, 4, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)
@@ -198,6 +261,7 @@ class PublishedUNet(nn.Module):
         (PublishedCycleGan(4, 2), CycleGanGenerator(2, 4), 3),
         (PublishedPatchGan(3, 4, batch=False), PatchDiscriminator(3, 4), 3),
         (PublishedPatchGan(6, 4, batch=True), PatchDiscriminator(6, 4, affine=True), 6),
+        (PublishedPatchGan(3, 4, batch=False, halvings=2), PatchDiscriminator(3, 4, halvings=2), 3),
         (PublishedUNet(4, 5), UNetGenerator(5, 4), 3),
         (PublishedCycleGan(4, 2, batch=True), CycleGanGenerator, 3),
         (PublishedCycleGan(4, 1, channels=1, dropout=True), CycleGanGenerator, 1),
@@ -208,6 +272,7 @@ class PublishedUNet(nn.Module):
         "cyclegan",
         "patchgan",
         "conditional-patchgan",
+        "patchgan-34",
         "pix2pix",
         "cyclegan-batch",
         "cyclegan-grey-dropout",

@@ -208,6 +208,30 @@ def test_cyclegan_learns_without_pairs(
     assert after < float((day - night).abs().mean())
 
 
+def test_what_is_not_the_papers_is_built_kept_and_told(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {"residual": True, "up": "nearest", "judge_halvings": 2, "judge_norm": "none"}
+    recipe = cyclegan(pictures, tmp_path, **kinds, judge_rate=3.0)
+    columns = np.split(recipe.sample(recipe.model), 6, axis=1)  # a, to b, and back; b, to a, and back
+    assert np.array_equal(columns[0], columns[1])  # begins as the identity
+    assert np.array_equal(columns[3], columns[5])
+    judge = recipe.model.judge_a
+    assert judge.convs[-1].in_channels == 4 * recipe.settings.judge_width
+    assert isinstance(judge.norms[0], torch.nn.LeakyReLU)
+    (makers, slow), (judges, fast) = recipe.param_groups()
+    assert (slow, fast) == (1.0, 3.0)
+    assert len(makers) + len(judges) == len(list(recipe.model.parameters()))
+    told: list[tuple[object, ...]] = []
+    monkeypatch.setattr(
+        "stylenorm.training.recipes.cyclegan.export_translator", lambda *a, **_: told.append(a)
+    )
+    recipe.finish(recipe.model, {})
+    ((networks, _, record),) = told
+    assert all(network.residual for network in networks.values())
+    assert {key: record[key] for key in kinds} == {key: str(value) for key, value in kinds.items()}
+
+
 def test_each_turn_moves_its_own_player_alone(pictures: Path, tmp_path: Path) -> None:
     recipe = cyclegan(pictures, tmp_path)
     seen: list[tuple[set[str], set[str]]] = []

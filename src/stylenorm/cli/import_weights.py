@@ -49,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pictures.add_argument(
         "--size", type=number_from(8), metavar="PX", help="shorter side of the pictures that it learned from"
     )
+    pictures.add_argument(
+        "--residual",
+        action="store_true",
+        help="CycleGAN's generator was trained to add what it makes to the picture",
+    )
     labels = parser.add_argument_group("SPADE")
     labels.add_argument(
         "--num-doublings", type=number_from(3, 6), default=5, metavar="N", help="(default: %(default)s)"
@@ -101,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
             ImportOptions(
                 direction=options.direction,
                 scale_px=options.size,
+                residual=options.residual,
                 num_doublings=options.num_doublings,
                 first_class=options.first_class,
                 edges=options.edges,

@@ -23,6 +23,14 @@ class CycleGanConfig:
         num_blocks: residual blocks of the generators; 6 in the paper for 128 pixels, 9 from 256 on.
         width: channels of the generators' first convolution.
         judge_width: channels of the discriminators' first convolution.
+        judge_halvings: of the discriminators; each number that they give scores 70 x 70 pixels with 3, as in
+            the paper, 34 x 34 with 2, 16 x 16 with 1.
+        judge_norm: of the discriminators: instance as in the paper, or none, which sees a palette sooner.
+        judge_rate: how many times as fast as the generators the discriminators learn.
+        residual: add what a generator makes to the picture, and begin as the identity; not in the paper. For
+            short trainings, which have no time to learn to paint the picture itself.
+        up: how the generators enlarge: transposed convolutions as in the paper, or nearest, which doubles
+            pixels before a convolution and leaves no checkerboard.
         crop_px: side of the training crops.
         batch_size: crops of each domain a step, of all processes together.
         cycle_weight: weight of the way there and back.
@@ -38,6 +46,11 @@ class CycleGanConfig:
     num_blocks: int = 9
     width: int = 64
     judge_width: int = 64
+    judge_halvings: int = 3
+    judge_norm: Literal["instance", "none"] = "instance"
+    judge_rate: float = 1.0
+    residual: bool = False
+    up: Literal["transposed", "nearest"] = "transposed"
     crop_px: int = 256
     batch_size: int = 1
     cycle_weight: float = 10.0

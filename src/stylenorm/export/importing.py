@@ -53,6 +53,7 @@ class ImportOptions:
     Attributes:
         direction: name of the direction, for networks that translate.
         scale_px: shorter side of the pictures that it learned from; None if not known.
+        residual: whether CycleGAN's generator was trained to add what it makes to the picture.
         num_doublings: of SPADE's generator.
         first_class: number of the first class in label maps: 0, or 1, where 0 is the unlabelled.
         edges: whether the last channel of SPADE's labels is the edges of instances; there are none here.
@@ -63,6 +64,7 @@ class ImportOptions:
 
     direction: str = "a-to-b"
     scale_px: int | None = None
+    residual: bool = False
     num_doublings: int = 5
     first_class: int = 0
     edges: bool = False
@@ -182,13 +184,19 @@ def import_weights(path: Path, out: Path, options: ImportOptions, kind: str | No
     return kind
 
 
-def _translator(build: Callable[[Mapping[str, Tensor]], Any]) -> Callable[..., None]:
+def _translator(build: Callable[..., Any], *, may_be_residual: bool = False) -> Callable[..., None]:
     def write(checkpoint: Checkpoint, out: Path, options: ImportOptions, record: dict[str, str]) -> None:
-        network = build(checkpoint.state).eval()
+        if options.residual and not may_be_residual:
+            raise InputError(
+                f"{checkpoint.path}: expected CycleGAN's generator with residual, got {record['kind']}"
+            )
+        changes = {"residual": True} if options.residual else {}
+        network = build(checkpoint.state, **changes).eval()
         if getattr(network, "in_channels", 3) == 1 or getattr(network, "out_channels", 3) == 1:
             network = _Colored(network)
         scale = None if options.scale_px is None else (options.scale_px, options.scale_px)
-        export_translator({options.direction: network}, out, record, scale_px=scale)
+        about = {**record, **{name: str(value) for name, value in changes.items()}}
+        export_translator({options.direction: network}, out, about, scale_px=scale)
 
     return write
 
@@ -270,7 +278,10 @@ def _nnunet(checkpoint: Checkpoint, out: Path, options: ImportOptions, record: d
 _Writer = Callable[[Checkpoint, Path, ImportOptions, dict[str, str]], None]
 
 IMPORTED: Mapping[str, tuple[str, _Writer]] = {
-    "cyclegan": ("model.10.conv_block.1.weight", _translator(CycleGanGenerator.from_published)),
+    "cyclegan": (
+        "model.10.conv_block.1.weight",
+        _translator(CycleGanGenerator.from_published, may_be_residual=True),
+    ),
     "pix2pix": ("model.model.0.weight", _translator(UNetGenerator.from_published)),
     "johnson": ("conv1.conv2d.weight", _translator(JohnsonExamplesNetwork.from_published)),
     "spade": ("head_0.norm_0.mlp_shared.0.weight", _label_painter),

@@ -21,6 +21,11 @@ zeros elsewhere, as in the authors' code. 6 blocks are the paper's for pictures 
 
 Differs from the paper: pictures are RGB in 0..1 (scaled to -1..1 inside); sides need not be multiples of 4
 (the picture is extended by its edge, and cropped back).
+
+Not in the paper: with ``residual``, the network adds what it makes to the picture, and its last layer begins
+at 0, so that it begins as the identity. Where there are minutes and not days, a network that has to learn to
+paint the photo itself, through layers that have 1/4 of its sides, is still blurred when the time is over;
+this one has only to learn what changes: colours, light and strokes.
 """
 
 from __future__ import annotations
@@ -66,6 +71,11 @@ class CycleGanGenerator(nn.Module):
             ``--norm batch``, which measures the picture at hand where it is run on one: that is this.
         in_channels: of what is given; 1 for grey.
         out_channels: of what comes out.
+        residual: add the last layer, without tanh, to the picture, from a last layer of zeros; not in the
+            paper. In training the sum is left as it is, so that gradients reach what has left 0..1; in
+            evaluation it is clipped.
+        up: transposed, as published, or nearest: pixels are doubled and a convolution follows, which leaves
+            no checkerboard (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill 2016).
 
     Shape: (N, in_channels, H, W), RGB or grey, 0..1; returns (N, out_channels, H, W). H and W from 5.
 
@@ -85,24 +95,39 @@ class CycleGanGenerator(nn.Module):
         affine: bool = False,
         in_channels: int = 3,
         out_channels: int = 3,
+        residual: bool = False,
+        up: str = "transposed",
     ) -> None:
         super().__init__()
         if num_blocks < 0 or width < 1:
             raise InputError(
                 f"expected 0 or more blocks and a width of at least 1, got {num_blocks} and {width}"
             )
+        if residual and in_channels != out_channels:
+            raise InputError(
+                f"residual: expected as many channels in as out, got {in_channels} and {out_channels}"
+            )
+        if up not in ("transposed", "nearest"):
+            raise InputError(f"up: expected transposed or nearest, got {up}")
         c, bias = width, not affine
-        self.in_channels, self.out_channels = in_channels, out_channels
+        self.in_channels, self.out_channels, self.residual = in_channels, out_channels, residual
         self.first = nn.Conv2d(in_channels, c, 7, padding=3, padding_mode="reflect", bias=bias)
         self.down = nn.ModuleList(nn.Conv2d(a, 2 * a, 3, 2, padding=1, bias=bias) for a in (c, 2 * c))
         self.blocks = nn.Sequential(*(_Residual(4 * c, affine=affine) for _ in range(num_blocks)))
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(a, a // 2, 3, 2, padding=1, output_padding=1, bias=bias)
+            if up == "transposed"
+            else nn.Sequential(
+                nn.Upsample(scale_factor=2),
+                nn.Conv2d(a, a // 2, 3, padding=1, padding_mode="reflect", bias=bias),
+            )
             for a in (4 * c, 2 * c)
         )
         self.norms = nn.ModuleList(InstanceNormAct2d(k * c, affine=affine) for k in (1, 2, 4, 2, 1))
         self.last = nn.Conv2d(c, out_channels, 7, padding=3, padding_mode="reflect")
         drawn_from_normal(self)
+        if residual:
+            nn.init.zeros_(self.last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Translate pictures; see the class for shapes."""
@@ -118,7 +143,13 @@ class CycleGanGenerator(nn.Module):
         y = self.blocks(y)
         for conv, norm in zip(self.up, self.norms[3:], strict=True):
             y = norm(conv(y))  # ends at (N, c, H, W)
-        translated: Tensor = (torch.tanh(self.last(y)) + 1) / 2
+        made: Tensor = self.last(y)
+        if not self.residual:
+            translated = (torch.tanh(made) + 1) / 2
+        elif self.training:
+            translated = x + made
+        else:
+            translated = (x + made).clamp(0, 1)
         return translated[..., :height, :width]
 
     def load_published(self, state: Mapping[str, Tensor]) -> None:
@@ -151,8 +182,12 @@ class CycleGanGenerator(nn.Module):
         load_renamed(self, state, names)
 
     @classmethod
-    def from_published(cls, state: Mapping[str, Tensor]) -> CycleGanGenerator:
+    def from_published(cls, state: Mapping[str, Tensor], *, residual: bool = False) -> CycleGanGenerator:
         """Build the network of a checkpoint of the authors' code, of whatever size, and load it.
+
+        Args:
+            state: the checkpoint.
+            residual: it was trained to add what it makes to the picture, which its weights do not say.
 
         Raises:
             InputError: it is no checkpoint of a residual generator.
@@ -170,6 +205,7 @@ class CycleGanGenerator(nn.Module):
             affine="model.1.bias" not in state,
             in_channels=first.shape[1],
             out_channels=len(last),
+            residual=residual,
         )
         network.load_published(state)
         return network

@@ -13,6 +13,9 @@ conv 4x4, norm, leaky ReLU         1/8 - 1  8c
 conv 4x4                           1/8 - 2  1
 =================================  =======  ===========
 
+With two halvings the third row is left out, and a number scores 34 x 34 pixels; with one, 16 x 16: the
+paper's 16 x 16 PatchGAN and the authors' ``--n_layers_D``.
+
 Differs from the papers: pictures are RGB in 0..1 and scaled to -1..1 inside.
 """
 
@@ -39,8 +42,12 @@ class PatchDiscriminator(nn.Module):
         width: channels of the first convolution; 64 in the papers.
         affine: norms with scale and shift, as pix2pix has them; then the convolutions before them have no
             bias. Without, as CycleGAN has them.
+        halvings: 3 for 70 x 70 pixels; 2 for 34 x 34, 1 for 16 x 16.
+        norm: instance, or none, which is not in the papers: an instance norm takes from every picture what
+            light and colour it has as a whole, so that a palette is hard to score behind it.
 
-    Shape: (N, channels, H, W), 0..1; returns (N, 1, H/8 - 2, W/8 - 2), not bounded. H and W from 24.
+    Shape: (N, channels, H, W), 0..1; returns (N, 1, H/8 - 2, W/8 - 2), with other halvings H/4 - 2 or
+    H/2 - 2; not bounded. H and W from 24.
 
     Example:
         >>> sum(p.numel() for p in PatchDiscriminator().parameters())
@@ -49,19 +56,46 @@ class PatchDiscriminator(nn.Module):
 
     smallest_px = 24
 
-    def __init__(self, channels: int = 3, width: int = 64, *, affine: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        width: int = 64,
+        *,
+        affine: bool = False,
+        halvings: int = 3,
+        norm: str = "instance",
+    ) -> None:
         super().__init__()
-        widths = [width, 2 * width, 4 * width, 8 * width]
+        if norm not in ("instance", "none") or (affine and norm == "none"):
+            raise InputError(
+                f"norm: expected instance, or none without affine, got {norm}{' with affine' * affine}"
+            )
+        if halvings not in (1, 2, 3):
+            raise InputError(f"halvings: expected 1, 2 or 3, got {halvings}")
+        widths = [width << i for i in range(halvings + 1)]
         pairs = zip([channels, *widths], [*widths, 1], strict=True)
         self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 4, 2 if i < 3 else 1, padding=1, bias=i in (0, 4) or not affine)
+            nn.Conv2d(
+                a,
+                b,
+                4,
+                2 if i < halvings else 1,
+                padding=1,
+                bias=i in (0, halvings + 1) or not affine,
+            )
             for i, (a, b) in enumerate(pairs)
         )
         self.first_act = nn.LeakyReLU(_SLOPE)
         self.norms = nn.ModuleList(
-            InstanceNormAct2d(c, affine=affine, act="leaky_relu", negative_slope=_SLOPE) for c in widths[1:]
+            InstanceNormAct2d(c, affine=affine, act="leaky_relu", negative_slope=_SLOPE)
+            if norm == "instance"
+            else nn.LeakyReLU(_SLOPE)
+            for c in widths[1:]
         )
         drawn_from_normal(self)
+        if norm == "none":  # 0.02 is for layers whose scale a norm sets
+            for conv in self.convs[:-1]:
+                nn.init.kaiming_normal_(conv.get_parameter("weight"), _SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Score pictures; see the class for shapes."""
@@ -82,8 +116,9 @@ class PatchDiscriminator(nn.Module):
         Raises:
             InputError: it is a checkpoint of another network.
         """
-        names = {f"model.{number}": f"convs.{i}" for i, number in enumerate(_PUBLISHED)}
-        names |= {f"model.{int(number) + 1}": f"norms.{i}" for i, number in enumerate(_PUBLISHED[1:4])}
+        numbers = _PUBLISHED[: len(self.convs)]
+        names = {f"model.{number}": f"convs.{i}" for i, number in enumerate(numbers)}
+        names |= {f"model.{int(number) + 1}": f"norms.{i}" for i, number in enumerate(numbers[1:-1])}
         load_renamed(self, state, names)
 
 

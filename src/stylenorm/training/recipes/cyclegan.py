@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,8 +48,14 @@ class _Model(nn.Module):
 
     def __init__(self, config: CycleGanConfig) -> None:
         super().__init__()
-        self.a_to_b, self.b_to_a = (CycleGanGenerator(config.num_blocks, config.width) for _ in "ab")
-        self.judge_a, self.judge_b = (PatchDiscriminator(3, config.judge_width) for _ in "ab")
+        self.a_to_b, self.b_to_a = (
+            CycleGanGenerator(config.num_blocks, config.width, residual=config.residual, up=config.up)
+            for _ in "ab"
+        )
+        self.judge_a, self.judge_b = (
+            PatchDiscriminator(3, config.judge_width, halvings=config.judge_halvings, norm=config.judge_norm)
+            for _ in "ab"
+        )
         self.pool_a, self.pool_b = (PicturePool(config.pool_size, config.crop_px) for _ in "ab")
 
 
@@ -85,6 +92,16 @@ class CycleGan(AdversarialRecipe):
         )
         torch.manual_seed(config.seed)
         self.model = _Model(config)
+
+    def config(self) -> Mapping[str, Any]:
+        """Return the settings, those that say of what kind the networks are with them."""
+        return {**super().config(), "judge_norm": self.settings.judge_norm, "up": self.settings.up}
+
+    def param_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return the generators with the loop's rate, the discriminators with `judge_rate` times that."""
+        m = self.model
+        makers = [*m.a_to_b.parameters(), *m.b_to_a.parameters()]
+        return [(makers, 1.0), ([*m.judge_a.parameters(), *m.judge_b.parameters()], self.settings.judge_rate)]
 
     @contextmanager
     def prefetch(self) -> Iterator[None]:
@@ -131,6 +148,7 @@ class CycleGan(AdversarialRecipe):
         """Return a grid: a held-out picture of each domain a row; a, to b, and back; b, to a, and back."""
         assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
         count = min(_NUM_SAMPLES, self.a.num_held_out, self.b.num_held_out)
+        model.eval()
         columns = []
         for photos, there, back in (
             (self.a, model.a_to_b, model.b_to_a),
@@ -153,6 +171,7 @@ class CycleGan(AdversarialRecipe):
         if not count:
             return {}
         a, b = (photos.held_out(count).to(self.device) for photos in (self.a, self.b))
+        model.eval()
         found: dict[str, float] = {}
         ways = (("a-to-b", a, b, model.a_to_b, model.b_to_a), ("b-to-a", b, a, model.b_to_a, model.a_to_b))
         for name, given, wanted, there, back in ways:
