@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--styles", type=Path, help="the list the network was trained with; default: its own")
     parser.add_argument("--num-photos", type=int, default=24)
     parser.add_argument("--size", type=int, default=256, help="side of the square photos, pixels")
-    parser.add_argument("--stroke-sizes", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--stroke-sizes", type=float, nargs="*", default=[1.0])
     parser.add_argument("--noise", type=float, help="on the photos; default: as the network was trained")
     parser.add_argument("--optimized", type=int, default=0, help="optimise for so many styles")
     parser.add_argument("--held-out", type=int, default=16, help="paintings that the predictor never saw")
