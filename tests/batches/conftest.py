@@ -16,6 +16,6 @@ def stylize(run: Run) -> Run:
     """Run ``stylenorm stylize`` with the network that ships, and the fake engine."""
 
     def stylize(*argv: str | Path) -> Done:
-        return run("stylize", *argv, "--engine", "fake")
+        return run("stylize", *argv, "--engine", "fake", "--noise", "0")  # exactly the negative
 
     return stylize

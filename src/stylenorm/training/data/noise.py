@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stylenorm.noise import with_noise
+from stylenorm.training import ranks
 
 __all__ = ["drawn_places", "noisy"]
 
@@ -35,5 +36,5 @@ def noisy(photo: Tensor, amplitude: Tensor | float, places: Tensor | None = None
 
 
 def drawn_places(count: int, generator: torch.Generator) -> Tensor:
-    """Return the places of so many windows of the noise, (count, 2), for `noisy`."""
-    return torch.randint(_PLACES, (count, 2), generator=generator)
+    """Return places of windows of the noise for `noisy`: this process's part, (n, 2), of ``count`` in all."""
+    return ranks.shard(torch.randint(_PLACES, (count, 2), generator=generator))

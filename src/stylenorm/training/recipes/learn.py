@@ -126,7 +126,7 @@ class Learn(Recipe):
         """Return the named, weighted losses of a step."""
         settings, model = self.settings, self.model
         photo = self.photos.batch(step).to(self.device)
-        seen = noisy(photo, self.folder.noise, drawn_places(len(photo), generator))
+        seen = noisy(photo, self.folder.noise, drawn_places(settings.batch_size, generator))
         painted = model.network(seen, model.vector())
         painted, photo = shifted(painted, photo, generator)
         first = torch.zeros(len(photo), dtype=torch.long, device=self.device)

@@ -286,7 +286,7 @@ class Multistyle(Recipe):
         places = drawn_places(count, generator)
         amplitude = (torch.rand(count, generator=generator) >= _PLAIN_SHARE) * self.settings.noise
         amplitude = ranks.shard(amplitude).where(~is_identity, 0)
-        return noisy(photo, amplitude, ranks.shard(places))
+        return noisy(photo, amplitude, places)
 
     def _draw_styles(self, step: int, count: int, generator: torch.Generator) -> Tensor:
         share = max(self.settings.identity_share, 1 - step / max(1, self.settings.warmup_steps))
