@@ -127,3 +127,15 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def mean_dice(pairs: list[tuple[Any, Any]]) -> dict[str, float]:
+    """Dice of each label of (made, true) label maps, mean over the scans; and the mean of these."""
+    from stylenorm.models import dice_scores
+
+    found: dict[str, list[float]] = {}
+    for made, truth in pairs:
+        for label, score in dice_scores(made, truth).items():
+            found.setdefault(str(label), []).append(score)
+    each = {label: round(statistics.fmean(scores), 4) for label, scores in sorted(found.items())}
+    return {**each, "mean": round(statistics.fmean(each.values()), 4)}

@@ -54,11 +54,11 @@ from monai.transforms import (
 from torch import nn
 
 from material.synthetic_volumes import write_volumes
-from measured import write_result
+from measured import mean_dice, write_result
 from stylenorm.export import export_segmenter
 from stylenorm.media.scan_layouts import ScanCase, find_labelled_scans
 from stylenorm.media.scans import read_labels, read_scan
-from stylenorm.models import Segmenter, dice_scores
+from stylenorm.models import Segmenter
 from stylenorm.training import Volumes, VolumesConfig
 
 TRAINING, HELD_OUT, PATCH, LEVELS, WIDTH, BATCH = 20, 8, 32, 4, 8, 2
@@ -203,7 +203,7 @@ def dice_of_ours(
     for case in held_out:
         scan = read_scan(case.images)
         found.append(segmenter(scan.voxels, spacing_mm=scan.spacing_mm))
-    return means(
+    return mean_dice(
         [(made, read_labels(case.labels).voxels) for made, case in zip(found, held_out, strict=True)]
     )  # type: ignore[arg-type]
 
@@ -286,17 +286,7 @@ class Monai:
             (truth,) = EnsureChannelFirstd("label")(LoadImaged("label")({"label": str(case.labels)}))["label"]
             pairs.append((made, truth.numpy().astype(np.uint8)))
         network.train()
-        return means(pairs)
-
-
-def means(pairs: list[tuple[Any, Any]]) -> dict[str, float]:
-    """Dice of each label, mean over the scans; and the mean of these."""
-    found: dict[str, list[float]] = {}
-    for made, truth in pairs:
-        for label, score in dice_scores(made, truth).items():
-            found.setdefault(str(label), []).append(score)
-    each = {label: round(float(np.mean(scores)), 4) for label, scores in sorted(found.items())}
-    return {**each, "mean": round(float(np.mean(list(each.values()))), 4)}
+        return mean_dice(pairs)
 
 
 if __name__ == "__main__":

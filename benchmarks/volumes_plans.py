@@ -26,9 +26,9 @@ import torch
 from numpy.typing import NDArray
 
 from material.synthetic_volumes import SYNTHETIC_LABELS, write_volumes
-from measured import write_result
+from measured import mean_dice, write_result
 from stylenorm.media.scans import read_labels, read_scan
-from stylenorm.models import Segmenter, dice_scores, labels_of_logits, resampled_labels, sides_at
+from stylenorm.models import Segmenter, labels_of_logits, resampled_labels, sides_at
 from stylenorm.training import LoopConfig, Volumes, VolumesConfig, fit
 from volumes import HELD_OUT, LOOP, SETTINGS, SIZE, TRAINING
 
@@ -74,7 +74,7 @@ def measured(scans: Path, segmenter: Segmenter) -> dict[str, float]:
         scan = read_scan((path,))
         made = segmenter(scan.voxels, spacing_mm=scan.spacing_mm)
         pairs.append((made, truth_of(scans, path)))
-    return means(pairs)
+    return by_name(pairs)
 
 
 def there_and_back(scans: Path, spacing_mm: tuple[float, ...]) -> dict[str, float]:
@@ -85,7 +85,7 @@ def there_and_back(scans: Path, spacing_mm: tuple[float, ...]) -> dict[str, floa
         there = resampled_labels(truth, sides_at(truth.shape, read_scan((path,)).spacing_mm, spacing_mm))
         sure = np.stack([(there == label).astype(np.float32) for label in range(len(SYNTHETIC_LABELS))])
         pairs.append((labels_of_logits(sure, truth.shape), truth))
-    return means(pairs)
+    return by_name(pairs)
 
 
 def held_out(scans: Path) -> list[Path]:
@@ -99,15 +99,10 @@ def truth_of(scans: Path, path: Path) -> Labels:
     return labels
 
 
-def means(pairs: list[tuple[Labels, Labels]]) -> dict[str, float]:
-    """Dice of each label, mean over the scans; and the mean of these."""
-    scores: dict[int, list[float]] = {}
-    for made, truth in pairs:
-        for label, score in dice_scores(made, truth).items():
-            scores.setdefault(label, []).append(score)
-    each = {SYNTHETIC_LABELS[label]: float(np.mean(found)) for label, found in sorted(scores.items())}
-    each["mean"] = float(np.mean(list(each.values())))
-    return {name: round(score, 3) for name, score in each.items()}
+def by_name(pairs: list[tuple[Labels, Labels]]) -> dict[str, float]:
+    """Dice of each label, mean over the scans, by the labels' names; and the mean of these."""
+    named = {str(label): name for label, name in enumerate(SYNTHETIC_LABELS)}
+    return {named.get(label, label): round(score, 3) for label, score in mean_dice(pairs).items()}
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ class NetworkFolder:
         norm_sizes: channels of each norm.
         config: family, width and blocks, as `stylenorm.networks.NetworkConfig` has them.
         record: how it was trained.
-        noise: how much noise it was trained to see on photos (`stylenorm.noise`); 0 for none.
         sha256: checksums of files in the folder, by name; empty in folders of older versions.
+        noise: how much noise it was trained to see on photos (`stylenorm.noise`); 0 for none.
     """
 
     path: Path
@@ -53,8 +53,8 @@ class NetworkFolder:
     norm_sizes: tuple[int, ...]
     config: Mapping[str, str | int]
     record: Mapping[str, str]
-    noise: float = 0.0
     sha256: Mapping[str, str] = field(default_factory=dict)
+    noise: float = 0.0
 
     @classmethod
     def open(cls, path: str | Path) -> NetworkFolder:
@@ -73,8 +73,8 @@ class NetworkFolder:
                 tuple(_channels(size) for size in described["norm_sizes"]),
                 dict(described["config"]),
                 dict(described.get("record", {})),
-                checked_noise(described.get("noise", 0.0)),
                 {str(name): str(digest) for name, digest in described.get("sha256", {}).items()},
+                checked_noise(described.get("noise", 0.0)),
             )
 
     def check_weights(self) -> None:

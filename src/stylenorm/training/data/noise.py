@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import repeat
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,8 +29,11 @@ def noisy(photo: Tensor, amplitude: Tensor | float, places: Tensor | None = None
     amplitudes = torch.as_tensor(amplitude).expand(len(photo)).tolist()
     corners = [(0, 0)] * len(photo) if places is None else [(row, column) for row, column in places.tolist()]
     pictures = photo.permute(0, 2, 3, 1).numpy(force=True)
-    noisy = [with_noise(*each) for each in zip(pictures, amplitudes, repeat(None), corners, strict=False)]
-    return torch.from_numpy(np.stack(noisy)).to(photo.device).permute(0, 3, 1, 2).contiguous()
+    made = [
+        with_noise(picture, amplitude, origin=corner)
+        for picture, amplitude, corner in zip(pictures, amplitudes, corners, strict=True)
+    ]
+    return torch.from_numpy(np.stack(made)).to(photo.device).permute(0, 3, 1, 2).contiguous()
 
 
 def drawn_places(count: int, generator: torch.Generator) -> Tensor:

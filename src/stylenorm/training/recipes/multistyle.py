@@ -218,11 +218,11 @@ class Multistyle(Recipe):
         """Return a grid: a row a held-out photo; photo, identity without the gate, then every style."""
         assert isinstance(model, _Model)  # noqa: S101 (narrows the type; not a user's input)
         photo = self.photos.held_out(_NUM_SAMPLES).to(self.device)
+        noisy_photo = noisy(photo, self.settings.noise)
         columns = [photo]
         for row in range(len(self.paintings) + 1):
             index = torch.full((len(photo),), row)
-            seen = noisy(photo, self.settings.noise) if row else photo
-            columns.append(model.network(seen, model.style_vectors(index)))
+            columns.append(model.network(noisy_photo if row else photo, model.style_vectors(index)))
         grid = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
         return to_pixels(grid)
 

@@ -134,10 +134,11 @@ class Predict(Recipe):
         painting = self.paintings.held_out(min(2 * _NUM_SAMPLES, self.settings.num_held_out)).to(self.device)
         seen = F.avg_pool2d(painting, 2)
         small = F.interpolate(painting, size=photo.shape[-2:], mode="bilinear", antialias=True)
+        noisy_photo = noisy(photo, self.folder.noise)
         columns = [torch.cat([torch.ones_like(photo[0]), *photo], dim=1)]
         for i in range(len(painting)):
             style = model(seen[i : i + 1]).expand(len(photo), -1)
-            painted = self.network(noisy(photo, self.folder.noise), style)
+            painted = self.network(noisy_photo, style)
             columns.append(torch.cat([small[i], *painted], dim=1))
         grid = torch.cat(columns, dim=2)
         return to_pixels(grid)
