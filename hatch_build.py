@@ -86,6 +86,7 @@ def compile_library(command: list[str], folder: Path, library: Path) -> None:
             parts["avx2"] = ["-DINSTRUCTIONS=sn_avx2", *avx2, str(folder / "kernels.c")]
             parts["avx2_conv"] = ["-DINSTRUCTIONS=sn_convs_avx2", *avx2, str(folder / "conv.c")]
             parts["avx2_spatial"] = [*avx2, str(folder / "spatial.c")]
+            parts["avx2_noise"] = [*avx2, str(folder / "noise.c")]
             parts["avx2_paint"] = [*avx2, str(folder / "paint.c")]
 
         def compile_part(name: str) -> str:

@@ -40,6 +40,7 @@ SAME_FLOOR = {
     ("interrupts", "_moved"),
 }
 LAZY = {
+    "c_library",
     "colors",
     "configurations",
     "media",

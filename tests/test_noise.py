@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylenorm import Stylizer
+from stylenorm import Stylizer, noise
+from stylenorm.c_library import library
 from stylenorm.cli import main
 from stylenorm.errors import InputError
 from stylenorm.films import Painter, SteadyOptions
@@ -111,6 +112,24 @@ def test_how_much(dtype: str) -> None:
     np.testing.assert_allclose(
         change, np.repeat(expected[..., None], 3, 2), atol=0.51 / whole if whole > 1 else 1e-6
     )
+
+
+@pytest.mark.skipif(isinstance(library(), str), reason="no compiled library here")
+@pytest.mark.parametrize("view", ["whole", "flipped", "with alpha", "blue first"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_c_and_numpy_agree(dtype: str, view: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = (smooth_photo(201, 150) / 255 * np.iinfo(dtype).max).astype(dtype)
+    if view == "with alpha":
+        photo = np.concatenate([photo, photo[..., :1]], axis=2)[..., :3]
+    photo = {"flipped": photo[::-1], "blue first": photo[..., ::-1]}.get(view, photo)
+    options = (0.2, (3, 18, 200, 131), (-700, 65))
+    by_c = with_noise(photo, *options)
+    monkeypatch.setattr(noise, "library", lambda: "none")
+    by_numpy = with_noise(photo, *options)
+    assert by_c.dtype == by_numpy.dtype
+    differences = np.abs(by_c.astype(int) - by_numpy)
+    assert differences.max() <= 1, "halves may be rounded up or down"
+    assert differences.mean() < 0.02
 
 
 def test_none_is_the_photo_itself() -> None:

@@ -14,11 +14,13 @@ grid, so that there is no period, and nothing to store.
 from __future__ import annotations
 
 import numbers
+import struct
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stylenorm.c_library import library
 from stylenorm.errors import InputError
 
 __all__ = ["SPACINGS", "checked_noise", "smooth_noise", "with_noise"]
@@ -32,6 +34,7 @@ _SCALE = (len(SPACINGS) * _OCTAVE_VARIANCE) ** -0.5
 _ROWS_AT_ONCE = 256
 _CELL = 16  # pixels
 _DETAIL = 0.03  # the deviation at which half of the noise is left
+_arguments = struct.Struct("=14qd").pack  # struct noise of kernels/_c/noise.h
 
 
 def checked_noise(amplitude: Any) -> float:
@@ -92,6 +95,8 @@ def with_noise(
     top, left, bottom, right = part or (0, 0, *photo.shape[:2])
     if amplitude == 0:
         return photo if part is None else photo[top:bottom, left:right]
+    if photo.dtype in (np.uint8, np.uint16) and photo.dtype.isnative and not isinstance(library(), str):
+        return _by_c(photo, amplitude, (top, left, bottom, right), origin)
     whole = float(np.iinfo(photo.dtype).max) if photo.dtype.kind == "u" else 1.0
     flat = _Flatness(photo, top, left, bottom, right)
     noisy = np.empty((bottom - top, right - left, photo.shape[2]), photo.dtype)
@@ -105,6 +110,22 @@ def with_noise(
             noisy[first - top : last - top] = (strip + noise.astype(np.int32)[..., None]).clip(0, int(whole))
         else:
             noisy[first - top : last - top] = (strip + noise[..., None]).clip(0, 1)
+    return noisy
+
+
+def _by_c(
+    photo: NDArray[Any], amplitude: float, part: tuple[int, int, int, int], origin: tuple[int, int]
+) -> NDArray[Any]:
+    """The same by the compiled library, for uint8 and uint16."""
+    top, left, bottom, right = part
+    noisy = np.empty((bottom - top, right - left, 3), photo.dtype)
+    strides = (step // photo.itemsize for step in photo.strides)
+    arguments = _arguments(
+        photo.ctypes.data, noisy.ctypes.data, photo.itemsize - 1, *photo.shape[:2], *strides, *part, *origin,
+        amplitude,
+    )  # fmt: skip
+    if library().sn_noise(arguments):
+        raise MemoryError(f"no memory left for the noise of {bottom - top} x {right - left} pixels")
     return noisy
 
 

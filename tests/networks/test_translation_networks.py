@@ -7,6 +7,7 @@ from collections import OrderedDict
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.networks import CycleGanGenerator, PatchDiscriminator, UNetGenerator
@@ -100,6 +101,38 @@ def test_a_residual_generator_begins_as_the_identity_and_adds() -> None:
         assert_close(network.eval()(x), (x.double() + made).clamp(0, 1), rtol=0, atol=1e-4)
     with pytest.raises(InputError, match="as many channels in as out, got 1 and 3"):
         CycleGanGenerator(1, 4, in_channels=1, residual=True)
+
+
+def test_a_generator_without_norms() -> None:
+    torch.manual_seed(0)
+    network = CycleGanGenerator(1, 4, norm="none", residual=True, up="nearest").double()
+    nn.init.normal_(network.last.weight, 0.0, 0.1)
+    assert not any("Norm" in type(module).__name__ for module in network.modules())
+    x = torch.rand(1, 3, 16, 24, dtype=torch.float64)
+
+    def conv(layer: nn.Conv2d, y: Tensor, edge: int = 1) -> Tensor:
+        padded = F.pad(y, (edge,) * 4, mode="reflect")
+        return F.conv2d(padded, layer.weight, layer.bias)
+
+    y = conv(network.first, 2 * x - 1, 3).relu()
+    for down in network.down:
+        y = F.conv2d(y, down.weight, down.bias, stride=2, padding=1).relu()
+    (block,) = network.blocks
+    y = y + conv(block.second, conv(block.first, y).relu())
+    for up in network.up:
+        y = conv(up[1], y.repeat_interleave(2, 2).repeat_interleave(2, 3)).relu()
+    assert_close(network(x), x + conv(network.last, y, 3))
+
+    # light that is twice as strong changes it: with norms it is almost the same
+    bright, dim = 0.5 + 0.4 * (x - 0.5), 0.5 + 0.2 * (x - 0.5)
+    for norm, is_even in (("instance", True), ("none", False)):
+        network = CycleGanGenerator(1, 4, norm=norm).double()
+        for conv_bias in (p for name, p in network.named_parameters() if name.endswith("bias")):
+            nn.init.zeros_(conv_bias)
+        with torch.no_grad():
+            assert torch.allclose(network(bright), network(dim), atol=0.01) == is_even
+    with pytest.raises(InputError, match="expected instance, or none without affine, got none with affine"):
+        CycleGanGenerator(1, 4, affine=True, norm="none")
 
 
 @pytest.mark.parametrize("size", [(5, 7), (8, 8), (30, 41)])

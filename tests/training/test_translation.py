@@ -211,7 +211,7 @@ def test_cyclegan_learns_without_pairs(
 def test_what_is_not_the_papers_is_built_kept_and_told(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kinds = {"residual": True, "up": "nearest", "judge_halvings": 2, "judge_norm": "none"}
+    kinds = {"residual": True, "up": "nearest", "norm": "none", "judge_halvings": 2, "judge_norm": "none"}
     recipe = cyclegan(pictures, tmp_path, **kinds, judge_rate=3.0)
     columns = np.split(recipe.sample(recipe.model), 6, axis=1)  # a, to b, and back; b, to a, and back
     assert np.array_equal(columns[0], columns[1])  # begins as the identity
@@ -219,6 +219,7 @@ def test_what_is_not_the_papers_is_built_kept_and_told(
     judge = recipe.model.judge_a
     assert judge.convs[-1].in_channels == 4 * recipe.settings.judge_width
     assert isinstance(judge.norms[0], torch.nn.LeakyReLU)
+    assert isinstance(recipe.model.a_to_b.norms[0], torch.nn.ReLU)
     (makers, slow), (judges, fast) = recipe.param_groups()
     assert (slow, fast) == (1.0, 3.0)
     assert len(makers) + len(judges) == len(list(recipe.model.parameters()))

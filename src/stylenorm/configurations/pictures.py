@@ -31,6 +31,8 @@ class CycleGanConfig:
             short trainings, which have no time to learn to paint the picture itself.
         up: how the generators enlarge: transposed convolutions as in the paper, or nearest, which doubles
             pixels before a convolution and leaves no checkerboard.
+        norm: of the generators: instance as in the paper, or none, for residual generators, which else
+            may paint bright blotches.
         crop_px: side of the training crops.
         batch_size: crops of each domain a step, of all processes together.
         cycle_weight: weight of the way there and back.
@@ -51,6 +53,7 @@ class CycleGanConfig:
     judge_rate: float = 1.0
     residual: bool = False
     up: Literal["transposed", "nearest"] = "transposed"
+    norm: Literal["instance", "none"] = "instance"
     crop_px: int = 256
     batch_size: int = 1
     cycle_weight: float = 10.0

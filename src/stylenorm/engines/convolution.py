@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from stylenorm.engines.c_library import library
+from stylenorm.c_library import library
 from stylenorm.winograd import winograd_panels
 
 __all__ = ["Convolution"]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stylenorm.engines.c_library import library
+from stylenorm.c_library import library
 from stylenorm.engines.engine import (
     Engine,
     FloatArray,

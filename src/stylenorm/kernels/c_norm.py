@@ -36,7 +36,7 @@ __all__ = [
     "serves_compiler",
 ]
 
-ABI = 4  # as in _c/norm.h
+ABI = 5  # as in _c/norm.h
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 COMPUTING = (torch.float32, torch.float64, torch.float32, torch.float32)
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "prelu": 2, "silu": 3, "elu": 4}

@@ -1,20 +1,33 @@
-"""What is painted, as arrays: which are taken, what they become first, and how errors say it."""
+"""What is painted: which images are taken, how errors say it, and the way of one through an engine."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.colors import COLOR_METHODS, DEFAULT_COLOR_METHOD, ColorMethod
+from stylenorm.engines import Engine
 from stylenorm.errors import InputError, ShapeError, UnknownNameError
-from stylenorm.media import fill_transparent, to_float
+from stylenorm.media import fill_transparent, from_float, picture_from_image, to_float
 from stylenorm.noise import with_noise
 
-__all__ = ["batch_of", "check_image", "check_strength", "color_method", "plain_image", "visible"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = [
+    "batch_of",
+    "check_image",
+    "check_strength",
+    "color_method",
+    "paint_pillow",
+    "paint_whole",
+    "plain_image",
+    "visible",
+]
 
 
 def color_method(keep_colors: bool | str) -> ColorMethod | None:
@@ -93,6 +106,52 @@ def batch_of(images: Sequence[NDArray[Any]], noise: float = 0.0) -> NDArray[np.f
         sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
         raise ShapeError(f"images: expected some of one size, got {', '.join(sizes) or 'none'}")
     return np.stack([to_float(with_noise(visible(image), noise)).transpose(2, 0, 1) for image in images])
+
+
+def paint_whole(
+    engine: Engine,
+    image: NDArray[Any],
+    alpha: NDArray[Any],
+    vector: NDArray[np.float32],
+    method: ColorMethod | None,
+    *,
+    noise: float,
+) -> NDArray[Any]:
+    """Paint an image in one piece.
+
+    Args:
+        engine: runs the network.
+        image: (H, W, 3), one of the forms that are painted.
+        alpha: (H, W, 1) of the same type, or (H, W, 0).
+        vector: the style, or style and statistics, as the engine takes it.
+        method: keeps the image's colours, or None.
+        noise: as `stylenorm.noise.with_noise` takes it.
+    """
+    noisy = with_noise(image, noise)
+    if method is None and image.dtype in (np.uint8, np.uint16):
+        return engine.paint_image(noisy, vector)
+    exact = image.dtype != np.uint8  # bfloat16 holds 8 bits
+    planes = to_float(noisy).transpose(2, 0, 1)
+    painting = engine.paint(planes[None], vector, exact=exact)[0].transpose(1, 2, 0)
+    if method is not None:
+        painting = method(painting, to_float(image), to_float(alpha[..., 0]) if alpha.size else None)
+    return from_float(painting, image.dtype)
+
+
+def paint_pillow(image: Any, paint: Callable[[NDArray[Any]], NDArray[Any]]) -> Image:
+    """Paint a Pillow image, of which ``paint`` gets the pixels.
+
+    Raises:
+        ShapeError: it is no Pillow image.
+        PictureError: it cannot be decoded.
+    """
+    from PIL.Image import Image
+
+    if not isinstance(image, Image):
+        advice = "; pass its .numpy()" if hasattr(image, "numpy") else ""
+        raise ShapeError(f"image: expected an array or a Pillow image, got {type(image).__name__}{advice}")
+    picture = picture_from_image(image)
+    return picture.repainted(paint(picture.pixels)).to_image()
 
 
 def _hint(shape: tuple[int, ...]) -> str:

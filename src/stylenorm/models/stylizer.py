@@ -20,19 +20,20 @@ from numpy.typing import NDArray
 from stylenorm.closing import Closing
 from stylenorm.colors import ColorMethod
 from stylenorm.engines import DEFAULT_ENGINE, Engine, open_engine
-from stylenorm.errors import InputError, ShapeError
+from stylenorm.errors import InputError
 from stylenorm.graphs import Plan, cut_graph, frozen_vector
-from stylenorm.media import from_float, picture_from_image, to_float
 from stylenorm.models.images import (
     batch_of,
     check_image,
     check_strength,
     color_method,
+    paint_pillow,
+    paint_whole,
     plain_image,
     visible,
 )
 from stylenorm.models.predictor import style_for
-from stylenorm.noise import checked_noise, with_noise
+from stylenorm.noise import checked_noise
 from stylenorm.style import Statistics, Style
 from stylenorm.tiles import (
     Layout,
@@ -219,7 +220,9 @@ class Stylizer(Closing):
             MemoryError: the image does not fit into memory.
         """
         if not isinstance(image, np.ndarray):
-            return self._paint_pillow(image, strength, keep_colors, stroke_size)
+            return paint_pillow(
+                image, lambda pixels: self(pixels, strength, keep_colors, stroke_size=stroke_size)
+            )
         if (plain := plain_image(image)) is not image:
             painting = self(plain, strength, keep_colors, stroke_size=stroke_size, progress=progress)
             return painting.astype(image.dtype)
@@ -377,30 +380,7 @@ class Stylizer(Closing):
     ) -> NDArray[Any]:
         style = self._weakened(strength)
         vector = style.vector() if self.statistics is None else frozen_vector(self.statistics, style)
-        noisy = with_noise(image, self._amplitude(style))
-        if method is None and image.dtype in (np.uint8, np.uint16):
-            return self.engine.paint_image(noisy, vector)
-        exact = image.dtype != np.uint8  # bfloat16 holds 8 bits
-        planes = to_float(noisy).transpose(2, 0, 1)
-        painting = self.engine.paint(planes[None], vector, exact=exact)[0].transpose(1, 2, 0)
-        if method is not None:
-            painting = method(painting, to_float(image), to_float(alpha[..., 0]) if alpha.size else None)
-        return from_float(painting, image.dtype)
-
-    def _paint_pillow(
-        self, image: Any, strength: float, keep_colors: bool | str, stroke_size: float
-    ) -> Image:
-        from PIL.Image import Image
-
-        if not isinstance(image, Image):
-            advice = "; pass its .numpy()" if hasattr(image, "numpy") else ""
-            raise ShapeError(
-                f"image: expected an array or a Pillow image, got {type(image).__name__}{advice}"
-            )
-        picture = picture_from_image(image)
-        return picture.repainted(
-            self(picture.pixels, strength, keep_colors, stroke_size=stroke_size)
-        ).to_image()
+        return paint_whole(self.engine, image, alpha, vector, method, noise=self._amplitude(style))
 
 
 @functools.lru_cache(maxsize=2)

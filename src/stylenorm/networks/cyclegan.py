@@ -26,6 +26,10 @@ Not in the paper: with ``residual``, the network adds what it makes to the pictu
 at 0, so that it begins as the identity. Where there are minutes and not days, a network that has to learn to
 paint the photo itself, through layers that have 1/4 of its sides, is still blurred when the time is over;
 this one has only to learn what changes: colours, light and strokes.
+
+Nor is ``norm="none"``, for such a network. An instance norm fixes how much each channel does over the whole
+picture. A network that has to do much here and nothing there gets around it by a spike: a bright blotch, at
+which the rest of the picture is small (as Karras et al. found in StyleGAN, arXiv:1912.04958, section 2).
 """
 
 from __future__ import annotations
@@ -44,21 +48,33 @@ __all__ = ["CycleGanGenerator"]
 
 
 class _Residual(nn.Module):
-    def __init__(self, channels: int, *, affine: bool = False) -> None:
+    def __init__(self, channels: int, *, affine: bool = False, norm: str = "instance") -> None:
         super().__init__()
         options = {"padding": 1, "padding_mode": "reflect", "bias": not affine}
         self.first = nn.Conv2d(channels, channels, 3, **options)  # type: ignore[arg-type]
         self.second = nn.Conv2d(channels, channels, 3, **options)  # type: ignore[arg-type]
         self.norms = nn.ModuleList(
             [
-                InstanceNormAct2d(channels, affine=affine),
-                InstanceNormAct2d(channels, affine=affine, act=None),
+                _norm(norm, channels, affine=affine),
+                InstanceNormAct2d(channels, affine=affine, act=None) if norm == "instance" else _Sum(),
             ]
         )
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.norms[1](self.second(self.norms[0](self.first(x))), x)  # norm(...) + x
         return y
+
+
+class _Sum(nn.Module):
+    """What stands where a norm would add the residual."""
+
+    def forward(self, y: Tensor, x: Tensor) -> Tensor:
+        return y + x
+
+
+def _norm(norm: str, channels: int, *, affine: bool) -> nn.Module:
+    """An instance norm with the ReLU behind it, or the ReLU alone."""
+    return InstanceNormAct2d(channels, affine=affine) if norm == "instance" else nn.ReLU()
 
 
 class CycleGanGenerator(nn.Module):
@@ -76,6 +92,7 @@ class CycleGanGenerator(nn.Module):
             evaluation it is clipped.
         up: transposed, as published, or nearest: pixels are doubled and a convolution follows, which leaves
             no checkerboard (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill 2016).
+        norm: instance, as published, or none, for a residual network.
 
     Shape: (N, in_channels, H, W), RGB or grey, 0..1; returns (N, out_channels, H, W). H and W from 5.
 
@@ -97,6 +114,7 @@ class CycleGanGenerator(nn.Module):
         out_channels: int = 3,
         residual: bool = False,
         up: str = "transposed",
+        norm: str = "instance",
     ) -> None:
         super().__init__()
         if num_blocks < 0 or width < 1:
@@ -109,11 +127,16 @@ class CycleGanGenerator(nn.Module):
             )
         if up not in ("transposed", "nearest"):
             raise InputError(f"up: expected transposed or nearest, got {up}")
+        if norm not in ("instance", "none") or (affine and norm == "none"):
+            raise InputError(
+                f"norm: expected instance, or none without affine, got {norm}{' with affine' * affine}"
+            )
         c, bias = width, not affine
         self.in_channels, self.out_channels, self.residual = in_channels, out_channels, residual
         self.first = nn.Conv2d(in_channels, c, 7, padding=3, padding_mode="reflect", bias=bias)
         self.down = nn.ModuleList(nn.Conv2d(a, 2 * a, 3, 2, padding=1, bias=bias) for a in (c, 2 * c))
-        self.blocks = nn.Sequential(*(_Residual(4 * c, affine=affine) for _ in range(num_blocks)))
+        blocks = [_Residual(4 * c, affine=affine, norm=norm) for _ in range(num_blocks)]
+        self.blocks = nn.Sequential(*blocks)
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(a, a // 2, 3, 2, padding=1, output_padding=1, bias=bias)
             if up == "transposed"
@@ -123,9 +146,15 @@ class CycleGanGenerator(nn.Module):
             )
             for a in (4 * c, 2 * c)
         )
-        self.norms = nn.ModuleList(InstanceNormAct2d(k * c, affine=affine) for k in (1, 2, 4, 2, 1))
+        self.norms = nn.ModuleList(_norm(norm, k * c, affine=affine) for k in (1, 2, 4, 2, 1))
         self.last = nn.Conv2d(c, out_channels, 7, padding=3, padding_mode="reflect")
         drawn_from_normal(self)
+        if norm == "none":  # 0.02 is for layers whose scale a norm sets
+            for conv in self.modules():
+                if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+                    nn.init.kaiming_normal_(conv.weight)
+            for block in blocks:
+                nn.init.normal_(block.second.weight, 0.0, 0.02)
         if residual:
             nn.init.zeros_(self.last.weight)
 

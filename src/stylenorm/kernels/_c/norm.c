@@ -1,5 +1,6 @@
 /* Entry points, the choice of the instruction set, and threads borrowed from torch. */
 #include "conv.h"
+#include "noise.h"
 #include "norm.h"
 #include "paint.h"
 #include "spatial.h"
@@ -169,6 +170,16 @@ EXPORT int sn_paint(const struct painting *p) {
     return sn_paint_avx2(p);
 #else
     (void)p;
+    return -1;
+#endif
+}
+
+/* Where sn_can_paint says so. */
+EXPORT int sn_noise(const struct noise *a) {
+#if defined(__x86_64__)
+    return sn_noise_avx2(a);
+#else
+    (void)a;
     return -1;
 #endif
 }

@@ -49,7 +49,9 @@ class _Model(nn.Module):
     def __init__(self, config: CycleGanConfig) -> None:
         super().__init__()
         self.a_to_b, self.b_to_a = (
-            CycleGanGenerator(config.num_blocks, config.width, residual=config.residual, up=config.up)
+            CycleGanGenerator(
+                config.num_blocks, config.width, residual=config.residual, up=config.up, norm=config.norm
+            )
             for _ in "ab"
         )
         self.judge_a, self.judge_b = (
@@ -95,7 +97,8 @@ class CycleGan(AdversarialRecipe):
 
     def config(self) -> Mapping[str, Any]:
         """Return the settings, those that say of what kind the networks are with them."""
-        return {**super().config(), "judge_norm": self.settings.judge_norm, "up": self.settings.up}
+        kinds = {name: getattr(self.settings, name) for name in ("norm", "judge_norm", "up")}
+        return {**super().config(), **kinds}
 
     def param_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Return the generators with the loop's rate, the discriminators with `judge_rate` times that."""

@@ -10,13 +10,13 @@ from typing import Any
 
 __all__ = ["library"]
 
-_ABI = 4  # as in kernels/_c/norm.h
+_ABI = 5  # as in kernels/_c/norm.h
 
 
 @functools.cache
 def library() -> Any:
     """Return the C library, or the reason why it does not serve; not started, which would need torch."""
-    folder = Path(__file__).parents[1] / "kernels" / "_c"
+    folder = Path(__file__).parent / "kernels" / "_c"
     path = folder / ("stylenorm_norm" + (".dylib" if sys.platform == "darwin" else ".so"))
     if not path.exists():
         if sys.platform == "win32":
@@ -30,6 +30,7 @@ def library() -> Any:
             return "this processor has no AVX2 with FMA"
     except (OSError, AttributeError) as error:
         return f"{path.name} cannot be loaded ({error}): install stylenorm again"
+    lib.sn_noise.argtypes = [ctypes.c_char_p]
     lib.sn_paint.argtypes = [ctypes.c_char_p]
     lib.sn_spatial_alone.argtypes = [ctypes.c_char_p]
     return lib
