@@ -142,6 +142,7 @@ def test_domains_of_the_authors(tmp_path: Path) -> None:
         ("train_img", "train_label", "val_img", 0),
         ("images/train2017", "annotations/train2017", "images/val2017", 0),
         ("images/training", "annotations/training", "images/validation", 1),
+        ("leftImg8bit/train/ulm", "gtFine/train/ulm", "leftImg8bit/val/ulm", 0),
     ],
 )
 def test_labelled_photos(
@@ -157,6 +158,12 @@ def test_labelled_photos(
         (tmp_path / label).mkdir(parents=True, exist_ok=True)
         for i in range(2):
             Image.fromarray(numbers).save(tmp_path / label / f"{i:02d}.png")
+            if "gtFine" in maps:  # one map of several kinds
+                end = (tmp_path / label / f"{i:02d}.png").replace(
+                    tmp_path / label / f"{i:02d}_gtFine_labelIds.png"
+                )
+                Image.new("RGB", (24, 24)).save(end.with_name(f"{i:02d}_gtFine_color.png"))
+                (tmp_path / photo / f"{i:02d}.png").rename(tmp_path / photo / f"{i:02d}_leftImg8bit.png")
     found = LabelledPhotos(tmp_path, crop_px=24, batch_size=1, seed=0, num_held_out=1)
     assert (found.first_class, found.num_classes) == (first_class, 4 - first_class)
     assert (found.paths[0].parent == tmp_path / (held_out or photos)) is True
@@ -197,6 +204,40 @@ def test_what_cannot_be_read_is_counted_and_too_much_of_it_refused(tmp_path: Pat
     with pytest.raises(TrainingError, match=r"at most one photo in ten .* got 7 of the 29 read so far"):
         fit(Pix2Pix(config, tmp_path / "run"), LoopConfig(tmp_path / "run", steps=1))
     assert not (tmp_path / "run").exists()
+
+
+def test_pictures_without_partner_are_skipped_and_too_many_of_them_refused(tmp_path: Path) -> None:
+    for name in ("a", "b", "photos", "labels"):
+        fill(tmp_path / name, 20)
+    for i in range(20):
+        Image.new("L", (24, 24), i % 3).save(tmp_path / "labels" / f"{i:02d}.png")
+    for alone in ("b/04.png", "b/05.png", "labels/07.png"):
+        (tmp_path / alone).unlink()
+    (tmp_path / "labels" / "08.png").write_bytes(b"no map")  # while classes are counted
+    labelled = LabelledPhotos(tmp_path, crop_px=8, batch_size=1, seed=0, num_held_out=1)
+    for found, first in ((pairs(tmp_path), "a/04.png"), (labelled, "photos/07.png")):
+        (note,) = found.look_through()
+        assert "skipped 2 of 20 photos; the first: " in note
+        assert f"{first}: expected a picture of the same name in " in note
+        assert found.counted.startswith("18 of 20")
+    assert labelled.num_classes == 3
+    for alone in ("b/06.png", "labels/08.png", "labels/09.png"):
+        (tmp_path / alone).unlink()
+    with pytest.raises(TrainingError, match=r"04\.png: expected a picture .* got none; 3 of 20 have none"):
+        pairs(tmp_path)
+    with pytest.raises(TrainingError, match=r"07\.png: expected a picture .* got none; 3 of 20 have none"):
+        LabelledPhotos(tmp_path, crop_px=8, batch_size=1, seed=0, num_held_out=1)
+
+
+def test_pictures_that_are_enlarged_are_told(tmp_path: Path) -> None:
+    fill(tmp_path / "photos", 3, size=(60, 50))
+    Image.new("RGB", (70, 19)).save(tmp_path / "photos" / "small.png")
+    options = {"batch_size": 1, "seed": 0, "num_held_out": 1}
+    assert Photos(tmp_path / "photos", crop_px=16, **options).look_through() == []
+    (note,) = Photos(tmp_path / "photos", crop_px=32, **options).look_through()
+    assert note.endswith(
+        "1 of 4 photos are smaller than the crops of 32 pixels, and enlarged; the smallest has 19"
+    )
 
 
 def test_maps_of_another_size_are_refused(tmp_path: Path) -> None:

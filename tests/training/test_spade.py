@@ -301,11 +301,13 @@ def test_folders_that_are_none(scenes: Path, tmp_path: Path) -> None:
     pairs.batch(0)
     pairs.batch(1)
     assert [f"{SIZE_PX} x {SIZE_PX}, got 7 x 5" in each for each in pairs.unreadable.values()] == [True]
-    Image.new("RGB", (7, 5)).save(tmp_path / "labels" / "1.png")
-    with pytest.raises(PictureError, match=r"1\.png: expected a label map"):
+    for i in (0, 1):
+        Image.new("RGB", (7, 5)).save(tmp_path / "labels" / f"{i}.png")
+    with pytest.raises(PictureError, match=r"0\.png: expected a label map"):
         read()
-    (tmp_path / "labels" / "1.png").unlink()
-    with pytest.raises(TrainingError, match=r"1\.png: expected a picture of the same name"):
+    for i in (0, 1):
+        (tmp_path / "labels" / f"{i}.png").unlink()
+    with pytest.raises(TrainingError, match=r"0\.png: expected a picture of the same name"):
         read()
 
 

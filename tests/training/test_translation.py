@@ -329,11 +329,13 @@ def test_pairs_are_cut_alike_from_folders_and_from_halves(pictures: Path, tmp_pa
 
 def test_pairs_that_are_none(pictures: Path, tmp_path: Path) -> None:
     shutil.copytree(pictures / "pairs", tmp_path / "pairs")
-    (tmp_path / "pairs" / "b" / "0003.png").unlink()
+    shutil.rmtree(tmp_path / "pairs" / "b")
+    (tmp_path / "pairs" / "b").mkdir()
     with pytest.raises(
-        TrainingError, match=r"0003\.png: expected a picture of the same name in .*b, got none"
+        TrainingError, match=r"0000\.png: expected a picture of the same name in .*b, got none"
     ):
         Pairs(tmp_path / "pairs", crop_px=32, batch_size=1, seed=0, num_held_out=2)
+    shutil.copytree(pictures / "pairs" / "b", tmp_path / "pairs" / "b", dirs_exist_ok=True)
     Image.new("RGB", (41, 40)).save(tmp_path / "pairs" / "b" / "0003.png")
     pairs = Pairs(tmp_path / "pairs", crop_px=32, batch_size=38, seed=0, num_held_out=2)
     pairs.batch(0)

@@ -135,7 +135,8 @@ def train(options: argparse.Namespace) -> int:
             if source.left_out.skipped():
                 print(f"stylenorm: note: {source.folder}: {source.left_out.skipped()}", file=sys.stderr)
             for path, reason in source.unreadable.items():
-                print(f"stylenorm: note: skipped {path}: {reason}", file=sys.stderr)
+                named = reason if reason.startswith(str(path)) else f"{path}: {reason}"
+                print(f"stylenorm: note: skipped {named}", file=sys.stderr)
         _tell_figures(options.out)
         accuracy = ", ".join(f"{k} {100 * v:.1f} %" for k, v in getattr(recipe, "accuracy", {}).items())
         hint = entry.hint.format(out=options.out, accuracy=accuracy, **filled)

@@ -15,7 +15,7 @@ from torch import Tensor
 from stylenorm.errors import InputError, PictureError, TrainingError
 from stylenorm.media import UNLABELLED, check_labels, numbered_from_0, read_labels
 from stylenorm.training import ranks
-from stylenorm.training.data.layouts import find_labelled
+from stylenorm.training.data.layouts import check_partner, find_labelled
 from stylenorm.training.data.photos import Photos
 
 __all__ = ["LabelledPhotos", "colored", "count_classes", "one_channel_a_class"]
@@ -46,9 +46,9 @@ class LabelledPhotos(Photos):
         first_class: as given or found.
 
     Raises:
-        TrainingError: the folder has too few pairs, or a photo has no map.
+        TrainingError: the folder has too few pairs, or more than one photo in ten has no map.
         InputError: more classes than 8 bits have numbers for.
-        PictureError: classes are to be found, and a map is none.
+        PictureError: classes are to be found, and no map can be read.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class LabelledPhotos(Photos):
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
         pixels = super()._read(path)
+        check_partner(path, self._maps[path])
         labels = numbered_from_0(read_labels(self._maps[path]), self.first_class)
         if labels.shape != pixels.shape[:2]:
             raise PictureError(
@@ -98,18 +99,24 @@ class LabelledPhotos(Photos):
 
 
 def count_classes(paths: list[Path]) -> int:
-    """Return one more than the highest class number in any of the maps.
+    """Return one more than the highest class number in any of the maps that can be read.
 
     Raises:
-        PictureError: one is no label map.
+        PictureError: none is a label map.
         TrainingError: nothing is labelled.
     """
     from tqdm import tqdm
 
-    highest = -1
+    highest, problems = -1, []
     for path in tqdm(paths, "classes", unit="map", delay=2, leave=False, disable=not ranks.is_first()):
-        counts = Image.fromarray(read_labels(path)).histogram()
+        try:
+            counts = Image.fromarray(read_labels(path)).histogram()
+        except PictureError as error:
+            problems.append(error)  # is skipped, and told, with its photo
+            continue
         highest = max(highest, *(i for i, count in enumerate(counts) if count and i != UNLABELLED), -1)
+    if len(problems) == len(paths):
+        raise problems[0]
     if highest < 0:
         raise TrainingError(f"{paths[0].parent}: expected maps with class numbers, all pixels are unlabelled")
     return highest + 1

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stylenorm.errors import TrainingError
+from stylenorm.errors import PictureError, TrainingError
 from stylenorm.media import LeftOut, find_pictures, is_picture_name
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "LabelLayout",
     "PairLayout",
     "Split",
+    "check_partner",
     "find_domains",
     "find_labelled",
     "find_pairs",
@@ -33,6 +34,8 @@ _ORDER = ("val", "dev", "test")  # whichever comes first is held out
 # Photos beside their label maps, sub-folders of splits perhaps in both. SPADE's own folders come last.
 _LABELLED = (("photos", "labels"), ("images", "annotations"), ("images", "labels"), ("images", "masks"))
 _ADE20K = ("images", "annotations", "training")  # whose 0 is "other objects", and no class
+_CITYSCAPES = ("_leftImg8bit", "_gtFine_labelIds")  # how the names of a photo and its map end
+_MOST_ALONE = 0.1  # of the pictures may lack a partner; they are skipped
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def find_pairs(folder: Path, layout: str = "auto", left_out: LeftOut | None = No
         left_out: takes what is not among the pictures.
 
     Raises:
-        TrainingError: the layout is none of these, or a picture has no partner.
+        TrainingError: the layout is none of these, or too many pictures have no partner.
     """
     found = None if layout == "sides" else _in_folders(folder)
     if found is not None:
@@ -134,9 +137,9 @@ def _in_folders(folder: Path) -> PairLayout | None:
     if domains is None:
         return None
     try:
-        training = partners(domains.a, domains.b)
+        training = partners(domains.a, domains.b, complete=True)
         held_out = (
-            partners(domains.held_out_a, domains.held_out_b)
+            partners(domains.held_out_a, domains.held_out_b, complete=True)
             if domains.held_out_a and domains.held_out_b
             else None
         )
@@ -195,11 +198,12 @@ def find_labelled(folder: Path) -> LabelLayout:
 
     Known are ``photos`` with ``labels``; ``images`` with ``annotations``, ``labels`` or ``masks``, both
     perhaps with ``train`` and ``val`` in them, as COCO-Stuff (``train2017``) and ADE20K (``training``) have
-    it; and SPADE's ``train_img``, ``train_label``, ``val_img``, ``val_label``. In ADE20K's folders, classes
-    are numbered from 1.
+    it; Cityscapes' ``leftImg8bit`` with ``gtFine``, of which the maps with ``labelIds`` are taken; and
+    SPADE's ``train_img``, ``train_label``, ``val_img``, ``val_label``. In ADE20K's folders, classes are
+    numbered from 1.
 
     Raises:
-        TrainingError: the layout is none of these, or a photo has no map.
+        TrainingError: the layout is none of these, or too many photos have no map.
     """
     photos, maps = _child(folder, "train_img"), _child(folder, "train_label")
     if photos and maps:
@@ -207,6 +211,9 @@ def find_labelled(folder: Path) -> LabelLayout:
         held_out = partners(held[0], held[1]) if held[0] and held[1] else None
         note = f"{folder}: train_img is trained on{', val_img is held out' if held_out else ''}"
         return LabelLayout(partners(photos, maps), held_out, 0, note)
+    photos, maps = _child(folder, "leftImg8bit"), _child(folder, "gtFine")
+    if photos and maps and (parts := find_split(photos)) and (parts_of_maps := find_split(maps)):
+        return LabelLayout(*_partners_by_split(parts, parts_of_maps, _CITYSCAPES), 0, parts.note)
     for names in _LABELLED:
         photos, maps = (_child(folder, name) for name in names)
         if photos is None or maps is None:
@@ -224,26 +231,59 @@ def find_labelled(folder: Path) -> LabelLayout:
     )
 
 
-def partners(a: Path, b: Path) -> dict[Path, Path]:
+def partners(
+    a: Path, b: Path, endings: tuple[str, str] = ("", ""), *, complete: bool = False
+) -> dict[Path, Path]:
     """Return for each picture in ``a`` that of the same name, whatever its suffix, in ``b``.
 
+    Args:
+        a: folder of pictures.
+        b: folder of their partners.
+        endings: how names in ``a`` end, and what stands there in ``b``.
+        complete: every picture must have a partner.
+
+    Returns:
+        The pairs. Where there is no partner, a path in ``b`` that does not exist, which `check_partner`
+        refuses when it is read.
+
     Raises:
-        TrainingError: there is none.
+        TrainingError: more than one in ten, and more than one, has none; with ``complete``, any.
     """
     named = {path.relative_to(b).with_suffix(""): path for path in find_pictures(b)}
-    found = {}
+    found, alone = {}, []
     for path in find_pictures(a):
         name = path.relative_to(a).with_suffix("")
+        name = name.with_name(name.name.removesuffix(endings[0]) + endings[1])
         if name not in named:
-            raise TrainingError(f"{path}: expected a picture of the same name in {b}, got none")
-        found[path] = named[name]
+            alone.append(path)
+        found[path] = named.get(name, b / name.with_name(f"{name.name}.png"))
+    if len(alone) > (0 if complete or len(found) == 1 else max(1, _MOST_ALONE * len(found))):
+        rest = f"; {len(alone)} of {len(found)} have none" if len(alone) > 1 else ""
+        raise TrainingError(f"{_without_partner(alone[0], found[alone[0]])}{rest}")
     return found
 
 
-def _partners_by_split(a: Split, b: Split) -> tuple[dict[Path, Path], dict[Path, Path] | None]:
+def check_partner(path: Path, partner: Path) -> None:
+    """Refuse a picture whose partner is not there.
+
+    Raises:
+        PictureError: so it is.
+    """
+    if not partner.exists():
+        raise PictureError(_without_partner(path, partner))
+
+
+def _without_partner(path: Path, partner: Path) -> str:
+    same = "the same name" if path.stem == partner.stem else f"the name {partner.name}"
+    return f"{path}: expected a picture of {same} in {partner.parent}, got none"
+
+
+def _partners_by_split(
+    a: Split, b: Split, endings: tuple[str, str] = ("", "")
+) -> tuple[dict[Path, Path], dict[Path, Path] | None]:
     """Return the pairs to learn from, and those held out; None where either side holds none out."""
-    training = partners(a.training, b.training)
-    return training, partners(a.held_out, b.held_out) if a.held_out and b.held_out else None
+    training = partners(a.training, b.training, endings)
+    return training, partners(a.held_out, b.held_out, endings) if a.held_out and b.held_out else None
 
 
 def _child(folder: Path, name: str) -> Path | None:

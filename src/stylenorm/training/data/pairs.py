@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylenorm.errors import PictureError
-from stylenorm.training.data.layouts import find_pairs
+from stylenorm.training.data.layouts import check_partner, find_pairs
 from stylenorm.training.data.photos import Photos
 
 __all__ = ["Pairs"]
@@ -33,7 +33,8 @@ class Pairs(Photos):
             squares are taken only with ``"sides"``.
 
     Raises:
-        TrainingError: the folder has too few pairs, a picture has no partner, or the layout is not known.
+        TrainingError: the folder has too few pairs, more than one picture in ten has no partner, or the
+            layout is not known.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Pairs(Photos):
         pixels = super()._read(path)
         second = self._partners[path]
         if second is not None:
+            check_partner(path, second)
             partner = super()._read(second)
             if partner.shape != pixels.shape:
                 raise PictureError(

@@ -87,6 +87,7 @@ class Photos:
         self._decoded: dict[Path, NDArray[np.uint8]] = {}
         self._decoded_bytes = 0
         self._readable: set[Path] = set()
+        self._smaller: dict[Path, int] = {}  # shorter sides of those that are smaller than a crop
         self._ahead: dict[tuple[int, range], Future[Tensor]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
@@ -130,9 +131,14 @@ class Photos:
             list(pool.map(self._decode, chosen))
         self._check_share()
         notes = list(self.notes)
+        of = f"{len(chosen)} photos" + ("" if len(chosen) == len(self.paths) else " that were looked at")
+        if self._smaller:
+            notes.append(
+                f"{self.folder}: {len(self._smaller)} of {of} are smaller than the crops of {self.crop_px} "
+                f"pixels, and enlarged; the smallest has {min(self._smaller.values())}"
+            )
         skipped = sorted(path for path in chosen if path in self.unreadable)
         if skipped:
-            of = f"{len(chosen)} photos" + ("" if len(chosen) == len(self.paths) else " that were looked at")
             notes.append(
                 f"{self.folder}: skipped {len(skipped)} of {of}; the first: {self.unreadable[skipped[0]]}"
             )
@@ -293,6 +299,8 @@ class Photos:
             self._check_share()
             return None
         self._readable.add(path)
+        if min(pixels.shape[:2]) < self.crop_px:
+            self._smaller[path] = min(pixels.shape[:2])
         largest_px = round(self.crop_px * _LARGEST_ZOOM)
         if min(pixels.shape[:2]) > largest_px:
             pixels = self._scaled(pixels, largest_px)
