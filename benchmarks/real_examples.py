@@ -2,7 +2,6 @@
 
     python benchmarks/real_examples.py domains --photos DIR --paintings DIR -o domains/
     python benchmarks/real_examples.py paintings --run RUN --domains domains/ [--shown FILE ... --picture OUT]
-    python benchmarks/real_examples.py facades --run RUN --pairs DIR [--picture OUT]
     python benchmarks/real_examples.py labelled --facades DIR -o labelled/
     python benchmarks/real_examples.py labels --run RUN --pairs labelled/ [--other RUN] [--picture OUT]
     python benchmarks/real_examples.py scans --run RUN --cases DIR --held-out N [--picture OUT]
@@ -16,12 +15,11 @@ docs/volumes.md say where the pictures and scans come from. Each command writes 
 - *paintings* translates the held-out photos at the size of the training's crops. Frechet distances (of
   VGG-16's features, as `stylenorm score` has them) to the held-out squares, beside those of the untouched
   photos and of other squares of the same painting, which are the least that can be expected.
-- *facades*: L1 of the held-out facades, beside that of the mean colour of each class, which is the best that
-  a painter without any shape could do. The picture's label maps are drawn here, and belong to no photo.
 - *labelled* makes SPADE's folders of LabelMeFacade: its colours become class numbers, ``various`` is the
   unlabelled; photos and maps are brought to the largest size that training cuts from.
 - *labels*: L1 and Frechet distance of what SPADE paints from held-out maps, beside those of the mean colours
-  and of a pix2pix network (``--other``, trained on the same photos), which sees the classes' colours.
+  (the best that a painter without any shape could do) and of a pix2pix network (``--other``, trained on the
+  same photos), which sees the classes' colours. The picture's maps are drawn here, and belong to no photo.
 - *scans*: Dice and distance of the surfaces on held-out scans, each on its own grid, by the exported network.
 """
 
@@ -66,7 +64,6 @@ def main() -> None:
     for name, call, needed in (
         ("domains", domains, ("photos", "paintings", "output")),
         ("paintings", paintings, ("run", "domains")),
-        ("facades", facades, ("run", "pairs")),
         ("labelled", labelled, ("facades", "output")),
         ("labels", labels, ("run", "pairs")),
         ("scans", scans, ("run", "cases")),
@@ -132,30 +129,6 @@ def paintings(options: argparse.Namespace) -> None:
         "l1_between_photo_and_painting": l1(photos, made),
     }
     write_result("real_paintings", __doc__.splitlines()[0], {**recorded(options.run), **found})
-
-
-def facades(options: argparse.Namespace) -> None:
-    """Measure a network that paints facades from labels, and show it on labels that are drawn here."""
-    pairs = sorted((options.pairs / "a").iterdir())
-    num_held_out = int(json.loads((options.run / "translator.json").read_text())["record"]["num_held_out"])
-    translator = Translator(options.run, threads=1)
-    if options.picture:
-        drawn = [drawn_facade(seed) for seed in range(5)]
-        draw(options.picture, [drawn, [translator(each) for each in drawn]])
-    photo_of = {path: options.pairs / "b" / path.name for path in pairs}
-    known = pairs[num_held_out : num_held_out + 60]
-    colors = mean_colors([opened(path) for path in known], [opened(photo_of[path]) for path in known])
-    made, flat, true = [], [], []
-    for path in pairs[:num_held_out]:
-        labels, photo = (scaled(opened(each), nearest=each == path) for each in (path, photo_of[path]))
-        made.append(translator(labels))
-        flat.append(painted(labels, colors))
-        true.append(photo)
-    found = {
-        "facades": len(true),
-        "l1": {"mean colour of each class": l1(flat, true), "network": l1(made, true)},
-    }
-    write_result("real_facades", __doc__.splitlines()[0], {**recorded(options.run), **found})
 
 
 def labelled(options: argparse.Namespace) -> None:
@@ -332,7 +305,7 @@ def recorded(run: Path) -> dict[str, object]:
     for name in ("translator.json", "segmenter.json"):
         if (run / name).exists():
             record = json.loads((run / name).read_text())["record"]
-            kept = ("recipe", "steps", "seed", "a", "b", "pairs", "cases", "torch", "machine")
+            kept = ("recipe", "steps", "history", "seed", "a", "b", "pairs", "cases", "torch", "machine")
             return {"run": {key: record[key] for key in kept if key in record}}
     raise SystemExit(f"{run}: expected a finished training, found none")
 

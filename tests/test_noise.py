@@ -115,12 +115,16 @@ def test_how_much(dtype: str) -> None:
 
 
 @pytest.mark.skipif(isinstance(library(), str), reason="no compiled library here")
-@pytest.mark.parametrize("view", ["whole", "flipped", "with alpha", "blue first"])
+@pytest.mark.parametrize("view", ["whole", "flipped", "with alpha", "blue first", "packed"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_c_and_numpy_agree(dtype: str, view: str, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = (smooth_photo(201, 150) / 255 * np.iinfo(dtype).max).astype(dtype)
     if view == "with alpha":
         photo = np.concatenate([photo, photo[..., :1]], axis=2)[..., :3]
+    if view == "packed":  # a byte behind each pixel
+        pixels = np.zeros(photo.shape[:2], [("color", dtype, 3), ("rest", "uint8")])
+        pixels["color"] = photo
+        photo = pixels["color"]
     photo = {"flipped": photo[::-1], "blue first": photo[..., ::-1]}.get(view, photo)
     options = (0.2, (3, 18, 200, 131), (-700, 65))
     by_c = with_noise(photo, *options)

@@ -95,7 +95,7 @@ def with_noise(
     top, left, bottom, right = part or (0, 0, *photo.shape[:2])
     if amplitude == 0:
         return photo if part is None else photo[top:bottom, left:right]
-    if photo.dtype in (np.uint8, np.uint16) and photo.dtype.isnative and not isinstance(library(), str):
+    if _suits_c(photo) and not isinstance(library(), str):
         return _by_c(photo, amplitude, (top, left, bottom, right), origin)
     whole = float(np.iinfo(photo.dtype).max) if photo.dtype.kind == "u" else 1.0
     flat = _Flatness(photo, top, left, bottom, right)
@@ -111,6 +111,12 @@ def with_noise(
         else:
             noisy[first - top : last - top] = (strip + noise[..., None]).clip(0, 1)
     return noisy
+
+
+def _suits_c(photo: NDArray[Any]) -> bool:
+    """Whether the compiled library can read a photo where it lies."""
+    is_whole = all(step % photo.itemsize == 0 for step in photo.strides)
+    return photo.dtype in (np.uint8, np.uint16) and photo.dtype.isnative and photo.shape[2] == 3 and is_whole
 
 
 def _by_c(

@@ -379,7 +379,7 @@ def test_cpu_presets_keep_a_default_that_was_asked_for() -> None:
     words = ["train", "cyclegan", "--a", "a", "--b", "b", "-o", "run", "--preset", "cpu", "--width", "64"]
     options = build_parser().parse_args(words)
     train._apply_preset(options.entry, options)
-    assert (options.width, options.judge_width) == (64, 32)
+    assert (options.width, options.judge_width) == (64, 24)
 
 
 def test_each_recipe_has_an_example_that_can_be_parsed() -> None:

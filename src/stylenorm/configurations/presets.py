@@ -17,7 +17,23 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "ulyanov": {"cpu": {"crop_px": 128, "steps": 5000}, "gpu": {"features": "vgg19"}},
         "texture": {"cpu": {"crop_px": 128, "steps": 1000}, "gpu": {"features": "vgg19"}},
         "cyclegan": {
-            "cpu": {"crop_px": 128, "num_blocks": 6, "width": 32, "judge_width": 32, "steps": 20_000},
+            "cpu": {
+                "crop_px": 128,
+                "num_blocks": 4,
+                "width": 16,
+                "judge_width": 24,
+                "judge_halvings": 2,
+                "judge_norm": "none",
+                "residual": True,
+                "up": "nearest",
+                "norm": "none",
+                "cycle_weight": 1.5,
+                "identity_weight": 0.0,
+                "steps": 9000,
+                "learning_rate": 4e-4,
+                "clip": 5.0,
+                "average": 0.99,
+            },
             "gpu": {"crop_px": 256, "num_blocks": 9, "width": 64},
         },
         "pix2pix": {
@@ -29,10 +45,13 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
                 "crop_px": 128,
                 "width": 16,
                 "hidden": 32,
-                "judge_width": 32,
+                "judge_width": 24,
                 "num_doublings": 4,
-                "steps": 10_000,
-                "learning_rate": 4e-4,
+                "batch_size": 2,
+                "feature_weight": 4.0,
+                "steps": 5000,
+                "learning_rate": 6e-4,
+                "average": 0.995,
             },
             "gpu": {"crop_px": 256, "width": 64, "hidden": 128, "batch_size": 32, "features": "vgg19"},
         },
@@ -63,7 +82,8 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         },
     }
 )
-"""By recipe and machine. The sizes of ``cpu`` are small, those of ``gpu`` are the papers'."""
+"""By recipe and machine. The sizes of ``cpu`` are small, those of ``gpu`` are the papers'. For CycleGAN,
+``cpu`` also has what docs/translation.md recommends for short trainings."""
 
 
 def preset_values(recipe: str, machine: str, given: Collection[str]) -> dict[str, Any]:
