@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from stylenorm.c_library import library_path
 from stylenorm.functional import instance_norm
 from stylenorm.kernels import c_norm, explain
 from tests import reference as ref
@@ -58,7 +59,7 @@ def test_built_from_these_sources() -> None:
     root = Path(__file__).parents[2]
     code = "import sys; sys.path.insert(0, sys.argv[1]); import hatch_build as h, pathlib as p; "
     code += "print(h.digest(p.Path(sys.argv[2])))"
-    folder = str(c_norm.library_path().parent)
+    folder = str(library_path().parent)
     found = subprocess.run(
         [sys.executable, "-c", code, str(root), folder], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -74,9 +75,9 @@ def test_threads_are_torchs() -> None:
     maps = Path("/proc/self/maps")
     if maps.exists():
         lines = [line.split()[-1] for line in maps.read_text().splitlines() if "/" in line]
-        library = c_norm.library_path().name
+        library = library_path().name
         assert any(line.endswith(library) for line in lines)
-        needed = subprocess.run(["ldd", str(c_norm.library_path())], capture_output=True, text=True).stdout
+        needed = subprocess.run(["ldd", str(library_path())], capture_output=True, text=True).stdout
         assert "gomp" not in needed
         assert "torch" not in needed
 
@@ -214,6 +215,7 @@ def test_forked_child_works() -> None:
     """A child process has none of torch's threads; waiting for them would never end."""
     code = """
 import os, torch
+from stylenorm.c_library import library_path
 from stylenorm.functional import instance_norm
 torch.set_num_threads(4)
 x = torch.rand(8, 16, 128, 128)

@@ -10,7 +10,6 @@ import ctypes
 import functools
 import os
 import struct
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylenorm.c_library import library_path, loaded
 from stylenorm.kernels.plain import is_plain
 from stylenorm.kernels.rows import arranged, compute_dtype, fresh, is_channels_last
 
@@ -27,7 +27,6 @@ __all__ = [
     "fits",
     "has_conv",
     "instructions",
-    "library_path",
     "norm_backward",
     "norm_forward",
     "quick_backward",
@@ -36,19 +35,11 @@ __all__ = [
     "serves_compiler",
 ]
 
-ABI = 5  # as in _c/norm.h
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 COMPUTING = (torch.float32, torch.float64, torch.float32, torch.float32)
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "prelu": 2, "silu": 3, "elu": 4}
 # struct arguments of norm.h: pointers and integers of eight bytes, then two doubles.
 _pack = struct.Struct("=14q3q6q8q2d").pack
-
-
-def library_path() -> Path:
-    """Where the build puts the library."""
-    return (
-        Path(__file__).parent / "_c" / ("stylenorm_norm" + (".dylib" if sys.platform == "darwin" else ".so"))
-    )
 
 
 BUILT = library_path().exists()
@@ -57,16 +48,9 @@ BUILT = library_path().exists()
 @functools.cache
 def _library() -> Any:
     """The library, started; or the reason why there is none."""
-    path = library_path()
-    if not path.exists():
-        return "the C kernels were not built: install stylenorm from source on a machine with a C compiler"
-    try:
-        lib = ctypes.CDLL(str(path))
-        abi = lib.sn_abi()
-    except (OSError, AttributeError) as error:
-        return f"{path.name} cannot be loaded ({error}): install stylenorm again"
-    if abi != ABI:
-        return f"{path.name} is of another version ({abi}, expected {ABI}): install stylenorm again"
+    lib = loaded()
+    if isinstance(lib, str):
+        return lib
     lib.sn_start.argtypes = [ctypes.c_void_p]
     lib.sn_start.restype = lib.sn_sources.restype = lib.sn_instructions.restype = ctypes.c_char_p
     lib.sn_same.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
@@ -77,7 +61,7 @@ def _library() -> Any:
     ):  # fmt: skip
         call.argtypes = [ctypes.c_char_p]
     if lib.sn_start(_parallel()) is None:
-        return f"{path.name} could not be started"
+        return f"{library_path().name} could not be started"
     return lib
 
 

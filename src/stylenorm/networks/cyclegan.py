@@ -41,7 +41,12 @@ from torch import Tensor, nn
 
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.networks.padding import padded_to
-from stylenorm.networks.patch_discriminator import drawn_from_normal, load_renamed, without_prefix
+from stylenorm.networks.patch_discriminator import (
+    check_norm,
+    drawn_from_normal,
+    load_renamed,
+    without_prefix,
+)
 from stylenorm.nn import InstanceNormAct2d
 
 __all__ = ["CycleGanGenerator"]
@@ -127,10 +132,7 @@ class CycleGanGenerator(nn.Module):
             )
         if up not in ("transposed", "nearest"):
             raise InputError(f"up: expected transposed or nearest, got {up}")
-        if norm not in ("instance", "none") or (affine and norm == "none"):
-            raise InputError(
-                f"norm: expected instance, or none without affine, got {norm}{' with affine' * affine}"
-            )
+        check_norm(norm, affine=affine)
         c, bias = width, not affine
         self.in_channels, self.out_channels, self.residual = in_channels, out_channels, residual
         self.first = nn.Conv2d(in_channels, c, 7, padding=3, padding_mode="reflect", bias=bias)

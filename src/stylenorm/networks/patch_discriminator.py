@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from stylenorm.errors import InputError, ShapeError
 from stylenorm.nn import InstanceNormAct2d
 
-__all__ = ["PatchDiscriminator", "drawn_from_normal", "load_renamed", "without_prefix"]
+__all__ = ["PatchDiscriminator", "check_norm", "drawn_from_normal", "load_renamed", "without_prefix"]
 
 _SLOPE = 0.2
 _PUBLISHED = ("0", "2", "5", "8", "11")  # the convolutions in the authors' Sequential; each norm follows
@@ -66,10 +66,7 @@ class PatchDiscriminator(nn.Module):
         norm: str = "instance",
     ) -> None:
         super().__init__()
-        if norm not in ("instance", "none") or (affine and norm == "none"):
-            raise InputError(
-                f"norm: expected instance, or none without affine, got {norm}{' with affine' * affine}"
-            )
+        check_norm(norm, affine=affine)
         if halvings not in (1, 2, 3):
             raise InputError(f"halvings: expected 1, 2 or 3, got {halvings}")
         widths = [width << i for i in range(halvings + 1)]
@@ -120,6 +117,14 @@ class PatchDiscriminator(nn.Module):
         names = {f"model.{number}": f"convs.{i}" for i, number in enumerate(numbers)}
         names |= {f"model.{int(number) + 1}": f"norms.{i}" for i, number in enumerate(numbers[1:-1])}
         load_renamed(self, state, names)
+
+
+def check_norm(norm: str, *, affine: bool) -> None:
+    """Refuse norms that these networks do not have."""
+    if norm not in ("instance", "none") or (affine and norm == "none"):
+        raise InputError(
+            f"norm: expected instance, or none without affine, got {norm}{' with affine' * affine}"
+        )
 
 
 def drawn_from_normal(network: nn.Module) -> None:

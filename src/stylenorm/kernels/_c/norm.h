@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define ABI 5 /* raise when this struct or its meaning changes; c_norm.py holds the same number */
+#define ABI 5 /* raise when this struct or its meaning changes; c_library.py holds the same number */
 
 enum { FLOAT32, FLOAT64, BFLOAT16, FLOAT16 };
 enum { NONE, RELU, LEAKY, SILU, ELU }; /* prelu is LEAKY with a slope a channel */

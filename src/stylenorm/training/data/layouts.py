@@ -25,6 +25,7 @@ __all__ = [
     "find_pairs",
     "find_split",
     "partners",
+    "too_many_skipped",
 ]
 
 _TRAINING = re.compile(r"train(ing)?(\d{4})?", re.IGNORECASE)  # COCO has train2017
@@ -35,7 +36,7 @@ _ORDER = ("val", "dev", "test")  # whichever comes first is held out
 _LABELLED = (("photos", "labels"), ("images", "annotations"), ("images", "labels"), ("images", "masks"))
 _ADE20K = ("images", "annotations", "training")  # whose 0 is "other objects", and no class
 _CITYSCAPES = ("_leftImg8bit", "_gtFine_labelIds")  # how the names of a photo and its map end
-_MOST_ALONE = 0.1  # of the pictures may lack a partner; they are skipped
+_MOST_SKIPPED = 0.1  # of the pictures
 
 
 @dataclass(frozen=True)
@@ -257,10 +258,15 @@ def partners(
         if name not in named:
             alone.append(path)
         found[path] = named.get(name, b / name.with_name(f"{name.name}.png"))
-    if len(alone) > (0 if complete or len(found) == 1 else max(1, _MOST_ALONE * len(found))):
+    if alone if complete or len(found) == 1 else too_many_skipped(len(alone), len(found)):
         rest = f"; {len(alone)} of {len(found)} have none" if len(alone) > 1 else ""
         raise TrainingError(f"{_without_partner(alone[0], found[alone[0]])}{rest}")
     return found
+
+
+def too_many_skipped(skipped: int, of: int) -> bool:
+    """Return whether more than one picture in ten, and more than one, cannot be used: the folder is wrong."""
+    return skipped > max(1, _MOST_SKIPPED * of)
 
 
 def check_partner(path: Path, partner: Path) -> None:

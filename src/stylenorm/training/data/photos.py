@@ -23,7 +23,7 @@ from torch import Tensor
 from stylenorm.errors import PictureError, TrainingError
 from stylenorm.media import LeftOut, find_pictures, read_picture, resize_shorter, to_uint8
 from stylenorm.training import ranks
-from stylenorm.training.data.layouts import find_split
+from stylenorm.training.data.layouts import find_split, too_many_skipped
 
 __all__ = ["LARGEST_SHIFT_PX", "Photos", "read_painting", "shifted"]
 
@@ -31,7 +31,6 @@ LARGEST_SHIFT_PX = 7
 """How many pixels `shifted` may crop."""
 
 _MOST_UNREADABLE = 100  # in a row: then it is the folder that is wrong, not a picture
-_MOST_SKIPPED = 0.1  # of the photos
 _LOOKED_AT = 100  # photos, before the training begins
 _LARGEST_ZOOM = 1.35
 _CACHE_BYTES = 1 << 30  # decoded photos kept in memory, already scaled down to what a crop can need
@@ -312,7 +311,7 @@ class Photos:
     def _check_share(self) -> None:
         """Refuse a folder of which more than one photo in ten, and more than one, cannot be used."""
         skipped, seen = len(self.unreadable), len(self.unreadable) + len(self._readable)
-        if seen >= min(len(self.paths), _LOOKED_AT) and skipped > max(1, _MOST_SKIPPED * seen):
+        if seen >= min(len(self.paths), _LOOKED_AT) and too_many_skipped(skipped, seen):
             path = min(tuple(self.unreadable))  # a copy: threads may add to it
             raise TrainingError(
                 f"{self.folder}: expected at most one photo in ten that cannot be used, got {skipped} of the "
